@@ -1,0 +1,89 @@
+"""Every error this service raises, drawn as a tree.
+
+    CdsError                     something the service cannot do; carries a message safe to show
+    ├── KnowledgeError           a knowledge file is wrong: file, line, what, why, do this
+    ├── SettingsError            a setting is missing or makes no sense
+    ├── EgressError              a FHIR server may not be called, or did not answer usefully
+    └── RequestError             the caller's request cannot be served; has an HTTP status
+        ├── BadRequest           400  not JSON, or a member is missing or of the wrong type
+        ├── NotFound             404  no such service or route
+        ├── Unprocessable        412  data the rules need could not be had
+        ├── TooLarge             413  the body is over the limit
+        └── WrongMediaType       415  the body is not JSON by its media type
+
+Messages never hold patient data, tokens or text from the request.
+Only `web/` and `cli.py` turn these into status codes and exit codes.
+"""
+
+from __future__ import annotations
+
+
+class CdsError(Exception):
+    """Base of all errors of this service; `str(error)` is safe to show to a caller."""
+
+
+class KnowledgeError(CdsError):
+    """A fault in a knowledge file, worded as `file:line: what, why, do this`."""
+
+    def __init__(self, where: str, what: str, do: str) -> None:
+        super().__init__(f"{where}: {what} {do}")
+        self.where = where
+        self.what = what
+        self.do = do
+
+
+class SettingsError(CdsError):
+    """A setting is missing or makes no sense; names the setting and what it should hold."""
+
+
+class EgressError(CdsError):
+    """A FHIR server may not be called, did not answer in time, or answered with something unusable."""
+
+
+class RequestError(CdsError):
+    """The caller's request cannot be served.
+
+    Attributes:
+        status: HTTP status code.
+        code: FHIR issue type for the OperationOutcome (http://hl7.org/fhir/issue-type).
+        expression: where in the request, as a dotted path, if that helps the caller.
+    """
+
+    status = 400
+    code = "invalid"
+
+    def __init__(self, message: str, *, expression: str | None = None) -> None:
+        super().__init__(message)
+        self.expression = expression
+
+
+class BadRequest(RequestError):
+    """400: the body is not JSON, or a member is missing or of the wrong type."""
+
+
+class NotFound(RequestError):
+    """404: no such service or route."""
+
+    status = 404
+    code = "not-found"
+
+
+class Unprocessable(RequestError):
+    """412: data that the rules need was not in the request and could not be fetched."""
+
+    status = 412
+    code = "incomplete"
+
+
+class TooLarge(RequestError):
+    """413: the body is over the limit."""
+
+    status = 413
+    code = "too-long"
+
+
+class WrongMediaType(RequestError):
+    """415: the body is not JSON by its media type."""
+
+    status = 415
+    code = "structure"

@@ -1,0 +1,129 @@
+"""Numbers as they are known: an interval with a unit; conversion by UCUM and molar mass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import inf
+
+from pint.errors import PintError
+from ucumvert import PintUcumRegistry
+from ucumvert.parser import InvalidUcumError
+
+# Binary noise of a conversion (0.9999999999999999 for 1) must not flip a comparison with a limit.
+# Twelve significant digits are far beyond any laboratory's precision; nothing clinical is rounded.
+_DIGITS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """What is known of a number: every value between `low` and `high`.
+
+    A plain result is a point; `<150` is [0, 150), `>=2000` is [2000, inf).
+    Comparisons answer True or False only if the whole interval does, else None (unknown).
+    """
+
+    low: float
+    high: float
+    low_open: bool = False
+    high_open: bool = False
+
+    @property
+    def is_point(self) -> bool:
+        return self.low == self.high
+
+    def below(self, limit: float) -> bool | None:
+        if self.high < limit or (self.high == limit and self.high_open):
+            return True
+        return False if self.low >= limit else None
+
+    def at_most(self, limit: float) -> bool | None:
+        if self.high <= limit:
+            return True
+        return False if self.low > limit or (self.low == limit and self.low_open) else None
+
+    def above(self, limit: float) -> bool | None:
+        at_most = self.at_most(limit)
+        return None if at_most is None else not at_most
+
+    def at_least(self, limit: float) -> bool | None:
+        below = self.below(limit)
+        return None if below is None else not below
+
+    def times(self, factor: float) -> Interval:
+        """Both ends multiplied by a positive factor, freed of binary noise."""
+        return Interval(tidy(self.low * factor), tidy(self.high * factor), self.low_open, self.high_open)
+
+    def plus(self, other: Interval) -> Interval:
+        return Interval(
+            tidy(self.low + other.low),
+            tidy(self.high + other.high),
+            self.low_open or other.low_open,
+            self.high_open or other.high_open,
+        )
+
+
+def point(value: float) -> Interval:
+    """The interval that holds just this value."""
+    return Interval(value, value)
+
+
+def tidy(value: float) -> float:
+    """The value at twelve significant digits: removes binary noise, not information.
+
+    >>> tidy(0.9999999999999999)
+    1.0
+    """
+    return value if value in (inf, -inf) else float(f"{value:.{_DIGITS}g}")
+
+
+# The comparators of a FHIR Quantity that say where the number lies.
+# `ad` (R5: sufficient to achieve) and anything unknown say nothing usable.
+def compared(comparator: str | None, value: float) -> Interval | None:
+    """A value with a FHIR Quantity comparator as an interval; None if the comparator is not understood.
+
+    >>> compared("<", 150)
+    Interval(low=0.0, high=150, low_open=False, high_open=True)
+    """
+    match comparator:
+        case None | "":
+            return point(value)
+        case "<":
+            return Interval(0.0, value, high_open=True)
+        case "<=":
+            return Interval(0.0, value)
+        case ">=":
+            return Interval(value, inf)
+        case ">":
+            return Interval(value, inf, low_open=True)
+    return None
+
+
+@lru_cache(maxsize=4096)
+def factor(unit: str, canonical: str, molar_mass: float | None = None) -> float | None:
+    """What to multiply a value in `unit` with to have it in `canonical`; None if that cannot be known.
+
+    Args:
+        unit, canonical: UCUM codes, e.g. "pmol/L" and "pg/mL".
+        molar_mass: g/mol of the analyte, which links amount of substance to mass.
+    Returns:
+        The factor, or None when `unit` is not UCUM or measures something else. Kept per pair: a call to
+        the UCUM library costs milliseconds, a look-up here a fraction of a microsecond.
+    """
+    if unit == canonical:
+        return 1.0
+    try:
+        source, target = _registry().from_ucum(unit), _registry().from_ucum(canonical)
+        if source.dimensionality != target.dimensionality and molar_mass is not None:
+            # Amount of substance to mass or back, by the analyte's molar mass in g/mol.
+            mass = _registry().from_ucum("g/mol") * molar_mass
+            source = source * mass if "[substance]" in source.dimensionality else source / mass
+        return tidy(float(source.to(target).magnitude))
+    except (InvalidUcumError, PintError, ValueError, ArithmeticError):
+        return None
+
+
+@lru_cache(maxsize=1)
+def _registry() -> PintUcumRegistry:
+    """The UCUM registry, made once: it takes half a second."""
+    return PintUcumRegistry()

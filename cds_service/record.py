@@ -1,0 +1,161 @@
+"""A patient's record as the rules see it: dated, in canonical units, free of FHIR."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Literal
+
+from cds_service.quantity import Interval
+
+# The lists a record is read from. "Not in the list" means *no* only if the list was read.
+Source = Literal[
+    "observations", "medication-requests", "medication-statements", "conditions", "procedures", "service-requests", "goals"
+]
+Route = Literal["oral", "sublingual", "nasal", "im", "sc", "iv", "parenteral", "topical"]
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """The patient of the call. `birth_date` None: not recorded or not usable."""
+
+    id: str
+    birth_date: date | None = None
+    sex: str | None = None
+    deceased: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LabResult:
+    """One laboratory result of an analyte the knowledge names.
+
+    Attributes:
+        concept: id of the observation value set that its code or text belongs to.
+        value: in the canonical unit of that value set; None if the result is unusable.
+        unusable: why there is no value ("no unit", "unit not convertible", "implausible", ...); None if usable.
+        reported: value and unit as the laboratory wrote them, e.g. "147 pmol/L", "<150 pg/mL".
+        effective: day of the sample (a partial date counts as its last day); None: undated, hence unusable.
+        effective_at: the instant, where the record has one.
+        flag: the laboratory's own interpretation, e.g. "L", "LL", "H".
+        reference: e.g. "Observation/o17".
+    """
+
+    concept: str
+    value: Interval | None
+    reported: str
+    effective: date | None
+    reference: str
+    unusable: str | None = None
+    effective_at: datetime | None = None
+    issued: datetime | None = None
+    lab_range: str | None = None
+    flag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MedicationUse:
+    """One entry of the medication lists, or one draft order, for a product the knowledge names.
+
+    Attributes:
+        concepts: ids of the medication value sets that the product belongs to.
+        product: the product's name as the record writes it.
+        resource: FHIR type of the entry ("MedicationRequest", ...).
+        status: "active" as the entry says, "ended" (stopped, completed), or "draft".
+        start, end: first and last day of this entry; None: not recorded. A partial start is its last day.
+        daily_dose: micrograms a day; None: not stated, as needed, or not readable without doubt.
+        dose: micrograms at one time, under the same condition.
+        reported_dose: the dosage as a person would read it, e.g. "15 mg three times a day"; "" if nothing was written.
+        single_dose: given once.
+        course_days: stated length of the course in days.
+        strength: micrograms per unit of the product (a 5 mg capsule: 5000), where the record tells.
+        reasons: ids of condition value sets that the stated reason belongs to.
+    """
+
+    concepts: frozenset[str]
+    product: str
+    resource: str
+    reference: str
+    status: Literal["active", "ended", "draft"]
+    start: date | None = None
+    end: date | None = None
+    daily_dose: Interval | None = None
+    dose: Interval | None = None
+    reported_dose: str = ""
+    route: Route | None = None
+    single_dose: bool = False
+    course_days: float | None = None
+    strength: float | None = None
+    reasons: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A condition or a completed procedure, of a concept the knowledge names.
+
+    `current` is what the entry says of itself (clinical status active, recurrence, relapse or missing; a completed
+    procedure is current). Refuted and entered-in-error entries are not here at all.
+    """
+
+    concepts: frozenset[str]
+    text: str
+    reference: str
+    current: bool = True
+    since: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingTest:
+    """A test that is ordered or in progress: an active or draft ServiceRequest, or a preliminary Observation."""
+
+    concepts: frozenset[str]
+    reference: str
+    since: date | None
+    kind: Literal["order", "result in progress"] = "order"
+
+
+@dataclass(frozen=True, slots=True)
+class InrGoal:
+    """The patient's own INR target range, from a Goal."""
+
+    low: float
+    high: float
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class DraftOrder:
+    """A draft order of the session. `selected`: one of those to be judged (all of them when signing).
+
+    `use` is None for orders of no medicine that the knowledge names; `tests` holds the observation value sets that a
+    drafted laboratory order asks for.
+    """
+
+    reference: str
+    selected: bool
+    use: MedicationUse | None = None
+    tests: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class PatientRecord:
+    """What was read about one patient.
+
+    Attributes:
+        labs: per observation value set, newest first, usable and unusable; undated ones last.
+        orders: draft orders of the session; None when no orders are in hand (a chart is being viewed).
+        unread: lists that could not be read at all, each with the reason in words.
+        incomplete: lists of which a part could not be read (a page, an entry), each with the reason.
+        notes: operational remarks for the log (counts and reasons, no patient data).
+    """
+
+    patient: Patient
+    labs: Mapping[str, tuple[LabResult, ...]] = field(default_factory=dict)
+    medications: tuple[MedicationUse, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    pending: tuple[PendingTest, ...] = ()
+    inr_goal: InrGoal | None = None
+    orders: tuple[DraftOrder, ...] | None = None
+    unread: Mapping[Source, str] = field(default_factory=dict)
+    incomplete: Mapping[Source, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

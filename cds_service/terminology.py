@@ -1,0 +1,137 @@
+"""Codes and texts of a record to the concepts of the knowledge, by value sets."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from cds_service.coding import NDC, Coding, system_uri
+
+Kind = Literal["observation", "medication", "condition"]
+
+
+@dataclass(frozen=True, slots=True)
+class Analyte:
+    """How results of an observation value set are measured.
+
+    Attributes:
+        unit: canonical UCUM unit.
+        molar_mass: g/mol, links mass to amount of substance; None where no conversion is wanted.
+        low, high: plausible values in the canonical unit, inclusive; outside them a result is unusable.
+        refused_units: UCUM units in which this analyte is never reported.
+        ratio: a pure number (INR): no unit, `1`, `{INR}`, `{ratio}` or `INR` are all right.
+    """
+
+    unit: str
+    molar_mass: float | None = None
+    low: float | None = None
+    high: float | None = None
+    refused_units: frozenset[str] = frozenset()
+    ratio: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptCodes:
+    """One value set in the form that matching needs.
+
+    Attributes:
+        codes: (system URI, code) pairs matched exactly.
+        prefixes: (system URI, prefix) pairs; every code of that system beginning so belongs to the concept.
+        excluded: codes that look alike and never belong here.
+        texts: synonyms, matched as a whole word (Latin script) or as a substring (Chinese).
+        not_texts: if one of these is in the text, the synonyms do not count.
+        lifelong: a condition that holds also when an entry marks it inactive.
+    """
+
+    id: str
+    kind: Kind
+    codes: frozenset[tuple[str, str]] = frozenset()
+    prefixes: frozenset[tuple[str, str]] = frozenset()
+    excluded: frozenset[tuple[str, str]] = frozenset()
+    texts: tuple[str, ...] = ()
+    not_texts: tuple[str, ...] = ()
+    lifelong: bool = False
+    analyte: Analyte | None = None
+
+
+class Terminology:
+    """All value sets, ready to match. Every distinct coding and text is resolved once and kept (bounded)."""
+
+    def __init__(self, value_sets: Iterable[ConceptCodes]) -> None:
+        self.value_sets = {value_set.id: value_set for value_set in value_sets}
+        self._matchers = {kind: _Matcher(self.value_sets.values(), kind) for kind in ("observation", "medication", "condition")}
+
+    def concepts(self, kind: Kind, codings: Sequence[Coding], text: str = "") -> frozenset[str]:
+        """The value sets that a CodeableConcept belongs to.
+
+        Any coding counts. If no coding is known, the text and the displays of the codings are looked at: a local
+        code with the text "Warfarin 3 mg" is warfarin all the same. A code on an exclusion list settles it: none.
+        """
+        return self._matchers[kind].concepts(tuple(codings), text)
+
+    def analyte(self, concept: str) -> Analyte | None:
+        return self.value_sets[concept].analyte
+
+
+class _Matcher:
+    def __init__(self, value_sets: Iterable[ConceptCodes], kind: str) -> None:
+        mine = [value_set for value_set in value_sets if value_set.kind == kind]
+        exact: dict[tuple[str, str], set[str]] = {}
+        prefixes: dict[str, list[tuple[str, str]]] = {}
+        for value_set in mine:
+            for key in value_set.codes:
+                exact.setdefault(key, set()).add(value_set.id)
+            for system, prefix in value_set.prefixes:
+                prefixes.setdefault(system, []).append((prefix, value_set.id))
+        self._exact = {key: frozenset(ids) for key, ids in exact.items()}
+        self._prefixes = prefixes
+        self._excluded = frozenset[tuple[str, str]]().union(*(value_set.excluded for value_set in mine))
+        self._texts = [
+            (value_set.id, [_pattern(t) for t in value_set.texts], [_pattern(t) for t in value_set.not_texts])
+            for value_set in mine
+            if value_set.texts
+        ]
+        self.concepts = lru_cache(maxsize=8192)(self._concepts)
+        self._coded = lru_cache(maxsize=8192)(self._of_code)
+
+    def _concepts(self, codings: tuple[Coding, ...], text: str) -> frozenset[str]:
+        found: frozenset[str] = frozenset()
+        for coding in codings:
+            key = (system_uri(coding.system), coding.code)
+            if key in self._excluded:
+                return frozenset()
+            found |= self._coded(*key)
+        if found:
+            return found
+        written = " | ".join(normalised(part) for part in (text, *(coding.display for coding in codings)) if part)
+        return self._of_text(written) if written else found
+
+    def _of_code(self, system: str, code: str) -> frozenset[str]:
+        if system == NDC:
+            code = code.replace("-", "")
+        found = self._exact.get((system, code), frozenset())
+        return found.union(concept for prefix, concept in self._prefixes.get(system, ()) if code.startswith(prefix))
+
+    def _of_text(self, written: str) -> frozenset[str]:
+        return frozenset(
+            concept
+            for concept, synonyms, exclusions in self._texts
+            if any(p.search(written) for p in synonyms) and not any(p.search(written) for p in exclusions)
+        )
+
+
+def normalised(text: str) -> str:
+    """Text as it is compared: NFKC, lower case, one space between words."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _pattern(synonym: str) -> re.Pattern[str]:
+    """A synonym as a whole word where it begins or ends in Latin script, as a substring where it does not."""
+    plain = normalised(synonym)
+    before = r"(?<![a-z0-9])" if plain[0].isascii() else ""
+    after = r"(?![a-z0-9])" if plain[-1].isascii() else ""
+    return re.compile(before + re.escape(plain).replace(r"\ ", r"\s*") + after)
