@@ -1,0 +1,1 @@
+"""FHIR in and out: opening Bundles, reading records, fetching what is missing, writing draft orders."""

@@ -1,0 +1,169 @@
+"""FHIR JSON bytes to the single resources in it: a Bundle is opened entry by entry, nothing is decoded twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from cds_service.record import Source
+
+
+class Entry(msgspec.Struct):
+    """One resource of a Bundle, still as bytes, with the address the Bundle gave it."""
+
+    resource: msgspec.Raw
+    full_url: str = ""
+
+
+@dataclass(slots=True)
+class Opened:
+    """What was in the JSON.
+
+    Attributes:
+        resource_type: "Bundle", "Patient", "OperationOutcome" ...; "" if the JSON is no FHIR resource.
+        entries: the resources: all entries of a Bundle (without informational OperationOutcomes), or the one resource.
+        next_url: where the next page is, if the Bundle is not the last page.
+        total: the Bundle's own count, if it states one.
+        outcome: issue codes of an OperationOutcome of severity error or fatal, e.g. "forbidden"; None if there is none.
+        unreadable: entries that hold no readable resource.
+    """
+
+    resource_type: str = ""
+    entries: list[Entry] = field(default_factory=list)
+    next_url: str | None = None
+    total: int | None = None
+    outcome: str | None = None
+    unreadable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Obtained:
+    """What was obtained for one prefetch key, from the request or from the FHIR server.
+
+    Attributes:
+        sources: the lists of the record that this key speaks for; empty for the Patient.
+        entries: the resources; empty when the list was read and holds nothing.
+        unread: why nothing could be read, in words without patient data; None if it was read.
+        incomplete: why a part is missing (a page that could not be fetched); None if it is whole.
+    """
+
+    sources: tuple[Source, ...]
+    entries: Sequence[Entry] = ()
+    unread: str | None = None
+    incomplete: str | None = None
+
+
+class _Link(msgspec.Struct):
+    relation: str | None = None
+    url: str | None = None
+
+
+class _Search(msgspec.Struct):
+    mode: str | None = None
+
+
+class _Entry(msgspec.Struct):
+    resource: msgspec.Raw | None = None
+    full_url: str | None = msgspec.field(default=None, name="fullUrl")
+    search: _Search | None = None
+
+
+class _Shell(msgspec.Struct):
+    resource_type: str = msgspec.field(default="", name="resourceType")
+    entry: list[msgspec.Raw] | None = None
+    link: list[_Link] | None = None
+    total: int | None = None
+
+
+class _Type(msgspec.Struct):
+    resource_type: str = msgspec.field(default="", name="resourceType")
+
+
+class _Issue(msgspec.Struct):
+    severity: str | None = None
+    code: str | None = None
+
+
+class _Outcome(msgspec.Struct):
+    issue: list[_Issue] | None = None
+
+
+_shell = msgspec.json.Decoder(_Shell)
+_entry = msgspec.json.Decoder(_Entry)
+_type = msgspec.json.Decoder(_Type)
+_outcome = msgspec.json.Decoder(_Outcome)
+
+
+def resource_type(raw: bytes | msgspec.Raw) -> str:
+    """The `resourceType` of a resource; "" if it has none or is not a JSON object."""
+    try:
+        return _type.decode(raw).resource_type
+    except msgspec.DecodeError:
+        return ""
+
+
+def open_resource(raw: bytes | msgspec.Raw) -> Opened:
+    """Opens one FHIR resource: a Bundle entry by entry, anything else as itself. Never raises on bad content.
+
+    An OperationOutcome entry of severity information or warning (Epic's "no results", `search.mode` outcome) is
+    dropped; one of severity error or fatal is reported in `outcome`.
+    """
+    kind = resource_type(raw)
+    opened = Opened(resource_type=kind)
+    if kind == "OperationOutcome":
+        opened.outcome = _failure(raw) or "informational"
+        return opened
+    if kind != "Bundle":
+        if kind:
+            opened.entries.append(Entry(msgspec.Raw(raw)))
+        return opened
+    try:
+        shell = _shell.decode(raw)
+    except msgspec.DecodeError:
+        return _open_odd_bundle(raw, opened)
+    opened.total = shell.total
+    opened.next_url = next((link.url for link in shell.link or () if link.relation == "next" and link.url), None)
+    for item in shell.entry or ():
+        _add(opened, item)
+    return opened
+
+
+def _open_odd_bundle(raw: bytes | msgspec.Raw, opened: Opened) -> Opened:
+    """A Bundle of which some member has an odd shape: the entries are saved if they can be."""
+    try:
+        members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+        items = msgspec.json.decode(members.get("entry", b"[]"), type=list[msgspec.Raw] | None) or []
+    except msgspec.DecodeError:
+        opened.unreadable += 1
+        return opened
+    opened.unreadable += 1  # a link or a total that could not be read may hide a further page
+    for item in items:
+        _add(opened, item)
+    return opened
+
+
+def _add(opened: Opened, item: msgspec.Raw) -> None:
+    try:
+        entry = _entry.decode(item)
+    except msgspec.DecodeError:
+        opened.unreadable += 1
+        return
+    if entry.resource is None:
+        opened.unreadable += 1
+        return
+    if resource_type(entry.resource) == "OperationOutcome":
+        opened.outcome = opened.outcome or _failure(entry.resource)
+        return
+    opened.entries.append(Entry(entry.resource, entry.full_url or ""))
+
+
+def _failure(raw: bytes | msgspec.Raw) -> str | None:
+    """Issue codes of severity error or fatal; None if the outcome only informs or warns."""
+    try:
+        issues = _outcome.decode(raw).issue or []
+    except msgspec.DecodeError:
+        return "unreadable"
+    codes = [issue.code or "exception" for issue in issues if issue.severity in ("error", "fatal")]
+    return ", ".join(codes) or None
