@@ -65,7 +65,7 @@ class _Search(msgspec.Struct):
 
 
 class _Entry(msgspec.Struct):
-    resource: msgspec.Raw | None = None
+    resource: msgspec.Raw = msgspec.Raw()
     full_url: str | None = msgspec.field(default=None, name="fullUrl")
     search: _Search | None = None
 
@@ -150,10 +150,11 @@ def _add(opened: Opened, item: msgspec.Raw) -> None:
     except msgspec.DecodeError:
         opened.unreadable += 1
         return
-    if entry.resource is None:
+    kind = resource_type(entry.resource)
+    if not kind:
         opened.unreadable += 1
         return
-    if resource_type(entry.resource) == "OperationOutcome":
+    if kind == "OperationOutcome":
         opened.outcome = opened.outcome or _failure(entry.resource)
         return
     opened.entries.append(Entry(entry.resource, entry.full_url or ""))
