@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
@@ -45,6 +45,8 @@ class ConceptCodes:
         texts: synonyms, matched as a whole word (Latin script) or as a substring (Chinese).
         not_texts: if one of these is in the text, the synonyms do not count.
         lifelong: a condition that holds also when an entry marks it inactive.
+        preferred: the code to write when an entry of this concept is made (draft orders, sample patients).
+        title: what people call it, per language.
     """
 
     id: str
@@ -56,6 +58,8 @@ class ConceptCodes:
     not_texts: tuple[str, ...] = ()
     lifelong: bool = False
     analyte: Analyte | None = None
+    preferred: Coding | None = None
+    title: Mapping[str, str] = field(default_factory=dict)
 
 
 class Terminology:
