@@ -6,10 +6,12 @@
     ├── EgressError              a FHIR server may not be called, or did not answer usefully
     └── RequestError             the caller's request cannot be served; has an HTTP status
         ├── BadRequest           400  not JSON, or a member is missing or of the wrong type
+        ├── Unauthorized         401  the caller could not be identified
         ├── NotFound             404  no such service or route
         ├── Unprocessable        412  data the rules need could not be had
         ├── TooLarge             413  the body is over the limit
-        └── WrongMediaType       415  the body is not JSON by its media type
+        ├── WrongMediaType       415  the body is not JSON by its media type
+        └── Unavailable          503  cannot be served now; the same call may succeed later
 
 Messages never hold patient data, tokens or text from the request.
 Only `web/` and `cli.py` turn these into status codes and exit codes.
@@ -61,6 +63,16 @@ class BadRequest(RequestError):
     """400: the body is not JSON, or a member is missing or of the wrong type."""
 
 
+class Unauthorized(RequestError):
+    """401: the caller could not be identified. One text for all reasons: it must not help an attacker."""
+
+    status = 401
+    code = "login"
+
+    def __init__(self) -> None:
+        super().__init__("The caller could not be identified. Send a valid token as Authorization: Bearer.")
+
+
 class NotFound(RequestError):
     """404: no such service or route."""
 
@@ -87,3 +99,10 @@ class WrongMediaType(RequestError):
 
     status = 415
     code = "structure"
+
+
+class Unavailable(RequestError):
+    """503: this cannot be served now; the same call may succeed later."""
+
+    status = 503
+    code = "transient"

@@ -1,0 +1,283 @@
+"""Bytes of a CDS Hooks call to a `HookRequest`; FHIR resources in it stay bytes until somebody reads them.
+
+Strict where the specification is (a missing or mistyped member is a 400 that names it), tolerant where clients are
+(unknown members are ignored, `null` means absent, an incomplete fhirAuthorization costs nobody their advice).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from pydantic import ValidationError
+
+from cds_service.errors import BadRequest
+from cds_service.hooks.contexts import CONTEXTS, Context, user_reference
+from cds_service.trust.clients import ClientProfile
+
+# Any version and either case: Epic sends version 1; some clients write the URN form.
+_UUID = re.compile(r"(?:urn:uuid:)?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+_NULL = b"null"
+
+# A member as it stands in JSON text: what comes before it, its name and the colon.
+_MEMBER = re.compile(rb'[ \t\r\n]*[{,][ \t\r\n]*"[^"\\]*(?:\\.[^"\\]*)*"[ \t\r\n]*:[ \t\r\n]*')
+_END = re.compile(rb"[ \t\r\n]*(?:\{[ \t\r\n]*)?\}[ \t\r\n]*")
+
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_value = msgspec.json.Decoder()
+
+
+@dataclass(frozen=True, slots=True)
+class HookRequest:
+    """One call of a service.
+
+    Attributes:
+        patient_id: bare id; the prefix `Patient/` or a server address before it is taken off.
+        user_id: `Type/id`, or a bare id if the client wrote no type.
+        selections: references of the draft orders just chosen; None unless the hook is order-select.
+        draft_orders: the Bundle of draft orders; None unless the hook is about orders.
+        prefetch: our key -> the resource's JSON; `null` (nothing there) is kept as the bytes `null`.
+        fhir_server: base URL the client offers for further data. Untrusted until the way out has checked it.
+        fhir_token: bearer token for that server; None if there is none that may be used.
+        fhir_subject: whom the token was made out to: our client id at that server.
+        notes: what was tolerated, as fixed sentences for the log.
+    """
+
+    hook: str
+    hook_instance: str
+    patient_id: str
+    user_id: str
+    encounter_id: str | None = None
+    selections: tuple[str, ...] | None = None
+    draft_orders: msgspec.Raw | None = None
+    prefetch: Mapping[str, msgspec.Raw] = field(default_factory=dict)
+    fhir_server: str | None = None
+    fhir_token: str | None = field(default=None, repr=False)
+    fhir_subject: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The circumstances of a call that are not in its body.
+
+    Attributes:
+        now: the moment of the call in the site's time zone; its date is the day of judgement.
+        log: fields for the log line (`cards`: rule ids, `notes`: remark -> count); unlisted names are dropped there.
+    """
+
+    profile: ClientProfile
+    language: Literal["en", "zh"]
+    now: datetime
+    log: dict[str, Any] = field(default_factory=dict)
+
+
+def parse_request(body: bytes, hook: str, profile: ClientProfile) -> HookRequest:
+    """The body of a call to a service of `hook`.
+
+    Raises:
+        BadRequest: naming the member as a dotted path, what is wrong and what to do; never with a value of the request.
+    """
+    notes: list[str] = []
+    members = parse_object(body)
+    if _text(members, "hook") != hook:
+        raise BadRequest(f"hook is not the hook of this service. Send {hook}, or call another service.", expression="hook")
+    instance = _text(members, "hookInstance")
+    if not _UUID.fullmatch(instance):
+        raise BadRequest("hookInstance is not a UUID. Send a new UUID with every call.", expression="hookInstance")
+    context = _context(members, hook)
+    user = user_reference(context.user_id, context.users)
+    if user is None or (profile.strict_request and not user[1]):
+        raise BadRequest(
+            f"context.userId must be one of {', '.join(sorted(context.users))} followed by / and an id.", expression="context.userId"
+        )
+    if not user[1]:
+        notes.append("userId without a resource type")
+    server = _server(members, profile.strict_request, notes)
+    token, subject = _authorization(members, context.patient_id, server, profile.strict_request, notes)
+    return HookRequest(
+        hook=hook,
+        hook_instance=instance,
+        patient_id=context.patient_id,
+        user_id=user[0],
+        encounter_id=context.encounter_id,
+        selections=None if context.selections is None else tuple(context.selections),
+        draft_orders=context.draft_orders,
+        prefetch=_prefetch(members, profile.prefetch_aliases),
+        fhir_server=server,
+        fhir_token=token,
+        fhir_subject=subject,
+        notes=tuple(notes),
+    )
+
+
+def parse_object(body: bytes | msgspec.Raw, path: str = "") -> dict[str, msgspec.Raw]:
+    """The members of a JSON object, each still as bytes.
+
+    Raises:
+        BadRequest: not UTF-8, not JSON (also NaN, a byte order mark, too deep), not an object, or a member twice.
+    """
+    name = path or "The body"
+    where = path or None
+    try:
+        if not path and not body.isascii():  # type: ignore[union-attr]
+            body.decode()  # type: ignore[union-attr]
+        members = _object.decode(body)
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"{name} is not a JSON object. Send an object.", expression=where) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"{name} is not valid JSON in UTF-8. Check where it was made or cut.", expression=where) from error
+    except RecursionError as error:
+        raise BadRequest(f"{name} is nested too deeply. Send FHIR resources as they are.", expression=where) from error
+    if not _each_member_once(bytes(body), members):
+        raise BadRequest(f"{name} has a member twice, so that its meaning is unclear. Send every member once.", expression=where)
+    return members
+
+
+def _each_member_once(text: bytes, members: dict[str, msgspec.Raw]) -> bool:
+    """Whether walking over as many members as there are names ends at the end of the object.
+
+    A JSON decoder keeps the last of two members of one name, so the text then holds more than the walk covers.
+    Nothing is decoded a second time: values are stepped over by their length.
+    """
+    position = 0
+    for value in members.values():
+        head = _MEMBER.match(text, position)
+        if head is None:
+            return False
+        position = head.end() + len(value)
+    return _END.fullmatch(text, position) is not None
+
+
+def _text(members: Mapping[str, msgspec.Raw], name: str) -> str:
+    value = _small(members, name)
+    if value is None:
+        raise _missing(name)
+    if not isinstance(value, str) or not value.strip():
+        raise BadRequest(f"{name} must be a string that is not blank.", expression=name)
+    return value
+
+
+def _small(members: Mapping[str, msgspec.Raw], name: str, path: str = "") -> Any:
+    """The value of a member, decoded; None if it is absent or null."""
+    raw = members.get(name)
+    if raw is None:
+        return None
+    try:
+        return _value.decode(raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadRequest(f"{path}{name} cannot be read as JSON.", expression=f"{path}{name}") from error
+
+
+def _missing(path: str) -> BadRequest:
+    error = BadRequest(f"{path} is missing. Send it.", expression=path)
+    error.code = "required"
+    return error
+
+
+def _context(members: Mapping[str, msgspec.Raw], hook: str) -> Context:
+    raw = members.get("context")
+    if raw is None or bytes(raw[:4] if isinstance(raw, bytes) else raw) == _NULL:
+        raise _missing("context")
+    model = CONTEXTS.get(hook)
+    if model is None:
+        raise BadRequest("hook is not supported.", expression="hook")
+    given = parse_object(raw, "context")
+    values: dict[str, Any] = {}
+    for spec in model.model_fields.values():
+        name = spec.alias
+        if name in given and bytes(given[name]) != _NULL:
+            values[name] = given[name] if name == "draftOrders" else _small(given, name, "context.")
+    if "selections" in given and "selections" in model.__annotations__:
+        values["selections"] = _small(given, "selections", "context.")
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        fault = error.errors(include_input=False, include_url=False)[0]
+        path = "context." + ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "missing":
+            raise _missing(path) from None
+        # `from None`: pydantic's own error carries the value, which is patient data.
+        raise BadRequest(f"{path} {_worded(fault['type'], fault['msg'])}.", expression=path) from None
+
+
+def _worded(kind: str, message: str) -> str:
+    if kind == "value_error":
+        return message.removeprefix("Value error, ")
+    return {"string_type": "must be a string", "string_too_short": "must not be empty", "list_type": "must be an array"}.get(
+        kind, "is of the wrong type"
+    )
+
+
+def _server(members: Mapping[str, msgspec.Raw], strict: bool, notes: list[str]) -> str | None:
+    value = _small(members, "fhirServer")
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise BadRequest("fhirServer must be a string, the base URL of a FHIR server.", expression="fhirServer")
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    if usable:
+        return value
+    if strict:
+        raise BadRequest("fhirServer must be an absolute http or https URL.", expression="fhirServer")
+    notes.append("fhirServer is not an absolute URL")
+    return None
+
+
+def _authorization(
+    members: Mapping[str, msgspec.Raw], patient_id: str, server: str | None, strict: bool, notes: list[str]
+) -> tuple[str | None, str | None]:
+    """The token and the subject of `fhirAuthorization`; (None, None) if it is absent or cannot be used."""
+    value = _small(members, "fhirAuthorization")
+    if value is None:
+        return None, None
+    if not isinstance(value, dict):
+        raise BadRequest("fhirAuthorization must be an object.", expression="fhirAuthorization")
+    patient = value.get("patient")
+    # A token for another patient's data must not be used for this one.
+    if isinstance(patient, str) and patient.rsplit("/", 1)[-1] != patient_id:
+        raise BadRequest(
+            "fhirAuthorization.patient is not the patient of the context. Send a token for context.patientId.",
+            expression="fhirAuthorization.patient",
+        )
+    fault = _authorization_fault(value) or (None if server else "without a usable fhirServer")
+    if fault is None:
+        subject: str = value["subject"]
+        return (value["access_token"], subject) if value["expires_in"] > 0 else (None, subject)
+    if strict:
+        raise BadRequest(f"fhirAuthorization is incomplete: {fault}.", expression="fhirAuthorization")
+    notes.append(f"fhirAuthorization not used: {fault}")
+    return None, None
+
+
+def _authorization_fault(value: Mapping[str, Any]) -> str | None:
+    for name in ("access_token", "token_type", "scope", "subject"):
+        if not isinstance(value.get(name), str) or not value[name].strip():
+            return f"no {name}"
+    if value["token_type"].lower() != "bearer":
+        return "token_type is not Bearer"
+    expires = value.get("expires_in")
+    if not isinstance(expires, int) or isinstance(expires, bool) or expires < 0:
+        return "no expires_in in whole seconds"
+    return None if _TOKEN.fullmatch(value["access_token"]) else "access_token cannot stand in a header"
+
+
+def _prefetch(members: Mapping[str, msgspec.Raw], aliases: Mapping[str, str]) -> dict[str, msgspec.Raw]:
+    raw = members.get("prefetch")
+    if raw is None or bytes(raw) == _NULL:
+        return {}
+    given = parse_object(raw, "prefetch")
+    if not aliases:
+        return given
+    renamed = {aliases[key]: value for key, value in given.items() if key in aliases}
+    return renamed | {key: value for key, value in given.items() if key not in aliases}

@@ -1,0 +1,99 @@
+"""One JSON line per event on standard output; fields that are not on the list are dropped.
+
+The list is the privacy rule of this service: ids of rules and services, durations, counts and reasons.
+Values, names, free text, tokens and ids of patients or users are not on it and so can never reach a log.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import MutableMapping
+from datetime import UTC, datetime
+from typing import Any, BinaryIO
+
+import msgspec
+import structlog
+
+ALLOWED = frozenset(
+    {
+        "at",  # time of the event
+        "level",
+        "event",
+        "service",  # CDS service id
+        "hook",
+        "client",  # name of the client profile
+        "status",  # HTTP status
+        "duration_ms",
+        "cards",  # rule ids of the cards
+        "notes",  # remark -> how often; remarks are fixed sentences without data
+        "correlation",
+        "error",  # class of an error
+        "where",  # file:line of an error, never its text
+        "reason",  # fixed sentence of our own
+        "feedback",  # events received
+        "stored",  # events that were new
+        "unmatched",
+        "variables",  # names of settings, not their values
+        "host",
+        "port",
+        "workers",
+        "threads",
+        "version",
+        "knowledge",
+    }
+)
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_encode = msgspec.json.Encoder().encode
+
+
+class _LineWriter:
+    """Writes whole lines; the methods are the level names that structlog calls."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def msg(self, line: bytes) -> None:
+        with self._lock:
+            self._stream.write(line + b"\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = msg
+
+
+def configure(level: str = "info", stream: BinaryIO | None = None) -> None:
+    """Sets up the log of this process.
+
+    Args:
+        level: debug, info, warning or error.
+        stream: where lines go; standard output if none is given.
+    """
+    target = stream or sys.stdout.buffer
+    structlog.configure(
+        processors=[_complete, _only_allowed, _render],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=lambda *_: _LineWriter(target),
+        cache_logger_on_first_use=False,
+    )
+
+
+def get_log() -> Any:
+    """The log, bound once: `get_log().info("call", service=..., status=200)`."""
+    return structlog.get_logger().bind()
+
+
+def _complete(_: object, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    event["level"] = level
+    event["at"] = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return event
+
+
+def _only_allowed(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {name: event[name] for name in event if name in ALLOWED}
+
+
+def _render(_: object, __: str, event: MutableMapping[str, Any]) -> bytes:
+    return _encode(event)

@@ -1,0 +1,173 @@
+"""Environment variables beginning with CDS_ to one checked `Settings` value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from cds_service.errors import SettingsError
+
+PREFIX = "CDS_"
+
+# `CDS_FHIR_ALLOW=https://a/fhir,https://b/r4`: a plain comma list, not JSON.
+CommaList = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """How this process runs. Every field is the environment variable `CDS_` + its name in capitals.
+
+    Attributes:
+        host, port: where to listen.
+        workers, threads: processes, and threads in each; a call that waits for a FHIR server occupies one thread.
+        database_url: where feedback is kept (SQLAlchemy URL; SQLite or PostgreSQL).
+        open: answer everybody, without client tokens. For trying out and for closed networks only.
+        clients: YAML file with the client profiles.
+        fhir_allow: base URLs of FHIR servers that may be called.
+        site: folder with a site's own thresholds, texts and switches.
+        language: language of cards and of error texts where neither the call nor the client's profile names one.
+        log_level: threshold of the log.
+        explain: cards say how they were derived.
+        public_url: the URL at which clients reach this service; a path in it is the prefix of every route.
+        time_zone: IANA name; decides which calendar day it is. Without it, the machine's own zone does.
+        fhir_deadline: seconds that all FHIR queries of one call may take together.
+        max_body: bytes a request body may have.
+        cors_origins: browser origins that may call; in open mode, if none is named, every origin may.
+        sandbox: serve invented sample patients as a FHIR server under /sandbox/fhir.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=1, le=65535)
+    workers: int = Field(default_factory=lambda: min(4, os.cpu_count() or 1), ge=1, le=256)
+    threads: int = Field(default=8, ge=1, le=512)
+    database_url: str = "sqlite:///var/cds.db"
+    open: bool = False
+    clients: Path | None = None
+    fhir_allow: CommaList = ()
+    site: Path | None = None
+    language: Literal["en", "zh"] = "en"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    explain: bool = False
+    public_url: str | None = None
+    time_zone: str | None = None
+    # Clients give up after five seconds; the answer must be on its way before that.
+    fhir_deadline: float = Field(default=4.0, gt=0, lt=5)
+    max_body: int = Field(default=5_000_000, ge=1_000)
+    cors_origins: CommaList = ()
+    sandbox: bool = False
+
+    @field_validator("fhir_allow", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("fhir_allow")
+    @classmethod
+    def _base_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_web_address(url) for url in value)
+
+    @field_validator("public_url")
+    @classmethod
+    def _public(cls, value: str | None) -> str | None:
+        return None if value is None else _web_address(value).rstrip("/")
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                ZoneInfo(value)
+            except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+                raise ValueError("no such time zone on this machine") from error
+        return value
+
+    @field_validator("clients", "site")
+    @classmethod
+    def _there(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.exists():
+            raise ValueError("there is no such file or folder")
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """The configured time zone; None stands for the machine's own."""
+        return ZoneInfo(self.time_zone) if self.time_zone else None
+
+    @property
+    def prefix(self) -> str:
+        """The path part of the public URL, without a slash at its end; "" if there is none."""
+        return urlsplit(self.public_url).path.rstrip("/") if self.public_url else ""
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """Origins for CORS; empty: no browser of another origin may call."""
+        return self.cors_origins or (("*",) if self.open else ())
+
+
+# What each variable should hold, in the words of an error message.
+_HELP = {
+    "host": "Give an address to listen on, such as 127.0.0.1.",
+    "port": "Give a port from 1 to 65535.",
+    "workers": "Give the number of processes, 1 or more.",
+    "threads": "Give the number of threads per process, 1 or more.",
+    "database_url": "Give a SQLAlchemy URL, such as sqlite:///var/cds.db.",
+    "open": "Write 1 to answer callers without a token, 0 to refuse them.",
+    "clients": "Give the path of an existing client profile file.",
+    "fhir_allow": "Give base URLs separated by commas, such as https://ehr.example/fhir.",
+    "site": "Give the path of an existing folder.",
+    "language": "Write en or zh.",
+    "log_level": "Write debug, info, warning or error.",
+    "explain": "Write 1 or 0.",
+    "public_url": "Give the absolute URL at which clients reach this service.",
+    "time_zone": "Give an IANA name such as Asia/Shanghai (the package tzdata supplies them where the system does not).",
+    "fhir_deadline": "Give seconds, more than 0 and less than 5.",
+    "max_body": "Give a number of bytes, at least 1000.",
+    "cors_origins": "Give origins separated by commas, such as https://ehr.example, or *.",
+    "sandbox": "Write 1 or 0.",
+}
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings from the environment; a given override wins over its variable.
+
+    Raises:
+        SettingsError: naming the variable, what is wrong with it and what it should hold.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise SettingsError("; ".join(_worded(fault["loc"], fault["msg"]) for fault in error.errors())) from error
+
+
+def unknown_variables(names: Iterable[str]) -> list[str]:
+    """Variables with our prefix that mean nothing to us: most likely misspelt, so worth a warning at the start."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    return sorted(n for n in names if n.startswith(PREFIX) and not n.startswith("CDS_TEST_") and n not in known)
+
+
+def _worded(where: tuple[int | str, ...], what: str) -> str:
+    name = str(where[0]) if where else ""
+    said = what.removeprefix("Value error, ")
+    return f"{PREFIX}{name.upper()}: {said[:1].lower()}{said[1:]}. {_HELP.get(name, '')}".rstrip()
+
+
+def _web_address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("not an absolute http or https URL without query")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("a URL here may not hold a user name or password")
+    return url
