@@ -1,0 +1,186 @@
+"""FHIR searches over resources held in memory: the R4 parameters that a decision service asks with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cds_service.errors import BadRequest
+from cds_service.sandbox.entries import Json
+
+# Parameters that shape the answer and not the selection.
+_RESULT = frozenset({"_count", "_sort", "_offset", "_format", "_pretty", "_total"})
+_DATES = {
+    "Observation": {"date": ("effectiveDateTime", "issued")},
+    "MedicationRequest": {"authoredon": ("authoredOn",)},
+    "MedicationStatement": {"effective": ("effectivePeriod",)},
+    "Condition": {"onset-date": ("onsetDateTime",), "recorded-date": ("recordedDate",)},
+    "Procedure": {"date": ("performedDateTime",)},
+    "ServiceRequest": {"authored": ("authoredOn",)},
+    "Goal": {"start-date": ("startDate",)},
+}
+DEFAULT_COUNT = 50
+MOST = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One page of a search.
+
+    Attributes:
+        page: the resources of this page.
+        total: how many there are on all pages.
+        used: the parameters that counted, as (name, value), for the self link.
+        next_offset: where the next page begins; None on the last one.
+    """
+
+    page: list[Json]
+    total: int
+    used: list[tuple[str, str]]
+    next_offset: int | None
+
+
+def search(
+    kind: str, resources: Iterable[Json], parameters: Sequence[tuple[str, str]], *, strict: bool = False
+) -> Found:
+    """Searches resources of one type.
+
+    Args:
+        kind: the FHIR type, e.g. "Observation".
+        parameters: (name, value) in the order of the request; a repeated name narrows, a comma in a value widens.
+        strict: refuse parameters that are not supported instead of leaving them out (`Prefer: handling=strict`).
+    Raises:
+        BadRequest: a modifier or a value that cannot be understood, or, when strict, an unknown parameter.
+    """
+    used: list[tuple[str, str]] = []
+    matches = list(resources)
+    for name, value in parameters:
+        if name in _RESULT:
+            continue
+        test = _filter(kind, name, value)
+        if test is None:
+            if strict:
+                raise BadRequest("A search parameter is not supported here; see metadata for those that are.")
+            continue
+        used.append((name, value))
+        matches = [resource for resource in matches if test(resource)]
+    last = dict(parameters)
+    if "_sort" in last and _sort(kind, matches, last["_sort"], strict):
+        used.append(("_sort", last["_sort"]))
+    count = min(_number("_count", last.get("_count", str(DEFAULT_COUNT))), MOST)
+    offset = _number("_offset", last.get("_offset", "0"))
+    used.append(("_count", str(count)))
+    end = offset + count
+    more = count > 0 and end < len(matches)
+    return Found(matches[offset:end], len(matches), used, end if more else None)
+
+
+def search_parameters(kind: str) -> list[tuple[str, str]]:
+    """The (name, type) of the parameters that select or sort resources of a type, for the CapabilityStatement."""
+    names = [("_id", "token")]
+    if kind != "Patient":
+        names += [("patient", "reference"), ("subject", "reference")]
+    names += [(name, "token") for name in _tokens(kind)]
+    return names + [(name, "date") for name in _DATES.get(kind, {})]
+
+
+def _filter(kind: str, written: str, value: str) -> Callable[[Json], bool] | None:
+    """The test that a parameter asks for; None if the parameter is unknown (or a date, which only sorts here)."""
+    name, _, modifier = written.partition(":")
+    options = [option.replace("\\,", ",") for option in re.split(r"(?<!\\),", value) if option]
+    if name == "_id":
+        _no(modifier)
+        return lambda resource: resource["id"] in options
+    if name in ("patient", "subject") and kind != "Patient":
+        _no(modifier.removeprefix("Patient"))
+        ids = {_patient_id(option) for option in options}
+        return lambda resource: resource["subject"]["reference"].removeprefix("Patient/") in ids
+    tokens = _tokens(kind).get(name)
+    if tokens is None:
+        return None
+    _no(modifier)
+    return lambda resource: any(_is(option, coding) for option in options for coding in tokens(resource))
+
+
+def _no(modifier: str) -> None:
+    # R4 3.1.1.5: a server must refuse a modifier that it does not support; ignoring it would turn the meaning round.
+    if modifier:
+        raise BadRequest("A search modifier is not supported here. Leave out what follows the colon.")
+
+
+def _patient_id(reference: str) -> str:
+    """The id in "123", "Patient/123" or "https://ehr.example/fhir/Patient/123"."""
+    kind, slash, patient_id = reference.rpartition("/")
+    if slash and kind.rpartition("/")[2] != "Patient":
+        raise BadRequest("A patient reference names another type. Write Patient/ and the id.")
+    return patient_id
+
+
+Token = tuple[str, str]
+
+
+def _tokens(kind: str) -> Mapping[str, Callable[[Json], list[Token]]]:
+    """Token parameters of a type, each with the (system, code) pairs it finds in a resource."""
+    tokens: dict[str, Callable[[Json], list[Token]]] = {}
+    if kind == "Condition":
+        tokens["clinical-status"] = lambda resource: _codings(resource.get("clinicalStatus"))
+        tokens["verification-status"] = lambda resource: _codings(resource.get("verificationStatus"))
+    elif kind == "Goal":
+        tokens["lifecycle-status"] = lambda resource: [("", resource["lifecycleStatus"])]
+    elif kind != "Patient":
+        tokens["status"] = lambda resource: [("", resource["status"])]
+    if kind in ("MedicationRequest", "ServiceRequest"):
+        tokens["intent"] = lambda resource: [("", resource["intent"])]
+    if kind in ("MedicationRequest", "MedicationStatement"):
+        tokens["code"] = lambda resource: _codings(_medication(resource))
+    elif kind not in ("Patient", "Goal"):
+        tokens["code"] = lambda resource: _codings(resource.get("code"))
+    return tokens
+
+
+def _medication(resource: Json) -> Json | None:
+    contained = resource.get("contained", [])
+    concept: Json | None = contained[0]["code"] if contained else resource.get("medicationCodeableConcept")
+    return concept
+
+
+def _codings(concept: Json | None) -> list[Token]:
+    codings = (concept or {}).get("coding", [])
+    return [(coding.get("system", ""), coding.get("code", "")) for coding in codings]
+
+
+def _is(option: str, coding: Token) -> bool:
+    """R4 3.1.1.4.10: `code` of any system, `system|code`, `|code` of no system, `system|` any code of a system."""
+    system, bar, code = option.rpartition("|")
+    if not bar:
+        return coding[1] == option
+    return coding[0] == system and code in ("", coding[1])
+
+
+def _sort(kind: str, matches: list[Json], order: str, strict: bool) -> bool:
+    """Sorts in place by the keys that are known; says whether there was one. Undated resources come last."""
+    known = False
+    for written in reversed(order.split(",")):
+        name = written.removeprefix("-")
+        members = ("id",) if name == "_id" else _DATES.get(kind, {}).get(name)
+        if members is None:
+            if strict:
+                raise BadRequest("A sort key is not supported here; see metadata for those that are.")
+            continue
+        known = True
+        keyed = [(resource, _key(resource, members)) for resource in matches]
+        dated = sorted((k for k in keyed if k[1]), key=lambda k: k[1], reverse=written.startswith("-"))
+        matches[:] = [resource for resource, _ in (*dated, *(k for k in keyed if not k[1]))]
+    return known
+
+
+def _key(resource: Json, members: Sequence[str]) -> str:
+    value = next((resource[member] for member in members if member in resource), "")
+    return str(value.get("start", "")) if isinstance(value, dict) else str(value)
+
+
+def _number(name: str, written: str) -> int:
+    if not (written.isascii() and written.isdigit() and len(written) <= 9):
+        raise BadRequest(f"{name} is no whole number. Write one of 0 or more.")
+    return int(written)
