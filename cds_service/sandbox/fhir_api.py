@@ -27,14 +27,14 @@ MEDIA_TYPE = "application/fhir+json"
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
-class _NotAllowed(RequestError):
+class _NotAllowedError(RequestError):
     """405: the server is read-only."""
 
     status = 405
     code = "not-supported"
 
 
-class _WrongForm(RequestError):
+class _WrongFormError(RequestError):
     """415: the body of a _search is not a form."""
 
     status = 415
@@ -123,18 +123,18 @@ def sandbox_blueprint(
     def search_type(kind: str) -> Response:
         resources = _resources(patients, kind)
         if request.method == "POST" and request.content_length and not request.mimetype.endswith("form-urlencoded"):
-            raise _WrongForm("The parameters of a _search come as application/x-www-form-urlencoded.")
+            raise _WrongFormError("The parameters of a _search come as application/x-www-form-urlencoded.")
         parameters = [*request.args.items(multi=True), *request.form.items(multi=True)]
         strict = "handling=strict" in request.headers.get("Prefer", "")
         found = search(kind, resources.values(), parameters, strict=strict)
         return _json(_searchset(base(), kind, found))
 
-    @blueprint.route("/", defaults={"rest": ""}, methods=_METHODS)
+    @blueprint.route("/", defaults={"rest": ""}, methods=_METHODS, strict_slashes=False)
     @blueprint.route("/<path:rest>", methods=_METHODS)
     def anything_else(rest: str) -> Response:
         if request.method == "GET":
             raise NotFound("There is nothing here. Ask for metadata, Type/id or Type?parameters.")
-        raise _NotAllowed("This server is read-only. Use GET, or POST to Type/_search.")
+        raise _NotAllowedError("This server is read-only. Use GET, or POST to Type/_search.")
 
     @blueprint.errorhandler(RequestError)
     def outcome(error: RequestError) -> Response:

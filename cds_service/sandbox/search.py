@@ -11,7 +11,7 @@ from cds_service.sandbox.entries import Json
 
 # Parameters that shape the answer and not the selection.
 _RESULT = frozenset({"_count", "_sort", "_offset", "_format", "_pretty", "_total"})
-_DATES = {
+_DATES: dict[str, dict[str, tuple[str, ...]]] = {
     "Observation": {"date": ("effectiveDateTime", "issued")},
     "MedicationRequest": {"authoredon": ("authoredOn",)},
     "MedicationStatement": {"effective": ("effectivePeriod",)},
@@ -20,6 +20,7 @@ _DATES = {
     "ServiceRequest": {"authored": ("authoredOn",)},
     "Goal": {"start-date": ("startDate",)},
 }
+Token = tuple[str, str]
 DEFAULT_COUNT = 50
 MOST = 500
 
@@ -86,7 +87,7 @@ def search_parameters(kind: str) -> list[tuple[str, str]]:
 
 
 def _filter(kind: str, written: str, value: str) -> Callable[[Json], bool] | None:
-    """The test that a parameter asks for; None if the parameter is unknown (or a date, which only sorts here)."""
+    """The test that a parameter asks for; None if the parameter is unknown."""
     name, _, modifier = written.partition(":")
     options = [option.replace("\\,", ",") for option in re.split(r"(?<!\\),", value) if option]
     if name == "_id":
@@ -96,11 +97,41 @@ def _filter(kind: str, written: str, value: str) -> Callable[[Json], bool] | Non
         _no(modifier.removeprefix("Patient"))
         ids = {_patient_id(option) for option in options}
         return lambda resource: resource["subject"]["reference"].removeprefix("Patient/") in ids
+    if name in _DATES.get(kind, {}):
+        _no(modifier)
+        members = _DATES[kind][name]
+        ranges = [_range(option) for option in options]
+        return lambda resource: any(_in(_key(resource, members), prefix, day) for prefix, day in ranges)
     tokens = _tokens(kind).get(name)
     if tokens is None:
         return None
     _no(modifier)
     return lambda resource: any(_is(option, coding) for option in options for coding in tokens(resource))
+
+
+def _range(option: str) -> tuple[str, str]:
+    """Comparison and day of a date parameter such as "ge2025-01-31"; without letters it means "eq"."""
+    match = re.fullmatch(r"(eq|ge|gt|le|lt)?(\d{4}(?:-\d{2}(?:-\d{2})?)?)(?:T.*)?", option)
+    if match is None:
+        raise BadRequest("A date is written like ge2025-01-31, with one of eq, ge, gt, le, lt before it or none.")
+    return match[1] or "eq", match[2]
+
+
+def _in(written: str, prefix: str, day: str) -> bool:
+    """Whether a resource's date lies there, compared to the precision (year, month, day) that was asked for."""
+    date = written[: len(day)]
+    if not date:
+        return False
+    match prefix:
+        case "ge":
+            return date >= day
+        case "gt":
+            return date > day
+        case "le":
+            return date <= day
+        case "lt":
+            return date < day
+    return date == day
 
 
 def _no(modifier: str) -> None:
@@ -115,9 +146,6 @@ def _patient_id(reference: str) -> str:
     if slash and kind.rpartition("/")[2] != "Patient":
         raise BadRequest("A patient reference names another type. Write Patient/ and the id.")
     return patient_id
-
-
-Token = tuple[str, str]
 
 
 def _tokens(kind: str) -> Mapping[str, Callable[[Json], list[Token]]]:
