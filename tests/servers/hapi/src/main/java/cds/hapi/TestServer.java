@@ -36,7 +36,13 @@ public final class TestServer {
         var jetty = new Server(new InetSocketAddress("127.0.0.1", port));
         jetty.setHandler(context);
         jetty.setStopAtShutdown(true);
-        jetty.start();
+        try {
+            jetty.start();
+        } catch (Exception notStarted) {
+            // HAPI's worker threads would keep a server alive that nobody can reach.
+            System.err.println("TestServer: cannot listen on 127.0.0.1:" + port + ": " + notStarted);
+            System.exit(1);
+        }
         jetty.join();
     }
 
