@@ -33,8 +33,6 @@ ALLOWED = frozenset(
         "where",  # file:line of an error, never its text
         "reason",  # fixed sentence of our own
         "feedback",  # events received
-        "stored",  # events that were new
-        "unmatched",
         "variables",  # names of settings, not their values
         "host",
         "port",

@@ -132,7 +132,7 @@ _HELP = {
     "log_level": "Write debug, info, warning or error.",
     "explain": "Write 1 or 0.",
     "public_url": "Give the absolute URL at which clients reach this service.",
-    "time_zone": "Give an IANA name such as Asia/Shanghai (the package tzdata supplies them where the system does not).",
+    "time_zone": "Give an IANA name such as Asia/Shanghai; where the system has none, install tzdata.",
     "fhir_deadline": "Give seconds, more than 0 and less than 5.",
     "max_body": "Give a number of bytes, at least 1000.",
     "cors_origins": "Give origins separated by commas, such as https://ehr.example, or *.",

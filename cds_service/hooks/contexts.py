@@ -17,7 +17,8 @@ from cds_service.fhir.bundle import resource_type
 
 _ID = r"[A-Za-z0-9.\-_~:|%+=]{1,256}"
 _ID_OF = {
-    kind: re.compile(rf"(?:(?:https?://\S+/)?{kind}/)?({_ID})(?:/_history/[A-Za-z0-9.\-]+)?") for kind in ("Patient", "Encounter")
+    kind: re.compile(rf"(?:(?:https?://\S+/)?{kind}/)?({_ID})(?:/_history/[A-Za-z0-9.\-]+)?")
+    for kind in ("Patient", "Encounter")
 }
 _USER = re.compile(rf"(?:https?://\S+/)?([A-Za-z]+)/({_ID})(?:/_history/[A-Za-z0-9.\-]+)?")
 _BARE = re.compile(_ID)
@@ -64,8 +65,6 @@ class Context(BaseModel):
     user_id: str = Field(alias="userId", min_length=1)
     patient_id: PatientId = Field(alias="patientId")
     encounter_id: EncounterId | None = Field(default=None, alias="encounterId")
-    selections: None | Selections = None
-    draft_orders: None | Drafts = None
 
 
 class PatientView(Context):
@@ -74,17 +73,16 @@ class PatientView(Context):
     users: ClassVar[frozenset[str]] = _ANYONE
 
 
-class OrderSelect(Context):
-    """Orders are being chosen; `selections` names those that are new."""
-
-    selections: Selections
-    draft_orders: Drafts = Field(alias="draftOrders")
-
-
 class OrderSign(Context):
     """Orders are about to be signed."""
 
     draft_orders: Drafts = Field(alias="draftOrders")
+
+
+class OrderSelect(OrderSign):
+    """Orders are being chosen; `selections` names those that are new."""
+
+    selections: Selections = Field(alias="selections")
 
 
 class EncounterEvent(Context):

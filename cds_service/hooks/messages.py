@@ -17,7 +17,7 @@ import msgspec
 from pydantic import ValidationError
 
 from cds_service.errors import BadRequest
-from cds_service.hooks.contexts import CONTEXTS, Context, user_reference
+from cds_service.hooks.contexts import CONTEXTS, Context, OrderSelect, OrderSign, user_reference
 from cds_service.trust.clients import ClientProfile
 
 # Any version and either case: Epic sends version 1; some clients write the URN form.
@@ -28,6 +28,11 @@ _NULL = b"null"
 # A member as it stands in JSON text: what comes before it, its name and the colon.
 _MEMBER = re.compile(rb'[ \t\r\n]*[{,][ \t\r\n]*"[^"\\]*(?:\\.[^"\\]*)*"[ \t\r\n]*:[ \t\r\n]*')
 _END = re.compile(rb"[ \t\r\n]*(?:\{[ \t\r\n]*)?\}[ \t\r\n]*")
+
+# The members of each hook's context that are read at all; others are ignored unread.
+_MEMBERS_OF = {
+    hook: frozenset(spec.alias or name for name, spec in model.model_fields.items()) for hook, model in CONTEXTS.items()
+}
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _value = msgspec.json.Decoder()
@@ -69,7 +74,8 @@ class Call:
 
     Attributes:
         now: the moment of the call in the site's time zone; its date is the day of judgement.
-        log: fields for the log line (`cards`: rule ids, `notes`: remark -> count); unlisted names are dropped there.
+        log: fields of the log line, to be added to: `cards` (rule ids), `notes` (remark -> count; already there).
+            Names that are not on the list in `logs.py` are dropped.
     """
 
     profile: ClientProfile
@@ -85,18 +91,17 @@ def parse_request(body: bytes, hook: str, profile: ClientProfile) -> HookRequest
         BadRequest: naming the member as a dotted path, what is wrong and what to do; never with a value of the request.
     """
     notes: list[str] = []
-    members = parse_object(body)
+    members = parse_body(body)
     if _text(members, "hook") != hook:
-        raise BadRequest(f"hook is not the hook of this service. Send {hook}, or call another service.", expression="hook")
+        raise BadRequest(f"hook is not this service's hook. Send {hook}, or call another service.", expression="hook")
     instance = _text(members, "hookInstance")
     if not _UUID.fullmatch(instance):
         raise BadRequest("hookInstance is not a UUID. Send a new UUID with every call.", expression="hookInstance")
     context = _context(members, hook)
     user = user_reference(context.user_id, context.users)
     if user is None or (profile.strict_request and not user[1]):
-        raise BadRequest(
-            f"context.userId must be one of {', '.join(sorted(context.users))} followed by / and an id.", expression="context.userId"
-        )
+        types = ", ".join(sorted(context.users))
+        raise BadRequest(f"context.userId must be one of {types}, then / and an id.", expression="context.userId")
     if not user[1]:
         notes.append("userId without a resource type")
     server = _server(members, profile.strict_request, notes)
@@ -107,8 +112,8 @@ def parse_request(body: bytes, hook: str, profile: ClientProfile) -> HookRequest
         patient_id=context.patient_id,
         user_id=user[0],
         encounter_id=context.encounter_id,
-        selections=None if context.selections is None else tuple(context.selections),
-        draft_orders=context.draft_orders,
+        selections=tuple(context.selections) if isinstance(context, OrderSelect) else None,
+        draft_orders=context.draft_orders if isinstance(context, OrderSign) else None,
         prefetch=_prefetch(members, profile.prefetch_aliases),
         fhir_server=server,
         fhir_token=token,
@@ -117,26 +122,33 @@ def parse_request(body: bytes, hook: str, profile: ClientProfile) -> HookRequest
     )
 
 
-def parse_object(body: bytes | msgspec.Raw, path: str = "") -> dict[str, msgspec.Raw]:
-    """The members of a JSON object, each still as bytes.
+def parse_body(body: bytes) -> dict[str, msgspec.Raw]:
+    """The members of the JSON object that a request body is, each still as bytes.
 
     Raises:
         BadRequest: not UTF-8, not JSON (also NaN, a byte order mark, too deep), not an object, or a member twice.
     """
+    # The JSON decoder steps over strings it need not decode; text that is no UTF-8 must not reach a reader that way.
+    if not body.isascii():
+        try:
+            body.decode()
+        except UnicodeDecodeError as error:
+            raise BadRequest("The body is not UTF-8. JSON is exchanged as UTF-8.") from error
+    return _members(body, None)
+
+
+def _members(text: bytes, path: str | None) -> dict[str, msgspec.Raw]:
     name = path or "The body"
-    where = path or None
     try:
-        if not path and not body.isascii():  # type: ignore[union-attr]
-            body.decode()  # type: ignore[union-attr]
-        members = _object.decode(body)
+        members = _object.decode(text)
     except msgspec.ValidationError as error:
-        raise BadRequest(f"{name} is not a JSON object. Send an object.", expression=where) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"{name} is not valid JSON in UTF-8. Check where it was made or cut.", expression=where) from error
+        raise BadRequest(f"{name} is not a JSON object. Send an object.", expression=path) from error
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"{name} is not valid JSON. Check where it was made or cut.", expression=path) from error
     except RecursionError as error:
-        raise BadRequest(f"{name} is nested too deeply. Send FHIR resources as they are.", expression=where) from error
-    if not _each_member_once(bytes(body), members):
-        raise BadRequest(f"{name} has a member twice, so that its meaning is unclear. Send every member once.", expression=where)
+        raise BadRequest(f"{name} is nested too deeply. Send FHIR resources as they are.", expression=path) from error
+    if not _each_member_once(text, members):
+        raise BadRequest(f"{name} has a member twice, so that its meaning is unclear. Send each once.", expression=path)
     return members
 
 
@@ -175,6 +187,10 @@ def _small(members: Mapping[str, msgspec.Raw], name: str, path: str = "") -> Any
         raise BadRequest(f"{path}{name} cannot be read as JSON.", expression=f"{path}{name}") from error
 
 
+def _is_null(raw: msgspec.Raw) -> bool:
+    return len(raw) == len(_NULL) and bytes(raw) == _NULL
+
+
 def _missing(path: str) -> BadRequest:
     error = BadRequest(f"{path} is missing. Send it.", expression=path)
     error.code = "required"
@@ -183,19 +199,14 @@ def _missing(path: str) -> BadRequest:
 
 def _context(members: Mapping[str, msgspec.Raw], hook: str) -> Context:
     raw = members.get("context")
-    if raw is None or bytes(raw[:4] if isinstance(raw, bytes) else raw) == _NULL:
+    if raw is None or _is_null(raw):
         raise _missing("context")
-    model = CONTEXTS.get(hook)
-    if model is None:
-        raise BadRequest("hook is not supported.", expression="hook")
-    given = parse_object(raw, "context")
+    given = _members(bytes(raw), "context")
+    model = CONTEXTS[hook]
     values: dict[str, Any] = {}
-    for spec in model.model_fields.values():
-        name = spec.alias
-        if name in given and bytes(given[name]) != _NULL:
-            values[name] = given[name] if name == "draftOrders" else _small(given, name, "context.")
-    if "selections" in given and "selections" in model.__annotations__:
-        values["selections"] = _small(given, "selections", "context.")
+    for name, member in given.items():
+        if name in _MEMBERS_OF[hook] and not _is_null(member):
+            values[name] = member if name == "draftOrders" else _small(given, name, "context.")
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -210,9 +221,12 @@ def _context(members: Mapping[str, msgspec.Raw], hook: str) -> Context:
 def _worded(kind: str, message: str) -> str:
     if kind == "value_error":
         return message.removeprefix("Value error, ")
-    return {"string_type": "must be a string", "string_too_short": "must not be empty", "list_type": "must be an array"}.get(
-        kind, "is of the wrong type"
-    )
+    known = {
+        "string_type": "must be a string",
+        "string_too_short": "must not be empty",
+        "list_type": "must be an array",
+    }
+    return known.get(kind, "is of the wrong type")
 
 
 def _server(members: Mapping[str, msgspec.Raw], strict: bool, notes: list[str]) -> str | None:
@@ -274,9 +288,9 @@ def _authorization_fault(value: Mapping[str, Any]) -> str | None:
 
 def _prefetch(members: Mapping[str, msgspec.Raw], aliases: Mapping[str, str]) -> dict[str, msgspec.Raw]:
     raw = members.get("prefetch")
-    if raw is None or bytes(raw) == _NULL:
+    if raw is None or _is_null(raw):
         return {}
-    given = parse_object(raw, "prefetch")
+    given = _members(bytes(raw), "prefetch")
     if not aliases:
         return given
     renamed = {aliases[key]: value for key, value in given.items() if key in aliases}

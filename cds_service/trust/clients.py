@@ -1,16 +1,16 @@
 """Who is calling, and what has been agreed with them: request headers to a `ClientProfile`.
 
 Open mode (`CDS_OPEN=1`): everybody is served, with the profile `open`, or with the profile of that name in the client
-file; `CDS_EXPLAIN` switches explanations on. Closed mode, the default: a caller who cannot be identified is refused, and as long as nothing can verify a
-caller's token, that is every caller. A profile alone never identifies anybody: it holds no secret.
+file; `CDS_EXPLAIN` switches explanations on. Closed mode, the default: a caller who cannot be identified is refused,
+and as long as nothing can verify a caller's token, that is every caller. A profile alone never identifies anybody: it
+holds no secret.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -58,7 +58,13 @@ class _ClientFile(BaseModel):
 OPEN = ClientProfile(name="open", fhir_without_token=True)
 
 
-def identify(headers: Mapping[str, str], settings: Settings) -> ClientProfile:
+class Headers(Protocol):
+    """Request headers, by name in any case."""
+
+    def get(self, key: str, /) -> str | None: ...
+
+
+def identify(headers: Headers, settings: Settings) -> ClientProfile:
     """The profile of the caller, from the headers alone, so that nobody unknown gets a body parsed.
 
     Raises:

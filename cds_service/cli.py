@@ -1,0 +1,135 @@
+"""The command line: `cds serve`.
+
+Exit codes: 0 done; 1 a fault in settings or knowledge, told on standard error; 2 the command was written wrongly.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+import click
+
+from cds_service import __version__
+from cds_service.errors import CdsError, SettingsError
+from cds_service.settings import PREFIX, Settings, load_settings, unknown_variables
+
+
+class _Commands(click.Group):
+    """Turns our errors into one line on standard error and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CdsError as error:
+            click.echo(f"cds: {error}", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=_Commands)
+@click.version_option(__version__)
+def main() -> None:
+    """Decision support for vitamin B12 deficiency and for vitamin K with warfarin, over CDS Hooks."""
+
+
+@main.command()
+@click.option("--host", help="Address to listen on.  [CDS_HOST, else 127.0.0.1]")
+@click.option("--port", type=int, help="Port to listen on.  [CDS_PORT, else 8080]")
+@click.option("--workers", type=int, help="Processes.  [CDS_WORKERS, else one per core, at most 4]")
+@click.option("--threads", type=int, help="Threads per process.  [CDS_THREADS, else 8]")
+def serve(**options: Any) -> None:
+    """Serves until it is stopped; calls under way are finished first."""
+    given = {name: value for name, value in options.items() if value is not None}
+    settings = load_settings(**given)
+    for name in unknown_variables(os.environ):
+        click.echo(f"cds: {name} is set but means nothing to this service. Is it misspelt?", err=True)
+    if not settings.open and settings.clients is None:
+        raise SettingsError(
+            "CDS_CLIENTS: no clients are known, so every call would be refused. Give a client profile file, or set"
+            " CDS_OPEN=1 to answer everybody without a token (trying out, closed networks)."
+        )
+    _check_port(settings.host, settings.port)
+    # The worker processes read their settings from the environment.
+    os.environ.update({PREFIX + name.upper(): str(value) for name, value in given.items()})
+    threading.Thread(target=_say_when_ready, args=(settings,), daemon=True).start()
+    _run(settings)
+
+
+def _run(settings: Settings) -> None:
+    from granian import Granian
+    from granian.constants import Interfaces
+
+    Granian(
+        "cds_service.web.wsgi:app",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        workers=settings.workers,
+        blocking_threads=settings.threads,
+        # More waiting calls than this are better refused at once than answered after the client has given up.
+        backpressure=max(64, settings.threads * 8),
+        workers_kill_timeout=10,
+        respawn_failed_workers=True,
+        log_enabled=True,
+        log_level="warning",  # type: ignore[arg-type]
+    ).serve()
+
+
+def _check_port(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SettingsError(
+                f"CDS_PORT: cannot listen on {host}:{port} ({error.strerror}). Choose another: make run PORT=8081."
+            ) from error
+
+
+def _say_when_ready(settings: Settings) -> None:
+    """Prints where to look, once the service answers."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104  # not bound here
+    base = f"http://{f'[{host}]' if ':' in host and host[0] != '[' else host}:{settings.port}"
+    while not _answers(base + "/health/ready"):
+        time.sleep(0.05)
+    click.echo(_welcome(base, settings))
+
+
+def _answers(url: str) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=1) as reply:
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _welcome(base: str, settings: Settings) -> str:
+    lines = [f"Ready: {base}", f"  services  {base}/cds-services", f"  health    {base}/health/ready"]
+    if not (settings.sandbox and settings.open):
+        return "\n".join(lines)
+    body = {
+        "hook": "patient-view",
+        "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
+        "fhirServer": f"{base}/sandbox/fhir",
+        "context": {"userId": "Practitioner/example", "patientId": "b12-and-warfarin"},
+    }
+    return "\n".join(
+        [
+            *lines,
+            f"  patients  {base}/sandbox/fhir/Patient",
+            "Open to everybody, with invented sample patients. Try one with low B12 who takes warfarin and vitamin K:",
+            "",
+            f"curl -s -H 'Content-Type: application/json' \\\n  -d '{json.dumps(body)}' \\\n"
+            f"  '{base}/cds-services/{{vitamin-b12,vitamin-k}}-patient-view'",
+            "",
+        ]
+    )

@@ -1,0 +1,1 @@
+"""What outlives a call: the log of feedback, in a database."""

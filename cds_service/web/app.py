@@ -1,0 +1,111 @@
+"""Settings and knowledge to a Flask app.
+
+wsgi.py ── create_app ─┬─ hooks_api   discovery, calls, feedback
+                       ├─ ops         health, index, the log line
+                       ├─ problems    errors as OperationOutcomes
+                       └─ sandbox     sample patients, if switched on
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from functools import partial
+from typing import Any
+
+from flask import Flask
+from flask_cors import CORS
+
+from cds_service.logs import get_log
+from cds_service.settings import Settings
+from cds_service.store.feedback import FeedbackStore
+from cds_service.web import hooks_api, ops, problems
+from cds_service.web.hooks_api import Answer, Clock, Discover, Knowledge
+
+
+def create_app(
+    settings: Settings,
+    *,
+    knowledge: Knowledge | None = None,
+    answer: Answer | None = None,
+    discovery: Discover | None = None,
+) -> Flask:
+    """The app, ready to serve.
+
+    Args:
+        knowledge, answer, discovery: what to serve instead of the shipped knowledge. All three or none.
+    Raises:
+        SettingsError, KnowledgeError: something is wrong that must be put right before the service can start.
+    """
+    if knowledge is None or answer is None or discovery is None:
+        knowledge, answer, discovery = _shipped(settings)
+    log = get_log()
+    app = Flask("cds_service", static_folder=None)
+    app.url_map.merge_slashes = False
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body
+    clock = partial(_now, settings.zone)
+    store = FeedbackStore(settings.database_url)
+    app.extensions["feedback_store"] = store
+
+    ops.observe(app, log, knowledge.version, hsts=(settings.public_url or "").startswith("https://"))
+    if settings.allowed_origins:
+        _allow_browsers(app, settings.allowed_origins)
+    problems.register(app, log)
+    hooks_api.add_routes(app, settings, knowledge, answer, discovery, store, clock)
+    ops.add_routes(app, knowledge.version, knowledge.services, store)
+    if settings.sandbox:
+        _add_sandbox(app, clock)
+    if settings.prefix:
+        app.wsgi_app = ops.strip_prefix(app.wsgi_app, settings.prefix)  # type: ignore[method-assign,assignment]
+    _warn(log, settings, knowledge.version)
+    return app
+
+
+def _shipped(settings: Settings) -> tuple[Knowledge, Answer, Discover]:
+    """The knowledge in this distribution and the evaluation made from it."""
+    from cds_service.artifacts.load import load_knowledge
+    from cds_service.hooks.call import make_answer
+    from cds_service.hooks.discovery import discovery
+
+    knowledge = load_knowledge()
+    return knowledge, make_answer(knowledge, settings), partial(discovery, knowledge)
+
+
+def _now(zone: tzinfo | None) -> datetime:
+    return datetime.now(zone) if zone else datetime.now(UTC).astimezone()
+
+
+def _add_sandbox(app: Flask, clock: Clock) -> None:
+    """The sample patients as a FHIR server. Loaded only here: production has no use for them."""
+    from cds_service.artifacts.load import knowledge_dir, load_knowledge
+    from cds_service.artifacts.worked import read_worked
+    from cds_service.sandbox.fhir_api import sandbox_blueprint
+
+    root = knowledge_dir()
+    patients = read_worked(root / "sandbox" / "patients.yaml", root)
+    app.register_blueprint(sandbox_blueprint(patients, load_knowledge(root).terminology, clock))
+
+
+def _allow_browsers(app: Flask, origins: tuple[str, ...]) -> None:
+    """CORS for these origins on every route and on errors; preflights are answered before any token is asked for.
+
+    Never with credentials: tokens travel in a header that the page sets itself, cookies are not used.
+    """
+    CORS(
+        app,
+        origins=list(origins),
+        methods=["GET", "POST", "OPTIONS"],
+        allow_headers=["authorization", "content-type", "accept-language"],
+        expose_headers=["X-Correlation-Id", "X-Knowledge-Version"],
+        supports_credentials=False,
+        send_wildcard=origins == ("*",),
+        max_age=3600,
+    )
+
+
+def _warn(log: Any, settings: Settings, version: str) -> None:
+    if settings.open:
+        reason = "CDS_OPEN is set: everybody is answered without a token. Only for trying out and closed networks."
+        log.warning("open to everybody", reason=reason, knowledge=version)
+    else:
+        reason = "No caller can be identified, so every call is refused with 401. CDS_OPEN=1 answers everybody."
+        log.warning("closed to everybody", reason=reason, knowledge=version)

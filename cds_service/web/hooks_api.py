@@ -1,0 +1,135 @@
+"""The CDS Hooks routes: discovery, a service call, feedback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Literal, Protocol, cast
+
+from flask import Flask, Response, g, request
+from werkzeug.datastructures import LanguageAccept
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.http import parse_accept_header
+
+from cds_service.errors import NotFound, TooLarge, WrongMediaType
+from cds_service.hooks.feedback import parse_feedback
+from cds_service.hooks.messages import Call, HookRequest, parse_request
+from cds_service.settings import Settings
+from cds_service.store.feedback import FeedbackStore
+from cds_service.trust.clients import ClientProfile, identify
+from cds_service.web.problems import json_response
+
+Language = Literal["en", "zh"]
+Answer = Callable[[str, HookRequest, Call], dict[str, Any]]
+Clock = Callable[[], datetime]
+Discover = Callable[[Language], dict[str, Any]]
+
+_MEDIA_TYPES = frozenset({"application/json", "application/fhir+json", "application/json+fhir"})
+
+
+class Service(Protocol):
+    """What the routes need to know of a service."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def hook(self) -> str: ...
+
+
+class Knowledge(Protocol):
+    """What the routes need to know of the knowledge."""
+
+    @property
+    def version(self) -> str: ...
+    @property
+    def services(self) -> Mapping[str, Service]: ...
+
+
+def add_routes(
+    app: Flask,
+    settings: Settings,
+    knowledge: Knowledge,
+    answer: Answer,
+    discovery: Discover,
+    store: FeedbackStore,
+    clock: Clock,
+) -> None:
+    """Adds the routes to the app.
+
+    Args:
+        answer: service id, request and circumstances -> the reply; raises a RequestError if it cannot answer.
+        discovery: the reply to discovery in a language.
+        clock: the present moment in the site's time zone.
+    """
+    services = knowledge.services
+    discovered = lru_cache(maxsize=4)(discovery)
+
+    def discover() -> Response:
+        profile = identify(request.headers, settings)
+        return json_response(discovered(_language(profile, settings)))
+
+    def call(service_id: str) -> Response:
+        profile = identify(request.headers, settings)
+        service = _service(services, service_id)
+        # Fields of the log line; they are at hand in `g` when the call fails, too.
+        fields: dict[str, Any] = {"service": service_id, "hook": service.hook, "client": profile.name, "notes": {}}
+        g.fields = fields
+        hook_request = parse_request(_body(settings.max_body), service.hook, profile)
+        fields["notes"].update(dict.fromkeys(hook_request.notes, 1))
+        reply = answer(service_id, hook_request, Call(profile, _language(profile, settings), clock(), fields))
+        fields.setdefault("cards", _rule_ids(reply))
+        return json_response(reply)
+
+    def feedback(service_id: str) -> Response:
+        profile = identify(request.headers, settings)
+        _service(services, service_id)
+        events = parse_feedback(_body(settings.max_body), service_id)
+        store.add(events)
+        g.fields = {"service": service_id, "client": profile.name, "feedback": len(events)}
+        return json_response({"received": len(events)})
+
+    # Clients build addresses from what an administrator typed, so a slash too many must do no harm.
+    for path in ("/cds-services", "/cds-services/"):
+        app.add_url_rule(path, "discovery", discover, methods=["GET"])
+    for base in ("/cds-services/<service_id>", "/cds-services//<service_id>"):
+        for slash in ("", "/"):
+            app.add_url_rule(base + slash, "call", call, methods=["POST"])
+            app.add_url_rule(f"{base}/feedback{slash}", "feedback", feedback, methods=["POST"])
+
+
+def _service(services: Mapping[str, Service], service_id: str) -> Service:
+    service = services.get(service_id)
+    if service is None:
+        raise NotFound("There is no service of this id. GET /cds-services lists them.")
+    return service
+
+
+def _body(limit: int) -> bytes:
+    """The request body, read only if its media type and its size allow it; counted while reading if no size is told."""
+    if request.mimetype not in _MEDIA_TYPES:
+        raise WrongMediaType("The body is not JSON by its media type. Send Content-Type: application/json.")
+    try:
+        return request.get_data(cache=False)
+    except RequestEntityTooLarge as error:
+        raise TooLarge(f"The body is over {limit} bytes. Send less data, or have the limit raised.") from error
+
+
+def _language(profile: ClientProfile, settings: Settings) -> Language:
+    wanted = request.headers.get("Accept-Language")
+    return (wanted and accepted_language(wanted)) or profile.language or settings.language
+
+
+@lru_cache(maxsize=512)
+def accepted_language(header: str) -> Language | None:
+    """The best of our languages for an Accept-Language header; None if it asks for none of them, or for any.
+
+    >>> accepted_language("fr, zh-CN;q=0.8, en;q=0.5")
+    'zh'
+    """
+    ranges = [(tag, quality) for tag, quality in parse_accept_header(header, LanguageAccept) if tag != "*"]
+    return cast("Language | None", LanguageAccept(ranges).best_match(["en", "zh"]))
+
+
+def _rule_ids(reply: Mapping[str, Any]) -> list[str]:
+    return [topic["code"] for card in reply["cards"] if (topic := card["source"].get("topic"))]

@@ -1,0 +1,91 @@
+"""Any error to an OperationOutcome in JSON with the right status: what a caller sees when something goes wrong.
+
+| what happened                                              | status | issue code       |
+|------------------------------------------------------------|--------|------------------|
+| not JSON, a member missing or mistyped, hook of another    | 400    | invalid, required |
+| caller not identified                                      | 401    | login            |
+| no such service or route                                   | 404    | not-found        |
+| wrong method                                               | 405    | not-supported    |
+| data that the rules need cannot be had                     | 412    | incomplete       |
+| body over the limit                                        | 413    | too-long         |
+| body not JSON by its media type                            | 415    | structure        |
+| fault of ours                                              | 500    | exception        |
+| database not available                                     | 503    | transient        |
+
+Nothing of the request is repeated. A fault of ours gives only a correlation id, by which the log line is found.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+import msgspec
+from flask import Flask, Response, g
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from cds_service.errors import RequestError
+
+JSON = "application/json"
+
+# Texts for errors that Flask itself raises; its own may hold parts of the request.
+_STATUS_TEXTS = {
+    400: ("invalid", "The request cannot be read as HTTP."),
+    404: ("not-found", "There is nothing at this address. GET /cds-services lists the services."),
+    405: ("not-supported", "This method does not exist here. The header Allow names those that do."),
+    413: ("too-long", "The body is larger than this service accepts. Send less data, or have the limit raised."),
+    415: ("structure", "The body is not JSON by its media type. Send Content-Type: application/json."),
+}
+
+
+def json_response(content: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(content), status, content_type=JSON)
+
+
+def outcome(status: int, code: str, text: str, expression: str | None = None) -> Response:
+    """One issue as the body of a reply."""
+    issue: dict[str, Any] = {"severity": "error", "code": code, "diagnostics": text}
+    if expression is not None:
+        issue["expression"] = [expression]
+    return json_response({"resourceType": "OperationOutcome", "issue": [issue]}, status)
+
+
+def register(app: Flask, log: Any) -> None:
+    """Makes every error of the app an OperationOutcome."""
+
+    def request_error(error: RequestError) -> Response:
+        # Our own wording, free of the caller's data by rule, so it may stand in the log.
+        g.setdefault("fields", {})["reason"] = str(error)
+        response = outcome(error.status, error.code, str(error), error.expression)
+        if error.status == 401:
+            response.headers["WWW-Authenticate"] = "Bearer"
+        elif error.status == 503:
+            response.headers["Retry-After"] = "5"
+        return response
+
+    def http_error(error: HTTPException) -> Response:
+        status = error.code or 500
+        code, text = _STATUS_TEXTS.get(status, ("processing", "The request cannot be served."))
+        response = outcome(status, code, text)
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+        return response
+
+    def too_deep(_: RecursionError) -> Response:
+        return outcome(400, "invalid", "The body is nested too deeply. Send FHIR resources as they are.")
+
+    def fault(error: Exception) -> Response:
+        # Class and place only: the text of an exception may hold what the request held.
+        log.error("fault", error=type(error).__name__, where=place(error), correlation=g.correlation)
+        return outcome(500, "exception", f"A fault in this service. It is in the log as {g.correlation}.")
+
+    app.register_error_handler(RequestError, request_error)
+    app.register_error_handler(HTTPException, http_error)
+    app.register_error_handler(RecursionError, too_deep)
+    app.register_error_handler(Exception, fault)
+
+
+def place(error: BaseException) -> list[str]:
+    """Where an error came from, innermost last: `file:line function`, without any text of it."""
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    return [f"{'/'.join(frame.filename.rsplit('/', 2)[-2:])}:{frame.lineno} {frame.name}" for frame in frames]
