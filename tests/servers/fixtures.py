@@ -1,0 +1,120 @@
+"""Real FHIR servers and HL7's R4 example resources, as pytest fixtures.
+
+A test names the fixture it needs and the marker `hapi` or `npm`. Where a server or the packages are missing, the test
+is skipped and says what to run; in the pipeline (CDS_CI=1) it fails instead, so that nothing goes untested unnoticed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+import requests
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ROOT / ".cache" / "npm" / "node_modules"
+R4_EXAMPLES = PACKAGES / "hl7.fhir.r4.examples"
+
+EXAMPLE_TYPES = (
+    "Observation",
+    "MedicationStatement",
+    "MedicationRequest",
+    "Medication",
+    "Condition",
+    "Procedure",
+    "ServiceRequest",
+    "Patient",
+    "Bundle",
+    "Goal",
+)
+# Larger files are Bundles of FHIR's own definitions (up to 35 MB), which no service is ever sent as patient data.
+LARGEST_EXAMPLE = 600_000
+
+Resource = dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def hapi_url() -> str:
+    """Base URL of the HAPI FHIR JPA server that `.ci/hapi start` printed, taken from CDS_TEST_HAPI_URL."""
+    url = os.environ.get("CDS_TEST_HAPI_URL", "").rstrip("/")
+    if not url:
+        missing("CDS_TEST_HAPI_URL is not set. Run: export CDS_TEST_HAPI_URL=$(.ci/hapi start)")
+    try:
+        answer = requests.get(f"{url}/metadata", timeout=30)
+    except requests.RequestException as error:
+        missing(f"no HAPI server answers at {url} ({type(error).__name__}). Run: .ci/hapi start")
+    if answer.status_code != 200 or answer.json().get("fhirVersion") != "4.0.1":
+        missing(f"{url}/metadata is not the capability statement of an R4 server. Run: .ci/hapi start")
+    return url
+
+
+@pytest.fixture(scope="session")
+def medplum_url() -> Iterator[str]:
+    """Base URL of a Medplum FHIR server of this test run alone, open to everyone; empty at first."""
+    with medplum() as url:
+        yield url
+
+
+@pytest.fixture
+def r4_examples() -> Iterator[tuple[str, Resource]]:
+    """(file name, resource) for HL7's R4 examples of the types in EXAMPLE_TYPES, in order of name, read one by one."""
+    files = [
+        file
+        for kind in EXAMPLE_TYPES
+        for file in sorted(R4_EXAMPLES.glob(f"{kind}-*.json"))
+        if file.stat().st_size <= LARGEST_EXAMPLE
+    ]
+    if not files:
+        missing("HL7's R4 examples are not there. Run: tests/servers/npm-packages")
+    return ((file.name, json.loads(file.read_bytes())) for file in files)
+
+
+@contextmanager
+def medplum(token: str | None = None) -> Iterator[str]:
+    """Start a Medplum FHIR server on a free loopback port and yield its base URL; a token is asked of every request."""
+    node = shutil.which("node")
+    if node is None:
+        missing("node is not installed. Run: .ci/install")
+    if not (PACKAGES / "@medplum" / "fhir-router").is_dir():
+        missing("Medplum's packages are not there. Run: tests/servers/npm-packages")
+    environment = {name: value for name, value in os.environ.items() if name != "CDS_TEST_TOKEN"}
+    if token is not None:
+        environment["CDS_TEST_TOKEN"] = token
+    command = [node, str(ROOT / "tests" / "servers" / "medplum.mjs"), "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:
+        assert server.stdout is not None
+        try:
+            # Its first line is its address; an empty line means that it ended, and its own words are on stderr.
+            url = server.stdout.readline().strip()
+            if not url:
+                pytest.fail(f"tests/servers/medplum.mjs ended with exit code {server.wait(10)} before it listened")
+            yield url
+        finally:
+            server.terminate()
+
+
+def store(url: str, resources: Iterable[Resource]) -> None:
+    """Put the resources on the FHIR server under their own ids, in one transaction."""
+    entries = [
+        {"resource": each, "request": {"method": "PUT", "url": f"{each['resourceType']}/{each['id']}"}}
+        for each in resources
+    ]
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+    answer = requests.post(url, json=bundle, headers={"Content-Type": "application/fhir+json"}, timeout=60)
+    assert answer.status_code == 200, answer.text
+    refused = [each for each in answer.json()["entry"] if not each["response"]["status"].startswith("2")]
+    assert not refused, refused
+
+
+def missing(what: str) -> NoReturn:
+    """End the test: a failure in the pipeline, a skip on a developer's machine."""
+    if os.environ.get("CDS_CI") == "1":
+        pytest.fail(what)
+    pytest.skip(what)
