@@ -1,0 +1,1 @@
+"""Knowledge files to a checked, frozen KnowledgeBase."""

@@ -1,0 +1,53 @@
+"""KnowledgeBase: everything the clinical owners have written down, checked and linked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cds_service.artifacts import schema
+from cds_service.terminology import Terminology
+
+
+@dataclass(frozen=True)
+class Service:
+    """One CDS Hooks service as it is published."""
+
+    id: str
+    hook: str
+    topic: str
+    title: schema.Text
+    description: schema.Text
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class KnowledgeBase:
+    """Everything the clinical owners have written down, checked and linked.
+
+    Attributes:
+        version: semantic version and content hash, e.g. "1.0.0+3f2a9c01d4e5".
+        rules: by id, in order of priority; silences last.
+        topic_of: rule id to topic id.
+        where: "kind:name" to `file:line`, for messages and traces.
+    """
+
+    version: str
+    sources: Mapping[str, schema.Source]
+    statements: Mapping[str, schema.Statement]
+    thresholds: Mapping[str, schema.Threshold]
+    facts: Mapping[str, schema.FactDefinition]
+    rules: Mapping[str, schema.Rule]
+    topics: Mapping[str, schema.Topic]
+    topic_of: Mapping[str, str]
+    orders: Mapping[str, schema.Order]
+    override_reasons: Mapping[str, schema.OverrideReason]
+    services: Mapping[str, Service]
+    value_sets: Mapping[str, schema.ValueSet]
+    terminology: Terminology
+    units: Mapping[str, str]
+    where: Mapping[str, str]
+
+    def source_of(self, statement: str) -> schema.Source:
+        """The document that a statement id belongs to; an addition (G01) is its own statement."""
+        return self.sources[statement.partition("-")[0]]

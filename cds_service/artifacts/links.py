@@ -1,0 +1,242 @@
+"""Checks that knowledge files agree with each other: every name they use exists and fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from cds_service.artifacts import schema
+from cds_service.artifacts.base import KnowledgeBase
+from cds_service.errors import KnowledgeError
+
+
+def check_links(knowledge: KnowledgeBase) -> None:
+    """Raises KnowledgeError at the first name that leads nowhere or does not fit."""
+    for check in (_check_statements, _check_thresholds, _check_facts, _check_orders, _check_topics, _check_rules):
+        check(knowledge)
+
+
+def conditions_of(rule: schema.Rule) -> Iterator[schema.Condition]:
+    """Every condition of a rule: of the decision, its variants, its lines and its suggestions."""
+    yield rule.when
+    if rule.unless:
+        yield rule.unless
+    for variant in rule.variants:
+        yield variant.when
+    for line in lines_of(rule):
+        if line.when:
+            yield line.when
+    for use in suggestions_of(rule):
+        if use.when:
+            yield use.when
+        if isinstance(use.recommended, schema.Condition):
+            yield use.recommended
+
+
+def lines_of(rule: schema.Rule) -> Iterator[schema.Line]:
+    if rule.card:
+        yield from rule.card.detail
+    for variant in rule.variants:
+        yield from variant.detail or ()
+
+
+def suggestions_of(rule: schema.Rule) -> Iterator[schema.SuggestionUse]:
+    if rule.card:
+        yield from rule.card.suggestions
+    for variant in rule.variants:
+        yield from variant.suggestions or ()
+
+
+def leaves(condition: schema.Condition) -> Iterator[schema.Condition]:
+    """The tests on single facts inside a condition."""
+    if condition.fact is not None:
+        yield condition
+    for child in (*(condition.all or ()), *(condition.any or ()), *((condition.not_,) if condition.not_ else ())):
+        yield from leaves(child)
+
+
+def facts_behind(knowledge: KnowledgeBase, names: Iterable[str]) -> set[str]:
+    """The named facts and all facts that these are made of."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        fact = knowledge.facts[name]
+        if fact.when:
+            waiting += [leaf.fact for leaf in leaves(fact.when) if leaf.fact]
+        waiting += fact.count or []
+        if fact.since:
+            waiting.append(fact.since.fact)
+        if "reversal" in (*fact.except_, fact.only):
+            waiting += REVERSAL_FACTS
+    return found
+
+
+# The facts that the reversal filter of vitamin K products asks for (cds_service/facts/vitamin_k.py).
+REVERSAL_FACTS = ["urgent_reversal_reason", "latest_inr"]
+# The thresholds that Python code reads by name.
+CODE_THRESHOLDS = [
+    "medication_gap", "renewal_min", "reversal_inr", "reversal_window", "reversal_course_max", "reversal_start_max",
+    "inr_target_low", "inr_target_high", "haemostatic_mk4_strength", "result_in_progress_max",
+]
+
+
+def _fail(knowledge: KnowledgeBase, key: str, what: str, do: str) -> KnowledgeError:
+    return KnowledgeError(knowledge.where.get(key, "knowledge"), what, do)
+
+
+def _cited(knowledge: KnowledgeBase, key: str, cites: Iterable[str]) -> None:
+    for cite in cites:
+        source, _, number = cite.partition("-")
+        if source not in knowledge.sources or (number and cite not in knowledge.statements):
+            raise _fail(knowledge, key, f"cites {cite}, which does not exist.", "Add the statement or mend the id.")
+        if number and "rejected" in knowledge.statements[cite].disposition:
+            if knowledge.statements[cite].disposition == ["rejected"]:
+                raise _fail(knowledge, key, f"cites {cite}, which was rejected.", "Cite a statement that was not.")
+
+
+def _check_statements(knowledge: KnowledgeBase) -> None:
+    for statement in knowledge.statements.values():
+        source = statement.id.partition("-")[0]
+        if source not in knowledge.sources:
+            raise _fail(knowledge, f"statement:{statement.id}", f"source {source} does not exist.", "Add sources/" + source + ".yaml.")
+
+
+def _check_thresholds(knowledge: KnowledgeBase) -> None:
+    for name, threshold in knowledge.thresholds.items():
+        _cited(knowledge, f"threshold:{name}", threshold.source)
+    for name in CODE_THRESHOLDS:
+        if name not in knowledge.thresholds:
+            raise _fail(knowledge, "", f"threshold {name} is missing.", "The service reads it by this name: add it.")
+
+
+def _check_condition(knowledge: KnowledgeBase, key: str, condition: schema.Condition) -> None:
+    for leaf in leaves(condition):
+        name = leaf.fact or ""
+        fact = knowledge.facts.get(name)
+        if fact is None:
+            raise _fail(knowledge, key, f"fact {name} does not exist.", "Define it in knowledge/facts/ or mend the name.")
+        if comparison := leaf.comparison:
+            _, limit = comparison
+            threshold = knowledge.thresholds.get(limit)
+            if threshold is None:
+                raise _fail(knowledge, key, f"threshold {limit} does not exist.", "Define it or mend the name.")
+            if fact.type != "quantity":
+                raise _fail(knowledge, key, f"fact {name} is no quantity; it cannot be compared.", "Use is or known.")
+            if threshold.unit != fact.unit:
+                raise _fail(
+                    knowledge, key, f"{name} is in {fact.unit} and {limit} in {threshold.unit}; a comparison would mean nothing.",
+                    "Give both one unit.",
+                )
+        elif leaf.is_ is not None:
+            wanted = {"boolean": bool, "word": str}.get(fact.type)
+            if wanted is None or not isinstance(leaf.is_, wanted):
+                raise _fail(knowledge, key, f"`is` does not fit {name}, a {fact.type}.", "Use true or false for a boolean, a word for a word.")
+            if isinstance(leaf.is_, str) and leaf.is_ not in ("below", "in_range", "above"):
+                raise _fail(knowledge, key, f"{name} is never {leaf.is_!r}.", "It is below, in_range or above.")
+
+
+def _check_facts(knowledge: KnowledgeBase) -> None:
+    kinds = {"observation": "observation", "medication": "medication", "condition": "condition", "pending": "observation"}
+    for name, fact in knowledge.facts.items():
+        key = f"fact:{name}"
+        used = getattr(fact, fact.origin)
+        for value_set in [used] if isinstance(used, str) else used if fact.origin in kinds else []:
+            if fact.origin not in kinds:
+                continue
+            known = knowledge.value_sets.get(value_set)
+            if known is None or known.kind != kinds[fact.origin]:
+                raise _fail(knowledge, key, f"{value_set} is no {kinds[fact.origin]} value set.", "See knowledge/valuesets/.")
+            if fact.take == "latest" and known.analyte and (known.analyte.unit or "1") != fact.unit:
+                raise _fail(knowledge, key, f"its unit is not that of {value_set}.", "Use the canonical unit of the value set.")
+        if fact.within:
+            threshold = knowledge.thresholds.get(fact.within)
+            if threshold is None or threshold.unit not in ("d", "h"):
+                raise _fail(knowledge, key, f"within: {fact.within} is no threshold in d or h.", "Define it in a thresholds.yaml.")
+        if fact.when:
+            _check_condition(knowledge, key, fact.when)
+        for other in [*(fact.count or []), *([fact.since.fact] if fact.since else [])]:
+            if other not in knowledge.facts:
+                raise _fail(knowledge, key, f"fact {other} does not exist.", "Define it or mend the name.")
+        if any(name in facts_behind(knowledge, [o]) for o in _direct(fact)):
+            raise _fail(knowledge, key, "is defined by itself.", "Break the circle.")
+
+
+def _direct(fact: schema.FactDefinition) -> list[str]:
+    return [leaf.fact for leaf in leaves(fact.when) if leaf.fact] if fact.when else list(fact.count or [])
+
+
+def _check_orders(knowledge: KnowledgeBase) -> None:
+    for name, order in knowledge.orders.items():
+        key = f"order:{name}"
+        if order.withheld_when:
+            _check_condition(knowledge, key, order.withheld_when)
+        for choice in order.medicine or ():
+            if choice.when:
+                _check_condition(knowledge, key, choice.when)
+        if order.test:
+            for value_set in (order.test.observation, *order.test.also_fresh):
+                if value_set not in knowledge.value_sets:
+                    raise _fail(knowledge, key, f"value set {value_set} does not exist.", "See knowledge/valuesets/.")
+            if order.test.fresh_within and order.test.fresh_within not in knowledge.thresholds:
+                raise _fail(knowledge, key, f"threshold {order.test.fresh_within} does not exist.", "Define it.")
+        _cited(knowledge, key, order.source)
+
+
+def _check_topics(knowledge: KnowledgeBase) -> None:
+    for topic in knowledge.topics.values():
+        key = f"topic:{topic.id}"
+        _check_condition(knowledge, key, topic.applies)
+        if topic.no_info_when:
+            _check_condition(knowledge, key, topic.no_info_when)
+        _reasons(knowledge, key, topic.override_reasons)
+
+
+def _check_rules(knowledge: KnowledgeBase) -> None:
+    for rule in knowledge.rules.values():
+        key = f"rule:{rule.id}"
+        for condition in conditions_of(rule):
+            _check_condition(knowledge, key, condition)
+        for other in (*rule.silenced_by, *rule.explains):
+            if other not in knowledge.rules:
+                raise _fail(knowledge, key, f"rule {other} does not exist.", "Mend the id.")
+        for use in suggestions_of(rule):
+            if use.order not in knowledge.orders:
+                raise _fail(knowledge, key, f"order {use.order} does not exist.", "Define it in orders.yaml or mend the id.")
+            order = knowledge.orders[use.order]
+            if bool(order.remove or order.stop) != (use.of is not None):
+                raise _fail(knowledge, key, f"order {use.order}: `of` goes with orders that remove or stop.", "Add or drop it.")
+            if use.of and (use.of not in knowledge.facts or knowledge.facts[use.of].medication is None):
+                raise _fail(knowledge, key, f"{use.of} is no fact about medication.", "Name a fact whose evidence is products.")
+        for line in lines_of(rule):
+            _cited(knowledge, key, line.cites)
+            for name in line.placeholders:
+                if name not in knowledge.facts and name not in knowledge.thresholds:
+                    raise _fail(knowledge, key, f"{{{name}}} is neither a fact nor a threshold.", "Mend the placeholder.")
+        if rule.card:
+            _reasons(knowledge, key, rule.card.override_reasons)
+        _cited(knowledge, key, rule.source)
+    _no_circle(knowledge, lambda rule_id: knowledge.rules[rule_id].silenced_by)
+
+
+def _reasons(knowledge: KnowledgeBase, key: str, reasons: Iterable[str]) -> None:
+    for reason in reasons:
+        if reason not in knowledge.override_reasons:
+            raise _fail(knowledge, key, f"override reason {reason} does not exist.", "Define it in override_reasons.yaml.")
+
+
+def _no_circle(knowledge: KnowledgeBase, next_of: Callable[[str], list[str]]) -> None:
+    done: set[str] = set()
+
+    def visit(rule_id: str, path: tuple[str, ...]) -> None:
+        if rule_id in path:
+            raise _fail(knowledge, f"rule:{rule_id}", f"silences itself through {' > '.join(path)}.", "Break the circle.")
+        if rule_id not in done:
+            for other in next_of(rule_id):
+                visit(other, (*path, rule_id))
+            done.add(rule_id)
+
+    for rule_id in knowledge.rules:
+        visit(rule_id, ())

@@ -1,0 +1,106 @@
+"""One YAML file to plain data, with the line of every member: strict about keys, so that errors can point."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from cds_service.errors import KnowledgeError
+
+M = TypeVar("M", bound=BaseModel)
+Path_ = tuple[str | int, ...]
+
+try:
+    from yaml import CSafeLoader as _Loader
+except ImportError:  # PyYAML without libyaml: the same, slower
+    from yaml import SafeLoader as _Loader  # type: ignore[assignment]
+
+
+class YamlFile:
+    """The data of one file, and where each part of it stands.
+
+    Attributes:
+        name: path below the knowledge folder, for messages.
+        data: dicts, lists, strings, numbers, booleans and None; dates stay strings.
+    """
+
+    def __init__(self, path: Path, root: Path) -> None:
+        self.name = path.relative_to(root).as_posix()
+        self._lines: dict[Path_, int] = {}
+        try:
+            node = yaml.compose(path.read_text(encoding="utf-8"), Loader=_Loader)
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            raise KnowledgeError(f"{self.name}:{line}", f"is not YAML: {error.problem}.", "Mend the syntax.") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise KnowledgeError(f"{self.name}:1", "cannot be read as UTF-8 text.", "Save it as UTF-8.") from error
+        self.data: Any = self._plain(node, ()) if node is not None else None
+
+    def line(self, path: Path_) -> int:
+        """The line of a member, or of the nearest member above it."""
+        while path and path not in self._lines:
+            path = path[:-1]
+        return self._lines.get(path, 1)
+
+    def where(self, *path: str | int) -> str:
+        """`file:line` of a member."""
+        return f"{self.name}:{self.line(path)}"
+
+    def parse(self, model: type[M], data: Any, path: Path_ = ()) -> M:
+        """The data as a model of the schema.
+
+        Raises:
+            KnowledgeError: naming file, line and member of the first fault.
+        """
+        try:
+            return model.model_validate(data)
+        except ValidationError as error:
+            fault = error.errors(include_url=False, include_input=False)[0]
+            at = tuple(part for part in fault["loc"] if not (isinstance(part, str) and part.startswith("function-")))
+            member = ".".join(str(part) for part in (*path, *at)) or "the file"
+            message = fault["msg"].removeprefix("Value error, ")
+            raise KnowledgeError(
+                f"{self.name}:{self.line((*path, *at))}", f"{member}: {message}.", _advice(fault["type"])
+            ) from error
+
+    def _plain(self, node: yaml.Node, path: Path_) -> Any:
+        self._lines[path] = node.start_mark.line + 1
+        if isinstance(node, yaml.MappingNode):
+            found: dict[str, Any] = {}
+            for key_node, value_node in node.value:
+                key = str(key_node.value)
+                line = key_node.start_mark.line + 1
+                if key in found:
+                    raise KnowledgeError(f"{self.name}:{line}", f'"{key}" stands here twice.', "Keep one of the two.")
+                found[key] = self._plain(value_node, (*path, key))
+                self._lines[(*path, key)] = line
+            return found
+        if isinstance(node, yaml.SequenceNode):
+            return [self._plain(item, (*path, index)) for index, item in enumerate(node.value)]
+        return _scalar(node)
+
+
+def _scalar(node: yaml.Node) -> Any:
+    match node.tag:
+        case "tag:yaml.org,2002:int":
+            return int(node.value)
+        case "tag:yaml.org,2002:float":
+            return float(node.value)
+        case "tag:yaml.org,2002:bool":
+            # YAML 1.1 reads yes, no, on, off as booleans; only true and false are meant as such here.
+            return node.value.lower() == "true" if node.value.lower() in ("true", "false") else node.value
+        case "tag:yaml.org,2002:null":
+            return None
+    return node.value
+
+
+def _advice(kind: str) -> str:
+    match kind:
+        case "missing":
+            return "Add it."
+        case "extra_forbidden":
+            return "Remove it, or check its spelling: knowledge files hold only members the schema knows."
+    return "See knowledge/README.md for what this file may hold."

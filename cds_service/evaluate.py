@@ -1,0 +1,63 @@
+"""The one road: a record and a moment to facts and decisions; the web, the page and the command line all take it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+
+from cds_service.artifacts.base import KnowledgeBase
+from cds_service.facts.derive import derivers, limits
+from cds_service.facts.fact import FactTable
+from cds_service.record import PatientRecord
+from cds_service.rules.decide import Decider, Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Decisions for one patient at one moment, with the facts they rest on."""
+
+    facts: FactTable
+    decisions: list[Decision]
+
+    @property
+    def speaking(self) -> list[Decision]:
+        """The rules that have a card to show, in order of priority."""
+        return [d for d in self.decisions if d.outcome == "speaks" and d.rule.kind == "rule"]
+
+    @property
+    def undecided(self) -> list[Decision]:
+        """The rules that a list which could not be read leaves open."""
+        return [d for d in self.decisions if d.outcome == "undecided" and d.rule.kind == "rule"]
+
+
+class Evaluator:
+    """The knowledge made ready to judge records; holds no patient data and may be shared between threads."""
+
+    def __init__(self, knowledge: KnowledgeBase) -> None:
+        self.knowledge = knowledge
+        self._derivers = derivers(knowledge)
+        self._decider = Decider(knowledge)
+        self._limits = lru_cache(maxsize=8)(lambda day: limits(knowledge, day))
+
+    def evaluate(
+        self, record: PatientRecord, as_of: datetime, rules: Iterable[str], enabled: frozenset[str] = frozenset()
+    ) -> Evaluation:
+        """Judges one record.
+
+        Args:
+            as_of: the moment of judgement, with the site's time zone; nothing below reads a clock.
+            rules: rule ids, e.g. those of a service.
+            enabled: rules switched on although they are off by default.
+        """
+        facts = self.facts(record, as_of)
+        return Evaluation(facts, self._decider.decide(facts, rules, enabled))
+
+    def facts(self, record: PatientRecord, as_of: datetime) -> FactTable:
+        """The facts of a record, derived as they are asked for."""
+        return FactTable(record, as_of, self._derivers, self.limits(as_of.date()))
+
+    def limits(self, day: date) -> Mapping[str, float]:
+        """The threshold values in force on a day, by name."""
+        return self._limits(day)

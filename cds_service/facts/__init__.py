@@ -1,0 +1,1 @@
+"""A PatientRecord at a date to named facts, each with its evidence."""

@@ -1,0 +1,134 @@
+"""The closed vocabulary over facts: all any not, below at_most above at_least, is, known; true, false or unknown.
+
+Unknown follows Kleene's logic, as in CQL: `all` with a false member is false whatever else is unknown, `any` with a true
+member is true. A condition is compiled once into closures; `rules/explain.py` walks the same condition slowly and in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from cds_service.artifacts.schema import Condition
+from cds_service.facts.fact import Evidence, Fact, FactTable
+from cds_service.quantity import Interval
+
+Test = Callable[[FactTable], bool | None]
+
+
+def compiled(condition: Condition) -> Test:
+    """The condition as a function of the facts: True, False or None (unknown)."""
+    if condition.all is not None:
+        return _all([compiled(child) for child in condition.all])
+    if condition.any is not None:
+        return _any([compiled(child) for child in condition.any])
+    if condition.not_ is not None:
+        return _not(compiled(condition.not_))
+    return _leaf(condition)
+
+
+def _all(tests: list[Test]) -> Test:
+    def holds(table: FactTable) -> bool | None:
+        outcome: bool | None = True
+        for test in tests:
+            found = test(table)
+            if found is False:
+                return False
+            if found is None:
+                outcome = None
+        return outcome
+
+    return holds
+
+
+def _any(tests: list[Test]) -> Test:
+    def holds(table: FactTable) -> bool | None:
+        outcome: bool | None = False
+        for test in tests:
+            found = test(table)
+            if found:
+                return True
+            if found is None:
+                outcome = None
+        return outcome
+
+    return holds
+
+
+def _not(test: Test) -> Test:
+    def holds(table: FactTable) -> bool | None:
+        found = test(table)
+        return None if found is None else not found
+
+    return holds
+
+
+def _leaf(condition: Condition) -> Test:
+    name = condition.fact or ""
+    if condition.known is not None:
+        wanted = condition.known
+        return lambda table: _is_known(table[name], wanted)
+    if condition.is_ is not None:
+        word = condition.is_
+        return lambda table: None if (value := table[name].value) is None else value == word
+    comparison, limit = condition.comparison or ("below", "")
+    compare: Callable[[Interval, float], bool | None] = getattr(Interval, comparison)
+
+    def holds(table: FactTable) -> bool | None:
+        value = table[name].value
+        return compare(value, table.limits[limit]) if isinstance(value, Interval) else None
+
+    return holds
+
+
+def _is_known(fact: Fact, wanted: bool) -> bool | None:
+    """`known` is itself unknown while the list was not read: more might have been found there."""
+    if fact.value is not None:
+        return wanted
+    return None if fact.missing is not None and fact.missing.may_exist else not wanted
+
+
+class Could(NamedTuple):
+    """Whether reading what was not read could make a condition true, or false."""
+
+    be_true: bool
+    be_false: bool
+
+
+def could(condition: Condition, table: FactTable) -> Could:
+    """What a condition could be if the unread lists were read.
+
+    An unknown that was looked for and not found (no result, no unit, no dose) stays unknown and can be neither; one that
+    was not read can be either. So a rule that is unknown because a result does not exist is silent for good, and one that
+    is unknown because a list could not be read is undecided.
+    """
+    if condition.all is not None:
+        parts = [could(child, table) for child in condition.all]
+        return Could(all(p.be_true for p in parts), any(p.be_false for p in parts))
+    if condition.any is not None:
+        parts = [could(child, table) for child in condition.any]
+        return Could(any(p.be_true for p in parts), all(p.be_false for p in parts))
+    if condition.not_ is not None:
+        part = could(condition.not_, table)
+        return Could(part.be_false, part.be_true)
+    outcome = _leaf(condition)(table)
+    if outcome is not None:
+        return Could(outcome, not outcome)
+    missing = table[condition.fact or ""].missing
+    return Could(True, True) if missing is not None and missing.may_exist else Could(False, False)
+
+
+def evidence(condition: Condition, table: FactTable) -> tuple[Evidence, ...]:
+    """The evidence of the facts in a condition that hold and support it, each once, in reading order."""
+    found: dict[int, Evidence] = {}
+    _collect(condition, table, found)
+    return tuple(found.values())
+
+
+def _collect(condition: Condition, table: FactTable, found: dict[int, Evidence]) -> None:
+    if condition.fact is not None:
+        if condition.is_ is not False and condition.known is not False and _leaf(condition)(table) is True:
+            found.update((id(item), item) for item in table[condition.fact].evidence)
+        return
+    for child in (*(condition.all or ()), *(condition.any or ())):
+        _collect(child, table, found)

@@ -1,0 +1,97 @@
+"""A fact: what is known of one patient under one name, with its evidence, or why it is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+
+from cds_service.quantity import Interval
+from cds_service.record import InrGoal, LabResult, MedicationUse, Patient, PatientRecord, PendingTest, Problem, Source
+
+Evidence = LabResult | MedicationUse | Problem | PendingTest | Patient | InrGoal
+Value = Interval | bool | str
+# unread, incomplete: the list was not (wholly) read, so nothing can be said. The others were looked for:
+# absent: none recorded; unusable: recorded but not to be used; unstated: there, but the detail is not stated.
+Kind = Literal["unread", "incomplete", "absent", "unusable", "unstated"]
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Why a fact is unknown. `about` names the list, the date or the detail; never patient data."""
+
+    kind: Kind
+    about: str
+
+    @property
+    def may_exist(self) -> bool:
+        """Whether reading more could have changed it."""
+        return self.kind in ("unread", "incomplete")
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A value with its evidence, or None with the reason. `on` is the day it speaks of."""
+
+    value: Value | None
+    evidence: tuple[Evidence, ...] = ()
+    missing: Missing | None = None
+    on: date | None = None
+
+
+YES = Fact(True)
+NO = Fact(False)
+
+
+def unknown(kind: Kind, about: str) -> Fact:
+    return Fact(None, missing=Missing(kind, about))
+
+
+class FactTable:
+    """All facts of one patient at one moment; each is derived when first asked for, and once."""
+
+    __slots__ = ("_derivers", "_known", "as_of", "limits", "record", "today")
+
+    def __init__(
+        self,
+        record: PatientRecord,
+        as_of: datetime,
+        derivers: Mapping[str, Callable[[FactTable], Fact]],
+        limits: Mapping[str, float],
+    ) -> None:
+        """
+        Args:
+            as_of: the moment of judgement, with the site's time zone.
+            derivers: by fact name (facts/derive.py).
+            limits: threshold values in force on that day, by name.
+        """
+        self.record = record
+        self.as_of = as_of
+        self.today = as_of.date()
+        self.limits = limits
+        self._derivers = derivers
+        self._known: dict[str, Fact] = {}
+
+    def __getitem__(self, name: str) -> Fact:
+        fact = self._known.get(name)
+        if fact is None:
+            fact = self._known[name] = self._derivers[name](self)
+        return fact
+
+    @property
+    def asked(self) -> Mapping[str, Fact]:
+        """The facts that have been asked for so far."""
+        return self._known
+
+    def unread(self, sources: tuple[Source, ...]) -> Missing | None:
+        """Why one of these lists does not tell, if it does not."""
+        record = self.record
+        if record.unread or record.incomplete:
+            for source in sources:
+                if source in record.unread:
+                    return Missing("unread", source)
+            for source in sources:
+                if source in record.incomplete:
+                    return Missing("incomplete", source)
+        return None

@@ -1,0 +1,129 @@
+"""Medication lists and drafts to facts: what is taken or ordered, how much, since when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date, timedelta
+
+from cds_service.artifacts.schema import FactDefinition
+from cds_service.facts import vitamin_k
+from cds_service.facts.fact import Fact, FactTable, Missing
+from cds_service.facts.vitamin_k import chain_start, daily_dose, is_active, unchanged_since
+from cds_service.quantity import Interval, point
+from cds_service.record import MedicationUse, Source
+
+_NONE_TAKEN = Fact(point(0))
+_LISTS: tuple[Source, ...] = ("medication-requests", "medication-statements")
+
+
+def deriver(definition: FactDefinition) -> Callable[[FactTable], Fact]:
+    """The function that derives a fact from medication value sets."""
+    concepts = frozenset(definition.medication or ())
+    passes = _filter(definition)
+    state = definition.state or "active"
+    within = definition.within
+    sources = _LISTS if state in ("active", "recent") else ()
+    take = {
+        "exists": _exists,
+        "highest_daily_dose": _highest_daily_dose,
+        "highest_dose": _highest_dose,
+        "longest_duration": _longest_duration,
+        "shortest_unchanged": _shortest_unchanged,
+    }[definition.take or "exists"]
+
+    def derive(table: FactTable) -> Fact:
+        found = tuple(
+            use for use in _in_state(table, state, within) if not concepts.isdisjoint(use.concepts) and passes(table, use)
+        )
+        if found or take is _exists:
+            return take(table, found, sources)
+        missing = table.unread(sources)
+        if missing is None and take is _shortest_unchanged:
+            missing = Missing("absent", "no such product")
+        # The lists were read and hold no such product: its dose and its duration are zero.
+        return Fact(None, missing=missing) if missing else _NONE_TAKEN
+
+
+    return derive
+
+
+def _in_state(table: FactTable, state: str, within: str | None) -> Iterator[MedicationUse]:
+    if state in ("selected", "drafted"):
+        for order in table.record.orders or ():
+            if order.use is not None and (order.selected or state == "drafted"):
+                yield order.use
+        return
+    since = table.today - timedelta(days=table.limits[within]) if within else table.today
+    for use in table.record.medications:
+        if is_active(table, use) or (state == "recent" and _last_day(table, use) is not None and since <= _last_day(table, use)):  # type: ignore[operator]
+            yield use
+
+
+def _last_day(table: FactTable, use: MedicationUse) -> date | None:
+    """The last day on which a product was surely in use: its end, else its start; None if neither is known or has come."""
+    day = use.end or use.start
+    if day is None or (use.start is not None and use.start > table.today):
+        return None
+    return min(day, table.today)
+
+
+def _filter(definition: FactDefinition) -> Callable[[FactTable, MedicationUse], bool]:
+    routes = frozenset(definition.route or ())
+    dose = definition.dose
+    excluded = [vitamin_k.FILTERS[name] for name in definition.except_]
+    required = vitamin_k.FILTERS[definition.only] if definition.only else None
+
+    def passes(table: FactTable, use: MedicationUse) -> bool:
+        if routes and use.route not in routes:
+            return False
+        if dose is not None and (daily_dose(use) is None) != (dose == "unknown"):
+            return False
+        if required is not None and not required(table, use):
+            return False
+        return not any(filtered(table, use) for filtered in excluded)
+
+    return passes
+
+
+def _exists(table: FactTable, found: tuple[MedicationUse, ...], sources: tuple[Source, ...]) -> Fact:
+    if found:
+        return Fact(True, found, on=min((use.start for use in found if use.start), default=None))
+    missing = table.unread(sources)
+    return Fact(None, missing=missing) if missing else Fact(False)
+
+
+def _highest(found: Iterable[MedicationUse], dose: Callable[[MedicationUse], Interval | None]) -> Fact:
+    known = [(use, amount) for use in found if (amount := dose(use)) is not None]
+    if not known:
+        return Fact(None, tuple(found), Missing("unstated", "the dose is not stated"))
+    low, high = max(amount.low for _, amount in known), max(amount.high for _, amount in known)
+    return Fact(Interval(low, high), tuple(use for use, amount in known if amount.high == high))
+
+
+def _highest_daily_dose(table: FactTable, found: tuple[MedicationUse, ...], sources: tuple[Source, ...]) -> Fact:
+    return _highest(found, daily_dose)
+
+
+def _highest_dose(table: FactTable, found: tuple[MedicationUse, ...], sources: tuple[Source, ...]) -> Fact:
+    return _highest(found, lambda use: use.dose or use.daily_dose)
+
+
+def _longest_duration(table: FactTable, found: tuple[MedicationUse, ...], sources: tuple[Source, ...]) -> Fact:
+    """Days since the first start of a chain of uses without a gap longer than `medication_gap`."""
+    concepts = frozenset[str]().union(*(use.concepts for use in found))
+    same = [use for use in table.record.medications if not concepts.isdisjoint(use.concepts)]
+    started = [(chain_start(use, same, table), use) for use in found]
+    known = [(start, use) for start, use in started if start is not None]
+    if not known:
+        return Fact(None, found, Missing("unstated", "the start is not stated"))
+    first = min(start for start, _ in known)
+    return Fact(point((table.today - first).days), tuple(use for start, use in known if start == first), on=first)
+
+
+def _shortest_unchanged(table: FactTable, found: tuple[MedicationUse, ...], sources: tuple[Source, ...]) -> Fact:
+    """Days for which every one of the products has been taken at its present dose."""
+    since = [unchanged_since(table, use) for use in found]
+    if None in since:
+        return Fact(None, found, Missing("unstated", "the start is not stated"))
+    last = max(day for day in since if day is not None)
+    return Fact(point((table.today - last).days), found, on=last)

@@ -1,0 +1,1 @@
+"""Facts to decisions, and decisions to an explanation clause by clause."""

@@ -1,0 +1,112 @@
+"""Facts to decisions: which rules speak, in which variant, which are silenced, which could not be decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from cds_service.artifacts.base import KnowledgeBase
+from cds_service.artifacts.schema import Rule, Variant
+from cds_service.facts.conditions import Test, compiled, could
+from cds_service.facts.fact import FactTable
+
+Outcome = Literal["speaks", "silent", "silenced", "unknown", "undecided", "not applicable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What became of one rule for one patient.
+
+    outcome:
+        speaks: its condition holds; for a silence: the service is deliberately silent here.
+        silent: its condition does not hold.
+        silenced: it holds, but a rule that takes precedence speaks (`silenced_by`).
+        unknown: something it needs was looked for and is not recorded, so it stays silent (`when_unknown`).
+        undecided: a list it needs could not be read; reading it could make the rule speak.
+        not applicable: the topic does not apply to this patient (age, death).
+    """
+
+    rule: Rule
+    outcome: Outcome
+    variant: Variant | None = None
+    silenced_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    rule: Rule
+    when: Test
+    unless: Test | None
+    variants: tuple[tuple[Variant, Test], ...]
+
+
+class Decider:
+    """All rules of the knowledge, compiled once."""
+
+    def __init__(self, knowledge: KnowledgeBase) -> None:
+        self._rules = {rule.id: _compile(rule) for rule in knowledge.rules.values()}
+        self._applies = {topic.id: compiled(topic.applies) for topic in knowledge.topics.values()}
+        self._topics = knowledge.topics
+        self._topic_of = knowledge.topic_of
+
+    def decide(self, table: FactTable, rules: Iterable[str], enabled: frozenset[str] = frozenset()) -> list[Decision]:
+        """Decides the rules, in the order given.
+
+        Args:
+            rules: rule ids of one service; only these can silence each other.
+            enabled: rules switched on although they are off by default.
+        """
+        on = [self._rules[r] for r in rules if self._rules[r].rule.enabled or r in enabled]
+        holds: dict[str, bool | None] = {}
+        applies: dict[str, bool | None] = {}
+        for one in on:
+            topic = self._topic_of[one.rule.id]
+            if topic not in applies:
+                applies[topic] = self._applies[topic](table)
+            holds[one.rule.id] = False if applies[topic] is False else _holds(one, table)
+        return [self._decision(one, table, holds, applies) for one in on]
+
+    def _decision(
+        self, one: _Compiled, table: FactTable, holds: Mapping[str, bool | None], applies: Mapping[str, bool | None]
+    ) -> Decision:
+        rule, topic = one.rule, self._topic_of[one.rule.id]
+        if applies[topic] is False:
+            return Decision(rule, "not applicable")
+        outcome = holds[rule.id]
+        if outcome is False:
+            return Decision(rule, "silent")
+        silencer = next((other for other in rule.silenced_by if holds.get(other)), None)
+        if silencer is not None:
+            return Decision(rule, "silenced", silenced_by=silencer)
+        if outcome is None or applies[topic] is None:
+            return Decision(rule, "undecided" if self._could_speak(one, table) else "unknown")
+        return Decision(rule, "speaks", next((variant for variant, when in one.variants if when(table)), None))
+
+    def _could_speak(self, one: _Compiled, table: FactTable) -> bool:
+        rule = one.rule
+        return (
+            could(self._topics[self._topic_of[rule.id]].applies, table).be_true
+            and could(rule.when, table).be_true
+            and (rule.unless is None or could(rule.unless, table).be_false)
+        )
+
+
+def _compile(rule: Rule) -> _Compiled:
+    return _Compiled(
+        rule,
+        compiled(rule.when),
+        compiled(rule.unless) if rule.unless else None,
+        tuple((variant, compiled(variant.when)) for variant in rule.variants),
+    )
+
+
+def _holds(one: _Compiled, table: FactTable) -> bool | None:
+    """`when` and not `unless`, in Kleene's logic: an unknown `unless` makes a true `when` unknown."""
+    when = one.when(table)
+    if when is False or one.unless is None:
+        return when
+    unless = one.unless(table)
+    if unless is True:
+        return False
+    return None if unless is None else when
