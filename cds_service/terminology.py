@@ -42,7 +42,8 @@ class ConceptCodes:
         codes: (system URI, code) pairs matched exactly.
         prefixes: (system URI, prefix) pairs; every code of that system beginning so belongs to the concept.
         excluded: codes that look alike and never belong here.
-        texts: synonyms, matched as a whole word (Latin script) or as a substring (Chinese).
+        texts: synonyms, matched as a whole word (Latin script) or as a substring (Chinese);
+            " ... " inside one stands for anything in between ("D3 ... K2").
         not_texts: if one of these is in the text, the synonyms do not count.
         lifelong: a condition that holds also when an entry marks it inactive.
         preferred: the code to write when an entry of this concept is made (draft orders, sample patients).
@@ -138,4 +139,5 @@ def _pattern(synonym: str) -> re.Pattern[str]:
     plain = normalised(synonym)
     before = r"(?<![a-z0-9])" if plain[0].isascii() else ""
     after = r"(?![a-z0-9])" if plain[-1].isascii() else ""
-    return re.compile(before + re.escape(plain).replace(r"\ ", r"\s*") + after)
+    gap = r"\ \.\.\.\ "  # " ... ", as re.escape writes it
+    return re.compile(before + re.escape(plain).replace(gap, ".*").replace(r"\ ", r"\s*") + after)
