@@ -41,7 +41,7 @@ def create_app(
     log = get_log()
     app = Flask("cds_service", static_folder=None)
     app.url_map.merge_slashes = False
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body + 1
     clock = partial(_now, settings.zone)
     store = FeedbackStore(settings.database_url)
     app.extensions["feedback_store"] = store

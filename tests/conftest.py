@@ -1,0 +1,70 @@
+"""Fixtures of the wire tests: an app whose evaluation is a recorder, and requests with one detail changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from recorder import Recorder, discovery, knowledge
+
+from cds_service.logs import configure
+from cds_service.settings import Settings
+from cds_service.web.app import create_app
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may have CDS_ variables set; they must not change what is tested."""
+    for name in [n for n in os.environ if n.startswith("CDS_") and not n.startswith("CDS_TEST_")]:
+        monkeypatch.delenv(name)
+
+
+class LogFile(BytesIO):
+    """What the process logged."""
+
+    def lines(self, event: str | None = None) -> list[dict[str, Any]]:
+        lines = [msgspec.json.decode(line) for line in self.getvalue().splitlines()]
+        return [line for line in lines if event is None or line["event"] == event]
+
+
+@pytest.fixture(autouse=True)
+def log() -> LogFile:
+    """The log of the test, instead of standard output."""
+    stream = LogFile()
+    configure("debug", stream)
+    return stream
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    """An evaluation that keeps what it is asked and answers one card."""
+    return Recorder()
+
+
+@pytest.fixture
+def make_app(tmp_path: Path, recorder: Recorder) -> Iterator[Callable[..., Flask]]:
+    """Makes apps on a database of their own: `make_app(open=True, max_body=2000)`."""
+    made: list[Flask] = []
+
+    def make(**settings: Any) -> Flask:
+        values = {"open": True, "database_url": f"sqlite:///{tmp_path}/cds.db"} | settings
+        app = create_app(Settings(**values), knowledge=knowledge(), answer=recorder, discovery=discovery)
+        made.append(app)
+        return app
+
+    yield make
+    for app in made:
+        app.extensions["feedback_store"].close()
+
+
+@pytest.fixture
+def client(make_app: Callable[..., Flask]) -> FlaskClient:
+    """A client of an app in open mode."""
+    return make_app().test_client()
