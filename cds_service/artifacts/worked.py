@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, InstanceOf, StringConstraints, model_validator
 
 from cds_service.artifacts.schema import Hook, Id, Indicator, Plain, Strict
 from cds_service.artifacts.yaml_file import YamlFile
@@ -22,7 +22,8 @@ from cds_service.errors import KnowledgeError
 AS_OF = date(2025, 11, 20)
 
 # A day, a month or year (partial date), an instant with time zone, or a distance from the day of judgement.
-_ABSOLUTE = r"\d{4}(-\d{2}(-\d{2}(T\d{2}:\d{2}:\d{2}(Z|[+-]\d{2}:\d{2}))?)?)?"
+_TIME = r"T\d{2}:\d{2}:\d{2}(Z|[+-]\d{2}:\d{2})"
+_ABSOLUTE = rf"\d{{4}}(-\d{{2}}(-\d{{2}}({_TIME})?)?)?"
 _RELATIVE = r"[+-]\d{1,5}[hdwy]"
 When = Annotated[
     str,
@@ -30,6 +31,8 @@ When = Annotated[
     BeforeValidator(lambda written: str(written) if isinstance(written, int) else written),
     StringConstraints(pattern=rf"^({_ABSOLUTE}|{_RELATIVE})$"),
 ]
+# FHIR wants an instant for when a result was issued.
+Instant = Annotated[str, StringConstraints(pattern=rf"^(\d{{4}}-\d{{2}}-\d{{2}}{_TIME}|[+-]\d{{1,5}}h)$")]
 Route = Literal["oral", "sublingual", "nasal", "im", "sc", "iv", "topical"]
 
 
@@ -49,7 +52,7 @@ def _amount(written: Any) -> Any:
     return Amount(float(match[1]), match[2])
 
 
-Quantity = Annotated[Amount, BeforeValidator(_amount), Field(strict=False)]
+Quantity = Annotated[InstanceOf[Amount], BeforeValidator(_amount)]
 
 
 class Code(Strict):
@@ -93,7 +96,7 @@ class Lab(Entry):
     status: str = "final"
     interpretation: str | None = None
     range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
-    issued: When | None = None
+    issued: Instant | None = None
 
     @model_validator(mode="before")
     @classmethod

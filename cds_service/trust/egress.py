@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http.client import RemoteDisconnected
 from http.cookiejar import DefaultCookiePolicy
-from socket import SHUT_RDWR
+from socket import SHUT_RDWR, socket
 from typing import Any, NamedTuple
 
 import requests
@@ -81,7 +81,8 @@ class Call:
         sock = self._connection.sock if self._connection is not None else None
         if sock is not None:
             with suppress(OSError):
-                sock.shutdown(SHUT_RDWR)
+                # Of the plain socket: closing the TLS layer first would wait for the other side.
+                socket.shutdown(sock, SHUT_RDWR)
 
 
 class Egress:
@@ -91,14 +92,18 @@ class Egress:
         allow: base URLs, e.g. "https://ehr.example/fhir"; what lies at or below one may be called.
         connect_timeout: seconds for one connection attempt, never longer than the call's deadline.
         connections: how many connections per server are kept open.
+        ca_file: PEM file of the authorities to trust, for hospitals with their own; by default the public ones.
     Raises:
         SettingsError: an entry of `allow` is no plain http(s) base URL.
     """
 
-    def __init__(self, allow: Sequence[str], *, connect_timeout: float = 1.0, connections: int = 64) -> None:
+    def __init__(
+        self, allow: Sequence[str], *, connect_timeout: float = 1.0, connections: int = 64, ca_file: str | None = None
+    ) -> None:
         self._allowed = [_base(url) for url in allow]
         self._connect_timeout = connect_timeout
         self._session = requests.Session()
+        self._session.verify = ca_file or True
         self._session.trust_env = False  # no proxies, no .netrc, no CA bundle from the environment
         self._session.headers["User-Agent"] = "cds-service"
         # One session serves every patient and client: a cookie of one call must not travel with another.
