@@ -1,4 +1,4 @@
-"""A stand-in for the evaluation: records each call, answers one card that meets the specification; and request bodies."""
+"""A stand-in for the evaluation, which records each call and answers one card; and the bodies of requests."""
 
 from __future__ import annotations
 

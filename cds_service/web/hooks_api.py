@@ -109,7 +109,7 @@ def _body(limit: int) -> bytes:
     if request.mimetype not in _MEDIA_TYPES:
         raise WrongMediaType("The body is not JSON by its media type. Send Content-Type: application/json.")
     told = request.content_length
-    # The app lets one byte more than the limit through, so that a body cut off at the limit cannot pass for a whole one.
+    # The app lets one byte more through, so that a body cut off at the limit cannot pass for a whole one.
     if (told is not None and told > limit) or len(body := request.get_data(cache=False)) > limit:
         raise TooLarge(f"The body is over {limit} bytes. Send less data, or have the limit raised.")
     return body
