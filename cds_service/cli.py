@@ -59,22 +59,21 @@ def serve(**options: Any) -> None:
     # The worker processes read their settings from the environment.
     os.environ.update({PREFIX + name.upper(): str(value) for name, value in given.items()})
     threading.Thread(target=_say_when_ready, args=(settings,), daemon=True).start()
-    _run(settings)
+    run_server(settings)
 
 
-def _run(settings: Settings) -> None:
+def run_server(settings: Settings, app: str = "cds_service.web.wsgi:app") -> None:
+    """Serves a WSGI app, given as `module:name`, until SIGTERM or SIGINT; calls under way are finished first."""
     from granian import Granian
     from granian.constants import Interfaces
 
     Granian(
-        "cds_service.web.wsgi:app",
+        app,
         address=settings.host,
         port=settings.port,
         interface=Interfaces.WSGI,
         workers=settings.workers,
         blocking_threads=settings.threads,
-        # More waiting calls than this are better refused at once than answered after the client has given up.
-        backpressure=max(64, settings.threads * 8),
         workers_kill_timeout=10,
         respawn_failed_workers=True,
         log_enabled=True,
