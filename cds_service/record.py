@@ -39,6 +39,7 @@ class LabResult:
         effective_at: the instant, where the record has one.
         flag: the laboratory's own interpretation, e.g. "L", "LL", "H".
         reference: e.g. "Observation/o17".
+        partial_date: only a month or a year was written; its last day may lie ahead and then means today.
     """
 
     concept: str
@@ -51,6 +52,7 @@ class LabResult:
     issued: datetime | None = None
     lab_range: str | None = None
     flag: str | None = None
+    partial_date: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class MedicationUse:
         course_days: stated length of the course in days.
         strength: micrograms per unit of the product (a 5 mg capsule: 5000), where the record tells.
         reasons: ids of condition value sets that the stated reason belongs to.
+        partial_start: only a month or a year was written for the start; its last day may lie ahead and then means today.
     """
 
     concepts: frozenset[str]
@@ -87,6 +90,7 @@ class MedicationUse:
     course_days: float | None = None
     strength: float | None = None
     reasons: frozenset[str] = frozenset()
+    partial_start: bool = False
 
 
 @dataclass(frozen=True, slots=True)

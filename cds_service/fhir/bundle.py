@@ -11,10 +11,11 @@ from cds_service.record import Source
 
 
 class Entry(msgspec.Struct):
-    """One resource of a Bundle, still as bytes, with the address the Bundle gave it."""
+    """One resource of a Bundle, still as bytes, with the address the Bundle gave it; "" as type: not looked at yet."""
 
     resource: msgspec.Raw
     full_url: str = ""
+    resource_type: str = ""
 
 
 @dataclass(slots=True)
@@ -117,7 +118,7 @@ def open_resource(raw: bytes | msgspec.Raw) -> Opened:
         return opened
     if kind != "Bundle":
         if kind:
-            opened.entries.append(Entry(msgspec.Raw(raw)))
+            opened.entries.append(Entry(msgspec.Raw(raw), "", kind))
         return opened
     try:
         shell = _shell.decode(raw)
@@ -157,7 +158,7 @@ def _add(opened: Opened, item: msgspec.Raw) -> None:
     if kind == "OperationOutcome":
         opened.outcome = opened.outcome or _failure(entry.resource)
         return
-    opened.entries.append(Entry(entry.resource, entry.full_url or ""))
+    opened.entries.append(Entry(entry.resource, entry.full_url or "", kind))
 
 
 def _failure(raw: bytes | msgspec.Raw) -> str | None:

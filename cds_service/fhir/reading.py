@@ -1,0 +1,77 @@
+"""What the readers of one call share: the terminology, whose record it is, and what went wrong on the way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from cds_service.fhir.reference import Medications, Whose
+from cds_service.fhir.written import concepts_of, read_reference
+from cds_service.record import Source
+from cds_service.terminology import Kind, Terminology
+
+# What never happened, for every resource type.
+ERRONEOUS = "entered-in-error"
+
+
+@dataclass(slots=True)
+class Reading:
+    """The reading of one record.
+
+    Attributes:
+        units: unit spellings to UCUM codes.
+        reasons: value sets of the Conditions at hand by "Condition/id", for medicines that refer to one.
+        remarks: what happened how often, in words without patient data.
+        gaps: per list, which kinds of entries could not be read and how many of each.
+    """
+
+    terminology: Terminology
+    units: Mapping[str, str]
+    whose: Whose
+    medications: Medications
+    reasons: dict[str, frozenset[str]] = field(default_factory=dict)
+    remarks: Counter[str] = field(default_factory=Counter)
+    gaps: dict[Source, Counter[str]] = field(default_factory=dict)
+    _subjects: dict[bytes, bool | None] = field(default_factory=dict)
+
+    def concepts(self, kind: Kind, raw: msgspec.Raw) -> frozenset[str]:
+        return concepts_of(self.terminology, kind, raw)
+
+    def is_ours(self, kind: str, *subjects: msgspec.Raw, missing: bool = False) -> bool:
+        """Whether the subject (or `patient`) is the patient of the call; if not, that is remarked.
+
+        Args:
+            kind: FHIR type of the resource, for the remark.
+            missing: what holds when no subject is written at all.
+        """
+        written = next((bytes(subject) for subject in subjects if bytes(subject) not in (b"", b"null")), None)
+        if written is None:
+            ours = missing
+        else:
+            known = self._subjects.get(written)
+            if known is None:
+                reference = read_reference(msgspec.Raw(written)).reference
+                known = self._subjects[written] = reference is not None and self.whose.is_patient(reference)
+            ours = known
+        if not ours:
+            self.remarks[f"{kind} dropped: its subject is not the patient of the call, or not stated"] += 1
+        return ours
+
+    def gap(self, source: Source, what: str) -> None:
+        """Something that may matter could not be read: its list is incomplete."""
+        self.gaps.setdefault(source, Counter())[what] += 1
+
+    def incomplete(self) -> dict[Source, str]:
+        return {source: counted(kinds) for source, kinds in self.gaps.items()}
+
+
+def counted(remarks: Counter[str]) -> str:
+    """Remarks with how often each happened.
+
+    >>> counted(Counter({"Observation could not be read": 2}))
+    '2 × Observation could not be read'
+    """
+    return "; ".join(f"{count} × {what}" for what, count in remarks.items())
