@@ -79,7 +79,7 @@ REVERSAL_FACTS = ["urgent_reversal_reason", "latest_inr"]
 # The thresholds that Python code reads by name.
 CODE_THRESHOLDS = [
     "medication_gap", "renewal_min", "reversal_inr", "reversal_window", "reversal_course_max", "reversal_start_max",
-    "inr_target_low", "inr_target_high", "haemostatic_mk4_strength", "result_in_progress_max",
+    "inr_target_low", "inr_target_high", "haemostatic_mk4_strength", "result_in_progress_max", "pending_max",
 ]
 
 

@@ -117,9 +117,14 @@ def _against_inr_target(table: FactTable, concept: str, window: Window) -> Fact:
 
 def age(table: FactTable) -> Fact:
     """Age in completed years on the day of judgement."""
-    born = table.record.patient.birth_date
-    if born is None or born > table.today:
+    years = age_in_years(table.record.patient.birth_date, table.today)
+    if years is None:
         return Fact(None, missing=Missing("absent", "no usable birth date"))
-    today = table.today
-    years = today.year - born.year - ((today.month, today.day) < (born.month, born.day))
     return Fact(point(years), (table.record.patient,))
+
+
+def age_in_years(born: date | None, today: date) -> int | None:
+    """Completed years; None without a birth date or with one that has not come."""
+    if born is None or born > today:
+        return None
+    return today.year - born.year - ((today.month, today.day) < (born.month, born.day))

@@ -1,0 +1,156 @@
+"""What we write: draft ServiceRequests, MedicationRequests and Tasks (FHIR R4), from the suggestion catalogue.
+
+Nothing here acts by itself: every resource has status `draft` and intent `proposal`, and a clinician signs it.
+The shapes are validated once, at start-up, with fhir.resources (R4B, whose shapes for these types are those of R4); per call only
+references, dates and texts are filled in, and those are checked where they enter the service.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from cds_service.artifacts.schema import CodeRef, LabOrder, Medicine, Order, Step
+from cds_service.coding import SNOMED, UCUM, SYSTEMS
+from cds_service.errors import KnowledgeError
+
+_LABORATORY = {"coding": [{"system": SNOMED, "code": "108252007", "display": "Laboratory procedure"}]}
+# SNOMED CT route concepts (Global Patient Set).
+_ROUTES = {
+    "oral": {"system": SNOMED, "code": "26643006", "display": "Oral route"},
+    "sublingual": {"system": SNOMED, "code": "37839007", "display": "Sublingual route"},
+    "im": {"system": SNOMED, "code": "78421000", "display": "Intramuscular route"},
+}
+_ABORT = {"system": "http://hl7.org/fhir/CodeSystem/task-code", "code": "abort", "display": "Mark the focal resource as no longer active"}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Whom and what a draft is for.
+
+    Attributes:
+        patient, encounter, author: references, e.g. "Patient/123"; encounter and author may be unknown.
+        authored: the moment, as a FHIR dateTime with offset.
+        reason: why, in words of ours.
+        supporting: references of the record that the reason rests on.
+    """
+
+    patient: str
+    authored: str
+    reason: str
+    encounter: str | None = None
+    author: str | None = None
+    supporting: tuple[str, ...] = ()
+
+
+def service_request(order: LabOrder, setting: Setting, language: str) -> dict[str, Any]:
+    """A draft order for a laboratory test."""
+    resource: dict[str, Any] = {
+        "resourceType": "ServiceRequest",
+        "status": "draft",
+        "intent": "proposal",
+        "category": [_LABORATORY],
+        "code": {"coding": [_coding(code) for code in order.codings], "text": order.text.in_language(language)},
+        **_about(setting, "subject"),
+        "reasonCode": [{"text": setting.reason}],
+    }
+    if setting.supporting:
+        resource["supportingInfo"] = [{"reference": reference} for reference in setting.supporting]
+    if order.note:
+        resource["note"] = [{"text": order.note.in_language(language)}]
+    return resource
+
+
+def medication_request(medicine: Medicine, setting: Setting, language: str) -> dict[str, Any]:
+    """A draft prescription with its whole schedule, step by step."""
+    text = medicine.text.in_language(language)
+    resource: dict[str, Any] = {
+        "resourceType": "MedicationRequest",
+        "status": "draft",
+        "intent": "proposal",
+        "medicationCodeableConcept": {"coding": [_coding(code) for code in medicine.codings], "text": text}
+        if medicine.codings
+        else {"text": text},
+        **_about(setting, "subject"),
+        "reasonCode": [{"text": setting.reason}],
+        "dosageInstruction": [
+            _dosage(number, step, medicine, language) for number, step in enumerate(medicine.schedule, start=1)
+        ],
+    }
+    if setting.supporting:
+        resource["supportingInformation"] = [{"reference": reference} for reference in setting.supporting]
+    return resource
+
+
+def stop_task(reference: str, product: str, label: str, setting: Setting) -> dict[str, Any]:
+    """A proposal to stop something that is taken: a draft Task to abort it, for orders and statements alike."""
+    return {
+        "resourceType": "Task",
+        "status": "draft",
+        "intent": "proposal",
+        "code": {"coding": [_ABORT], "text": label},
+        "description": f"{label}: {product}",
+        "focus": {"reference": reference, "display": product},
+        **_about(setting, "for"),
+        "reasonCode": {"text": setting.reason},
+    }
+
+
+def _about(setting: Setting, subject: str) -> dict[str, Any]:
+    about: dict[str, Any] = {subject: {"reference": setting.patient}, "authoredOn": setting.authored}
+    if setting.encounter:
+        about["encounter"] = {"reference": setting.encounter}
+    if setting.author:
+        about["requester"] = {"reference": setting.author}
+    return about
+
+
+def _coding(code: CodeRef) -> dict[str, str]:
+    return {"system": SYSTEMS[code.system], "code": code.code, "display": code.display}
+
+
+def _dosage(number: int, step: Step, medicine: Medicine, language: str) -> dict[str, Any]:
+    repeat: dict[str, Any] = {"frequency": 1, "period": step.every, "periodUnit": step.unit}
+    if step.for_days:
+        low, high = step.for_days
+        repeat["boundsRange"] = {
+            "low": {"value": low, "unit": "d", "system": UCUM, "code": "d"},
+            "high": {"value": high, "unit": "d", "system": UCUM, "code": "d"},
+        }
+    dose = medicine.dose
+    return {
+        "sequence": number,
+        "text": step.text.in_language(language),
+        "timing": {"repeat": repeat},
+        "route": {"coding": [_ROUTES[medicine.route]]},
+        "doseAndRate": [{"doseQuantity": {"value": dose.value, "unit": dose.unit, "system": UCUM, "code": dose.unit}}],
+    }
+
+
+def check_templates(orders: dict[str, Order], where: dict[str, str]) -> None:
+    """Validates what every order of the catalogue would draft, in both languages, as FHIR R4.
+
+    Raises:
+        KnowledgeError: naming the order whose draft would not be valid.
+    """
+    from fhir.resources.R4B.medicationrequest import MedicationRequest
+    from fhir.resources.R4B.servicerequest import ServiceRequest
+    from fhir.resources.R4B.task import Task
+    from pydantic import ValidationError
+
+    setting = Setting(
+        "Patient/example", "2025-11-20T09:00:00+00:00", "reason", "Encounter/example", "Practitioner/example", ("Observation/example",)
+    )
+    for name, order in orders.items():
+        for language in ("en", "zh"):
+            try:
+                if order.test:
+                    ServiceRequest.model_validate(service_request(order.test, setting, language))
+                for choice in order.medicine or ():
+                    MedicationRequest.model_validate(medication_request(choice.medicine, setting, language))
+                if order.stop:
+                    Task.model_validate(stop_task("MedicationStatement/example", "product", order.label.en, setting))
+            except (ValidationError, KeyError) as error:
+                raise KnowledgeError(
+                    where.get(f"order:{name}", "orders.yaml"), f"{name} would draft a resource that is not valid FHIR R4.", "Mend codes, dose or schedule."
+                ) from error

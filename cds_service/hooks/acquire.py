@@ -1,0 +1,121 @@
+"""Prefetch, completed from the FHIR server where it may be called, to the lists that a record is read from.
+
+A prefetch key has six states, and they are kept apart:
+    absent                               not sent: fetched, else unread
+    null                                 the client has no such data: read and empty
+    Bundle without entries               read and empty
+    Bundle with an informational outcome read and empty (Epic's "no results")
+    OperationOutcome, or of a wrong type failed: fetched, else unread
+    one page of several                  fetched whole, else incomplete
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import msgspec
+
+from cds_service.errors import EgressError
+from cds_service.fhir.bundle import Obtained, Opened, open_resource
+from cds_service.fhir.client import Fetched, fetch_all
+from cds_service.hooks.messages import HookRequest
+from cds_service.hooks.needs import Need
+from cds_service.trust.egress import Egress
+
+
+def acquire(
+    needs: Sequence[Need], request: HookRequest, egress: Egress, *, without_token: bool, deadline: float
+) -> list[Obtained]:
+    """One `Obtained` per need: from prefetch, else from the FHIR server, else with the reason why it is unread.
+
+    Args:
+        without_token: this client's FHIR server may be called without a token (a sandbox).
+        deadline: `time.monotonic()` at which all fetching must have ended.
+    """
+    sent = [_from_prefetch(need, request.prefetch) for need in needs]
+    lacking = [need for need, obtained in zip(needs, sent, strict=True) if obtained.unread or obtained.incomplete]
+    if not lacking:
+        return sent
+    fetched, barred = _fetch(lacking, request, egress, without_token, deadline)
+    completed = [
+        _better(obtained, _from_fetch(need, fetched[need.key])) if need.key in fetched else _explained(obtained, barred)
+        for need, obtained in zip(needs, sent, strict=True)
+    ]
+    # A list with a documented default counts as read: without it the default is used.
+    return [
+        replace(obtained, unread=None, incomplete=None) if need.optional else obtained
+        for need, obtained in zip(needs, completed, strict=True)
+    ]
+
+
+def _fetch(
+    needs: Sequence[Need], request: HookRequest, egress: Egress, without_token: bool, deadline: float
+) -> tuple[Mapping[str, Fetched], str]:
+    """What the FHIR server gave per key, or nothing and why it was not asked."""
+    if request.fhir_server is None:
+        return {}, "no fhirServer to fetch it from"
+    # CDS Hooks 2.0, FHIR Resource Access: a service may call the server only with both address and authorization.
+    if request.fhir_token is None and not without_token:
+        return {}, "no fhirAuthorization to fetch it with"
+    queries = {need.key: need.query(request.patient_id) for need in needs}
+    try:
+        return fetch_all(egress, request.fhir_server, request.fhir_token, queries, deadline=deadline), ""
+    except EgressError:
+        return {}, "fhirServer is not on the list of servers that may be called"
+
+
+def _from_prefetch(need: Need, prefetch: Mapping[str, msgspec.Raw]) -> Obtained:
+    raw = prefetch.get(need.key)
+    if raw is None:
+        return Obtained(need.sources, unread="not sent as prefetch")
+    if bytes(raw) == b"null":
+        # The client looked and has nothing. A Patient, though, cannot be nothing.
+        return Obtained(need.sources) if need.sources else Obtained((), unread="sent as null")
+    opened = open_resource(raw)
+    if opened.resource_type == "OperationOutcome":
+        return Obtained(need.sources, unread=f"the client could not fetch it ({opened.outcome})")
+    if opened.resource_type != "Bundle" and opened.resource_type not in need.types:
+        return Obtained(need.sources, unread="sent as a resource of another type")
+    return _judged(need, [opened], incomplete=_shortfall(opened))
+
+
+def _shortfall(opened: Opened) -> str | None:
+    """Why one page sent as prefetch is not the whole list, if it is not."""
+    if opened.next_url is not None:
+        return "only the first page was sent"
+    if opened.total is not None and opened.total > len(opened.entries) + opened.unreadable:
+        return "fewer entries than its total were sent"
+    return None
+
+
+def _from_fetch(need: Need, fetched: Fetched) -> Obtained:
+    if fetched.failure is not None:
+        return Obtained(need.sources, unread=f"fetching failed: {fetched.failure}")
+    return _judged(need, [open_resource(page) for page in fetched.pages], fetched.incomplete)
+
+
+def _judged(need: Need, pages: list[Opened], incomplete: str | None) -> Obtained:
+    entries = tuple(entry for page in pages for entry in page.entries)
+    failed = next((page.outcome for page in pages if page.outcome is not None), None)
+    unreadable = sum(page.unreadable for page in pages)
+    if failed is not None and not entries:
+        return Obtained(need.sources, unread=f"the server reported {failed}")
+    if failed is not None:
+        incomplete = incomplete or f"the server reported {failed}"
+    if unreadable:
+        incomplete = incomplete or f"{unreadable} entries could not be read"
+    if not need.sources and not entries:
+        return Obtained((), unread="no Patient in the answer")
+    return Obtained(need.sources, entries, incomplete=incomplete)
+
+
+def _better(sent: Obtained, fetched: Obtained) -> Obtained:
+    """The fetched list; but what was sent, if fetching failed and a part had been sent."""
+    return sent if fetched.unread is not None and sent.unread is None else fetched
+
+
+def _explained(obtained: Obtained, barred: str) -> Obtained:
+    if obtained.unread is not None:
+        return replace(obtained, unread=f"{obtained.unread}; {barred}")
+    return replace(obtained, incomplete=f"{obtained.incomplete}; {barred}") if obtained.incomplete else obtained

@@ -1,0 +1,130 @@
+"""One call of a service, from the parsed request to the response: acquire, read, evaluate, make cards."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from cds_service.artifacts.base import KnowledgeBase, Service
+from cds_service.errors import Unprocessable
+from cds_service.evaluate import Evaluation, Evaluator
+from cds_service.fhir.bundle import Obtained
+from cds_service.fhir.orders import Setting, check_templates
+from cds_service.fhir.read import read_record
+from cds_service.hooks.acquire import acquire
+from cds_service.hooks.cards import CardMaker, Style
+from cds_service.hooks.incomplete import incomplete_card, missing_parts
+from cds_service.hooks.messages import Call, HookRequest
+from cds_service.hooks.needs import Need, needs_of
+from cds_service.record import PatientRecord
+from cds_service.rules.explain import explain
+from cds_service.settings import Settings
+from cds_service.trust.egress import Egress
+
+_CHART_HOOKS = ("patient-view", "encounter-start")
+
+
+def make_answer(knowledge: KnowledgeBase, settings: Settings) -> Callable[[str, HookRequest, Call], dict[str, Any]]:
+    """The function that answers calls: service id, request and circumstances to the CDS Hooks response.
+
+    Raises (the function):
+        Unprocessable: data that a rule needs could not be had, so no confident answer exists (412).
+    Raises (this one):
+        KnowledgeError: an order of the catalogue would not be valid FHIR.
+    """
+    check_templates(knowledge.orders, knowledge.where)
+    return _Answerer(knowledge, settings).answer
+
+
+class _Answerer:
+    def __init__(self, knowledge: KnowledgeBase, settings: Settings) -> None:
+        self._knowledge = knowledge
+        self._settings = settings
+        self._evaluator = Evaluator(knowledge)
+        self._cards = CardMaker(knowledge)
+        self._needs = {service.id: needs_of(knowledge, service) for service in knowledge.services.values()}
+        self._egress = lru_cache(maxsize=256)(Egress)
+
+    def answer(self, service_id: str, request: HookRequest, call: Call) -> dict[str, Any]:
+        """CDS Hooks 2.0, Response: cards, and a 412 exactly when rules stay undecided for want of data and none speaks."""
+        service, needs = self._knowledge.services[service_id], self._needs[service_id]
+        deadline = time.monotonic() + self._settings.fhir_deadline
+        egress = self._egress((*self._settings.fhir_allow, *call.profile.fhir_servers))
+        obtained = acquire(needs, request, egress, without_token=call.profile.fhir_without_token, deadline=deadline)
+        try:
+            record = self._record(request, obtained)
+        except Unprocessable as error:
+            if call.profile.on_missing_data == "412":
+                raise
+            return self._response([incomplete_card(self._knowledge, [str(error)], call.language, _new_id)])
+        for note in record.notes:
+            call.log["notes"][note] = call.log["notes"].get(note, 0) + 1
+        evaluation = self._evaluator.evaluate(record, call.now, service.rules)
+        return self._respond(service, request, call, evaluation, needs, obtained)
+
+    def _record(self, request: HookRequest, obtained: Sequence[Obtained]) -> PatientRecord:
+        patient = obtained[0]
+        if patient.unread is not None:
+            raise Unprocessable(
+                f"The Patient could not be read: {patient.unread}. Send it as prefetch, or let it be fetched.",
+                expression="prefetch.patient",
+            )
+        return read_record(
+            request.patient_id,
+            obtained,
+            self._knowledge.terminology,
+            self._knowledge.units,
+            drafts=request.draft_orders,
+            selections=request.selections,
+            fhir_server=request.fhir_server,
+        )
+
+    def _respond(
+        self,
+        service: Service,
+        request: HookRequest,
+        call: Call,
+        evaluation: Evaluation,
+        needs: Sequence[Need],
+        obtained: Sequence[Obtained],
+    ) -> dict[str, Any]:
+        style = Style(
+            call.language, call.profile.selection_behavior_any, call.profile.topic_alphanumeric, service.hook in _CHART_HOOKS
+        )
+        cards = self._cards.cards(evaluation.speaking, evaluation.facts, _setting(request, call), style, _new_id)
+        call.log["cards"] = [card["extension"]["cds-service.rule"]["id"] for card in cards]
+        if evaluation.undecided:
+            parts = missing_parts(evaluation, needs, obtained)
+            if not cards and parts.unread and call.profile.on_missing_data == "412":
+                raise Unprocessable(
+                    f"Data that the rules need could not be had: {'; '.join(parts.words)}. "
+                    "Send these keys as prefetch, or let them be fetched.",
+                    expression=f"prefetch.{parts.unread[0]}",
+                )
+            cards.append(incomplete_card(self._knowledge, parts.words, call.language, _new_id))
+        response = self._response(cards)
+        if self._settings.explain or call.profile.explain:
+            response["extension"]["cds-service.explain"] = explain(
+                self._knowledge, evaluation.facts, evaluation.decisions
+            )
+        return response
+
+    def _response(self, cards: list[dict[str, Any]]) -> dict[str, Any]:
+        return {"cards": cards, "extension": {"cds-service.knowledge": {"version": self._knowledge.version}}}
+
+
+def _setting(request: HookRequest, call: Call) -> Setting:
+    return Setting(
+        patient=f"Patient/{request.patient_id}",
+        authored=call.now.isoformat(timespec="seconds"),
+        reason="",
+        encounter=f"Encounter/{request.encounter_id}" if request.encounter_id else None,
+        author=request.user_id if "/" in request.user_id else None,
+    )
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())

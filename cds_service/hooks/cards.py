@@ -1,0 +1,225 @@
+"""Decisions to CDS Hooks cards: ranked, without repetition, in the language of the reader."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cds_service.artifacts.base import KnowledgeBase
+from cds_service.artifacts.schema import Line, Rule, SuggestionUse, Variant
+from cds_service.facts.conditions import Test, compiled, evidence
+from cds_service.facts.fact import FactTable
+from cds_service.fhir.orders import Setting
+from cds_service.hooks.suggestions import NewId, Offer, Suggestion, make_offer, suggest
+from cds_service.hooks.wording import Wording
+from cds_service.record import LabResult, MedicationUse, Problem
+from cds_service.rules.decide import Decision
+
+_RANK = {"critical": 0, "warning": 1, "info": 2}
+# Clinical logic, presentation: a chart that opens shows at most three cards; critical and warning ones always.
+_MOST_ON_CHART = 3
+_PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
+_SERVICE = {"en": "Vitamin B12 and K decision support", "zh": "维生素B12与维生素K决策支持"}
+_WORDS = {
+    "en": {"tier": "evidence tier {}", "addition": "addition", "rule": "Rule {} {}, knowledge {}", "above": "Already offered on a card above: {}."},
+    "zh": {"tier": "证据等级{}", "addition": "补充", "rule": "规则{} {}，知识库{}", "above": "上方卡片已提供：{}。"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What a client wants cards to look like.
+
+    Attributes:
+        any_selection: send selectionBehavior `any` throughout (Epic takes nothing else).
+        alphanumeric_topic: source.topic.code without hyphens (Epic).
+        chart: the cards are shown when a chart opens, where at most three fit.
+    """
+
+    language: str = "en"
+    any_selection: bool = False
+    alphanumeric_topic: bool = False
+    chart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A card's content for one rule and variant, in one language, with everything fixed made ready."""
+
+    indicator: str
+    summary: str
+    lines: tuple[tuple[Test | None, Sequence[str], str], ...]
+    offers: tuple[Offer, ...]
+    reasons: tuple[dict[str, str], ...]
+    source_label: str
+    title: str
+    footer: str
+
+
+class CardMaker:
+    """Cards for the rules of a knowledge base; holds no patient data."""
+
+    def __init__(self, knowledge: KnowledgeBase) -> None:
+        self._knowledge = knowledge
+        self._texts = {
+            (rule.id, variant.id if variant else "", language): self._text(rule, variant, language)
+            for rule in knowledge.rules.values()
+            if rule.card
+            for variant in (None, *rule.variants)
+            for language in ("en", "zh")
+        }
+
+    def cards(
+        self, decisions: Iterable[Decision], table: FactTable, setting: Setting, style: Style, new_id: NewId
+    ) -> list[dict[str, Any]]:
+        """The cards of the rules that speak.
+
+        Args:
+            setting: whom drafts are for; the reason and the supporting results are filled in per card.
+            new_id: makes a fresh UUID for every card and suggestion.
+        """
+        chosen = [(decision, self._texts[_key(decision, style.language)]) for decision in decisions]
+        chosen = [(d, text) for d, text in chosen if text.indicator != "info" or not self._quiet(d, table)]
+        chosen.sort(key=lambda pair: (_RANK[pair[1].indicator], pair[0].rule.priority))
+        if style.chart:
+            certain = sum(text.indicator != "info" for _, text in chosen)
+            chosen = chosen[: max(certain, _MOST_ON_CHART)]
+        wording = Wording(self._knowledge, style.language, table.today)
+        offered: set[tuple[str, str]] = set()
+        return [self._card(d, text, table, setting, style, new_id, wording, offered) for d, text in chosen]
+
+    def _quiet(self, decision: Decision, table: FactTable) -> bool:
+        """Whether the topic wants no info cards for this patient (palliative care)."""
+        condition = self._knowledge.topics[self._knowledge.topic_of[decision.rule.id]].no_info_when
+        return condition is not None and compiled(condition)(table) is True
+
+    def _card(
+        self,
+        decision: Decision,
+        text: _Text,
+        table: FactTable,
+        setting: Setting,
+        style: Style,
+        new_id: NewId,
+        wording: Wording,
+        offered: set[tuple[str, str]],
+    ) -> dict[str, Any]:
+        rule = decision.rule
+        lines = [
+            "".join(wording.placeholder(part, table) if odd else part for odd, part in _alternating(parts)) + cited
+            for when, parts, cited in text.lines
+            if when is None or when(table) is True
+        ]
+        mine = Setting(
+            setting.patient, setting.authored, text.title, setting.encounter, setting.author, _supporting(rule, table)
+        )
+        found = [s for offer in text.offers for s in suggest(offer, table, mine, style.language)]
+        fresh = [s for s in found if s.key not in offered]
+        if repeated := [s.label for s in found if s.key in offered]:
+            lines.append(_WORDS[style.language]["above"].format("; ".join(repeated)))
+        offered.update(s.key for s in fresh)
+        card: dict[str, Any] = {
+            "uuid": new_id(),
+            "summary": text.summary,
+            "detail": "\n\n".join([*lines, text.footer]),
+            "indicator": text.indicator,
+            "source": {
+                "label": text.source_label,
+                "topic": {
+                    "system": "urn:cds-service:rule",
+                    "code": rule.id.replace("-", "") if style.alphanumeric_topic else rule.id,
+                    "display": text.title,
+                },
+            },
+            "overrideReasons": text.reasons,
+            "extension": {
+                "cds-service.rule": {
+                    "id": rule.id,
+                    "version": rule.version,
+                    "knowledge": self._knowledge.version,
+                    "statements": rule.source,
+                    **({"variant": decision.variant.id} if decision.variant else {}),
+                }
+            },
+        }
+        if fresh:
+            card.update(_selection(fresh, style, new_id))
+        return card
+
+    def _text(self, rule: Rule, variant: Variant | None, language: str) -> _Text:
+        assert rule.card is not None
+        card, knowledge = rule.card, self._knowledge
+        lines: list[Line] = (variant and variant.detail) or card.detail
+        uses: list[SuggestionUse] = (variant and variant.suggestions) or card.suggestions
+        topic = knowledge.topics[knowledge.topic_of[rule.id]]
+        primary = knowledge.source_of(rule.source[0])
+        words = _WORDS[language]
+        return _Text(
+            indicator=(variant and variant.indicator) or card.indicator,
+            summary=((variant and variant.summary) or card.summary).in_language(language),
+            lines=tuple(
+                (
+                    compiled(line.when) if line.when else None,
+                    _PLACEHOLDER.split(line.in_language(language)),
+                    self._cited(line.cites, language),
+                )
+                for line in lines
+            ),
+            offers=tuple(make_offer(use, knowledge.orders[use.order], compiled) for use in uses),
+            reasons=tuple(
+                {
+                    "system": "urn:cds-service:override-reason",
+                    "code": reason,
+                    "display": knowledge.override_reasons[reason].text.in_language(language),
+                }
+                for reason in (*card.override_reasons, *topic.override_reasons)
+            ),
+            source_label=f"{_SERVICE[language]}: {primary.short.in_language(language)} ({words['tier'].format(primary.tier)})",
+            title=rule.title.in_language(language),
+            footer="*" + words["rule"].format(rule.id, rule.version, knowledge.version) + "*",
+        )
+
+    def _cited(self, cites: Sequence[str], language: str) -> str:
+        """The documents behind a line, as a reader knows them; what no seed document says is marked as an addition."""
+        if not cites:
+            return ""
+        sources = {source.id: source for source in (self._knowledge.source_of(cite) for cite in cites)}
+        names = [source.short.in_language(language) for source in sources.values()]
+        if all(source.kind == "addition" for source in sources.values()):
+            names.append(_WORDS[language]["addition"])
+        return f" *({'; '.join(names)})*"
+
+
+def _key(decision: Decision, language: str) -> tuple[str, str, str]:
+    return decision.rule.id, decision.variant.id if decision.variant else "", language
+
+
+def _alternating(parts: Sequence[str]) -> Iterable[tuple[bool, str]]:
+    """Pieces of a split template: text, placeholder, text, ..."""
+    return ((bool(index % 2), part) for index, part in enumerate(parts))
+
+
+def _supporting(rule: Rule, table: FactTable) -> tuple[str, ...]:
+    """References of the results, medicines and conditions that made the rule speak (drafts have no address yet)."""
+    return tuple(
+        dict.fromkeys(
+            item.reference
+            for item in evidence(rule.when, table)
+            if isinstance(item, LabResult | Problem) or (isinstance(item, MedicationUse) and item.status != "draft")
+            if item.reference
+        )
+    )
+
+
+def _selection(suggestions: list[Suggestion], style: Style, new_id: Callable[[], str]) -> dict[str, Any]:
+    """CDS Hooks 2.0: suggestions come with selectionBehavior; with at-most-one only one may be recommended."""
+    behaviour = "any" if style.any_selection or not any(s.treatment for s in suggestions) else "at-most-one"
+    recommended = [s for s in suggestions if s.recommended]
+    if behaviour == "at-most-one":
+        recommended = recommended[:1]
+    return {
+        "suggestions": [s.message(new_id, recommended=s in recommended) for s in suggestions],
+        "selectionBehavior": behaviour,
+    }

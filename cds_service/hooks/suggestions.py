@@ -1,0 +1,131 @@
+"""Catalogue orders to the suggestions of a card: only what is not already done, pending, or unsafe for this patient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from cds_service.artifacts.schema import Condition, LabOrder, Order, SuggestionUse, Text
+from cds_service.facts.conditions import Test
+from cds_service.facts.fact import FactTable
+from cds_service.facts.observations import Window, usable
+from cds_service.fhir.orders import Setting, medication_request, service_request, stop_task
+from cds_service.hooks.wording import clean
+from cds_service.record import MedicationUse
+
+NewId = Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One entry of the catalogue as a card uses it, with its conditions compiled."""
+
+    key: str
+    order: Order
+    of: str | None
+    when: Test | None
+    recommended: bool | Test
+    withheld: Test | None
+    choices: tuple[Test | None, ...]
+
+
+def make_offer(use: SuggestionUse, order: Order, compiled: Callable[[Condition], Test]) -> Offer:
+    """Compiles what a rule says of an order."""
+    return Offer(
+        key=use.order,
+        order=order,
+        of=use.of,
+        when=compiled(use.when) if use.when else None,
+        recommended=use.recommended if isinstance(use.recommended, bool) else compiled(use.recommended),
+        withheld=compiled(order.withheld_when) if order.withheld_when else None,
+        choices=tuple(compiled(choice.when) if choice.when else None for choice in order.medicine or ()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A suggestion before it is written: `key` names the order and, for products, which one."""
+
+    key: tuple[str, str]
+    label: str
+    treatment: bool
+    recommended: bool
+    action: dict[str, Any]
+
+    def message(self, new_id: NewId, *, recommended: bool) -> dict[str, Any]:
+        """CDS Hooks 2.0, Suggestion: one action each, with a description that stands for itself."""
+        message: dict[str, Any] = {"label": self.label, "uuid": new_id(), "actions": [self.action]}
+        if recommended:
+            message["isRecommended"] = True
+        return message
+
+
+def suggest(offer: Offer, table: FactTable, setting: Setting, language: str) -> Iterator[Suggestion]:
+    """The suggestions that an offer comes to for this patient; none if it is withheld, done or pending.
+
+    An unknown condition offers tests and removals, never a medicine: a draft medicine needs a positive yes.
+    """
+    order = offer.order
+    if offer.when is not None and offer.when(table) is not True:
+        return
+    # Withheld unless it is known that nothing speaks against it.
+    if offer.withheld is not None and offer.withheld(table) is not False:
+        return
+    label = order.label.in_language(language)
+    recommended = offer.recommended if isinstance(offer.recommended, bool) else offer.recommended(table) is True
+    if order.test is not None:
+        if not _fresh(order.test, table) and not _pending(order.test, table):
+            resource = service_request(order.test, setting, language)
+            yield Suggestion((offer.key, ""), label, False, recommended, _create(_with_note(label, order.test.note, language), resource))
+    elif order.medicine is not None:
+        for choice, applies in zip(order.medicine, offer.choices, strict=True):
+            if applies is None or applies(table) is True:
+                resource = medication_request(choice.medicine, setting, language)
+                schedule = "; ".join(step.text.in_language(language) for step in choice.medicine.schedule)
+                yield Suggestion((offer.key, ""), label, True, recommended, _create(f"{label}: {schedule}", resource))
+                return
+    else:
+        yield from _about_products(offer, table, setting, label, recommended)
+
+
+def _about_products(
+    offer: Offer, table: FactTable, setting: Setting, label: str, recommended: bool
+) -> Iterator[Suggestion]:
+    """One suggestion for each product that the named fact has found."""
+    for item in table[offer.of or ""].evidence:
+        if not isinstance(item, MedicationUse) or not item.reference:
+            continue
+        product = clean(item.product)
+        description = f"{label}: {product}"
+        if offer.order.remove:
+            # CDS Hooks 2.0, Action: a delete names the resource in resourceId.
+            action = {"type": "delete", "description": description, "resourceId": item.reference}
+        else:
+            action = _create(description, stop_task(item.reference, product, label, setting))
+        yield Suggestion((offer.key, item.reference), description, True, recommended, action)
+
+
+def _create(description: str, resource: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "create", "description": description, "resource": resource}
+
+
+def _with_note(label: str, note: Text | None, language: str) -> str:
+    return f"{label}. {note.in_language(language)}" if note else label
+
+
+def _fresh(test: LabOrder, table: FactTable) -> bool:
+    if test.fresh_within is None:
+        return False
+    window = Window(test.fresh_within)
+    return any(next(usable(table, concept, window), None) for concept in (test.observation, *test.also_fresh))
+
+
+def _pending(test: LabOrder, table: FactTable) -> bool:
+    limits = {"order": table.limits["pending_max"], "result in progress": table.limits["result_in_progress_max"]}
+    return any(test.observation in order.tests for order in table.record.orders or ()) or any(
+        test.observation in pending.concepts
+        and pending.since is not None
+        and (table.today - pending.since).days <= limits[pending.kind]
+        for pending in table.record.pending
+    )

@@ -1,0 +1,156 @@
+"""Facts to words: value, unit and date as a clinician reads them, in English or Chinese, safe in Markdown."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import date
+from functools import lru_cache
+from math import inf
+
+from babel.dates import format_date
+from babel.numbers import format_decimal
+
+from cds_service.artifacts.base import KnowledgeBase
+from cds_service.facts.fact import Evidence, Fact, FactTable
+from cds_service.facts.observations import age_in_years
+from cds_service.quantity import Interval
+from cds_service.record import InrGoal, LabResult, MedicationUse, Patient, PendingTest, Problem
+
+_LOCALE = {"en": "en_GB", "zh": "zh_Hans_CN"}
+# UCUM codes as people write them.
+_UNITS = {
+    "en": {"ug": "µg", "umol/L": "µmol/L", "mL/min/{1.73_m2}": "mL/min/1.73 m²", "1": "", "d": "days", "h": "hours", "a": "years"},
+    "zh": {"ug": "µg", "umol/L": "µmol/L", "mL/min/{1.73_m2}": "mL/min/1.73 m²", "1": "", "d": "天", "h": "小时", "a": "岁"},
+}
+_WORDS = {
+    "en": {
+        "since": " since {}", "on": " on {}", "range": " (laboratory range {})", "flag": ", flagged {}", "join": "; ", "age": "age {}",
+        "missing": "not recorded", "unread": "not read", "no": "no", "yes": "yes", "goal": "target {} to {}", "ordered": "ordered",
+        "equals": " = {}", "dose": ", {}", "undated": "",
+    },
+    "zh": {
+        "since": "，自{}起", "on": "，{}", "range": "（实验室范围{}）", "flag": "，标记{}", "join": "；", "age": "年龄{}岁",
+        "missing": "未记录", "unread": "未能读取", "no": "否", "yes": "是", "goal": "目标{}–{}", "ordered": "已开具",
+        "equals": "，即{}", "dose": "，{}", "undated": "",
+    },
+}
+_LONGEST = 160
+_MARKUP = re.compile(r"([\\`*_\[\]#|~!])")
+
+
+def clean(text: str) -> str:
+    """Text from a record as one plain line: control and format characters gone, of bounded length."""
+    one_line = " ".join(text.split())
+    plain = "".join(c for c in one_line if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co"))
+    return plain if len(plain) <= _LONGEST else plain[: _LONGEST - 1] + "…"
+
+
+@lru_cache(maxsize=4096)
+def escaped(text: str) -> str:
+    """Text from a record for use in a card's detail: shown as it is, never read as Markdown, HTML or a link.
+
+    GitHub Flavored Markdown also turns bare addresses into links; a zero-width space after `://`, `www.` and `@` stops that.
+    """
+    plain = clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    plain = _MARKUP.sub(r"\\\1", plain)
+    return plain.replace("://", "://\u200b").replace("www.", "www.\u200b").replace("@", "@\u200b")
+
+
+@lru_cache(maxsize=4096)
+def day(when: date, language: str) -> str:
+    """A date as the language writes it: 10 Nov 2025, 2025年11月10日."""
+    return str(format_date(when, "medium", _LOCALE[language]))
+
+
+@lru_cache(maxsize=4096)
+def number(value: float, language: str) -> str:
+    """A number to at most four significant digits after conversion; whole numbers stay whole."""
+    shown = float(f"{value:.4g}") if abs(value) < 1000 else round(value)
+    return str(format_decimal(shown, "#,##0.####", _LOCALE[language]))
+
+
+def quantity(value: Interval, unit: str, language: str) -> str:
+    """An interval with its unit: 182 pg/mL, <150 pg/mL, 50–100 µg."""
+    name = _UNITS[language].get(unit, unit)
+    if value.is_point:
+        text = number(value.low, language)
+    elif value.high == inf:
+        text = (">" if value.low_open else "≥") + number(value.low, language)
+    elif value.low == 0 and value.high_open:
+        text = "<" + number(value.high, language)
+    else:
+        text = f"{number(value.low, language)}–{number(value.high, language)}"
+    return f"{text} {name}".rstrip()
+
+
+class Wording:
+    """Words for the facts of one call, in one language."""
+
+    def __init__(self, knowledge: KnowledgeBase, language: str, today: date) -> None:
+        self._knowledge = knowledge
+        self._today = today
+        self._language = language
+        self._words = _WORDS[language]
+
+    def placeholder(self, name: str, table: FactTable) -> str:
+        """What stands for `{name}`: a limit with its unit, or a fact with value, unit and date."""
+        threshold = self._knowledge.thresholds.get(name)
+        if threshold is not None and name not in self._knowledge.facts:
+            return quantity(Interval(table.limits[name], table.limits[name]), threshold.unit, self._language)
+        return self.fact(name, table[name])
+
+    def fact(self, name: str, fact: Fact) -> str:
+        """A fact as words: its evidence if it has any, else its value, else why there is none."""
+        definition = self._knowledge.facts[name]
+        if fact.value is None:
+            return self._words["unread" if fact.missing and fact.missing.may_exist else "missing"]
+        if fact.evidence:
+            labelled = definition.origin != "observation"
+            return self._words["join"].join(dict.fromkeys(self.evidence(item, labelled=labelled) for item in fact.evidence))
+        if isinstance(fact.value, bool):
+            return self._words["yes" if fact.value else "no"]
+        if isinstance(fact.value, Interval):
+            return quantity(fact.value, definition.unit or "1", self._language)
+        return fact.value
+
+    def evidence(self, item: Evidence, *, labelled: bool = True) -> str:
+        """One result, product, condition or other item of the record."""
+        match item:
+            case LabResult():
+                return self._lab(item, labelled)
+            case MedicationUse():
+                dose = self._words["dose"].format(escaped(item.reported_dose)) if item.reported_dose else ""
+                return escaped(item.product) + dose + self._since(item.start)
+            case Problem():
+                return escaped(item.text) + self._since(item.since)
+            case PendingTest():
+                return self._words["ordered"] + (self._words["on"].format(day(item.since, self._language)) if item.since else "")
+            case InrGoal():
+                return self._words["goal"].format(number(item.low, self._language), number(item.high, self._language))
+            case Patient():
+                return self._words["age"].format(number(age_in_years(item.birth_date, self._today) or 0, self._language))
+        raise TypeError(type(item))
+
+    def _since(self, start: date | None) -> str:
+        return self._words["since"].format(day(start, self._language)) if start else ""
+
+    def _lab(self, result: LabResult, labelled: bool) -> str:
+        value_set = self._knowledge.terminology.value_sets[result.concept]
+        label = f"{value_set.title.get(self._language, result.concept)} " if labelled else ""
+        text = label + escaped(result.reported)
+        analyte = value_set.analyte
+        if analyte and result.value is not None and not analyte.ratio and not _in_unit(result.reported, analyte.unit):
+            text += self._words["equals"].format(quantity(result.value, analyte.unit, self._language))
+        if result.effective:
+            text += self._words["on"].format(day(result.effective, self._language))
+        if result.flag:
+            text += self._words["flag"].format(escaped(result.flag))
+        if result.lab_range:
+            text += self._words["range"].format(escaped(result.lab_range))
+        return text
+
+
+def _in_unit(reported: str, unit: str) -> bool:
+    return reported.replace("µ", "u").replace("μ", "u").rstrip().lower().endswith(unit.lower())
+
