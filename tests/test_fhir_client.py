@@ -321,7 +321,7 @@ def test_a_kept_connection_that_was_closed_is_opened_again(server: FaultServer) 
 
 
 def test_neither_ids_nor_tokens_are_logged(server: FaultServer, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     server.routes[QUERY] = in_turn(status(429, Retry_After="0"), hang_up, status(500))
     fetch(server)
     assert "p1" not in caplog.text

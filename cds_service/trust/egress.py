@@ -7,6 +7,7 @@ defences (where a name resolves to, servers that keep failing) belong in these t
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 import time
@@ -37,6 +38,8 @@ _ADDRESS = re.compile(
 # Dot segments and encoded slashes: servers and libraries disagree on where such a path leads.
 _ODD_PATH = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:/|$)|%2f|%5c|;", re.IGNORECASE)
 _CHUNK = 65_536
+# It logs the addresses it calls (always at DEBUG, sometimes at WARNING), and an address holds a patient's id.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 class _Place(NamedTuple):
