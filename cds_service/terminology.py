@@ -68,7 +68,9 @@ class Terminology:
 
     def __init__(self, value_sets: Iterable[ConceptCodes]) -> None:
         self.value_sets = {value_set.id: value_set for value_set in value_sets}
-        self._matchers = {kind: _Matcher(self.value_sets.values(), kind) for kind in ("observation", "medication", "condition")}
+        self._matchers = {
+            kind: _Matcher(self.value_sets.values(), kind) for kind in ("observation", "medication", "condition")
+        }
 
     def concepts(self, kind: Kind, codings: Sequence[Coding], text: str = "") -> frozenset[str]:
         """The value sets that a CodeableConcept belongs to.
