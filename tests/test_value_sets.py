@@ -42,9 +42,9 @@ MEDICATIONS = [
     "proton-pump-inhibitor", "h2-receptor-antagonist", "systemic-glucocorticoid", "broad-spectrum-antibiotic",
     "methotrexate", "macrocytosis-drug", "pemetrexed",
 ]  # fmt: skip
-KINDS: dict[str, Kind] = {value_set: "observation" for value_set in OBSERVATIONS}
-KINDS |= {value_set: "condition" for value_set in CONDITIONS}
-KINDS |= {value_set: "medication" for value_set in MEDICATIONS}
+KINDS: dict[str, Kind] = dict.fromkeys(OBSERVATIONS, "observation")
+KINDS |= dict.fromkeys(CONDITIONS, "condition")
+KINDS |= dict.fromkeys(MEDICATIONS, "medication")
 
 # Conditions that last, so that an entry marked inactive counts too.
 LIFELONG = {
