@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
 from fhir.resources.R4B.bundle import Bundle
@@ -16,6 +17,7 @@ from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 from flask import Flask
 from flask.testing import FlaskClient
+from servers.fixtures import store
 from werkzeug.serving import make_server
 
 from cds_service.artifacts.load import load_knowledge
@@ -23,7 +25,7 @@ from cds_service.artifacts.worked import WorkedPatient, is_relative, read_worked
 from cds_service.coding import LOINC, SNOMED, Coding
 from cds_service.errors import KnowledgeError
 from cds_service.fhir.bundle import open_resource
-from cds_service.fhir.client import fetch_all
+from cds_service.fhir.client import Fetched, fetch_all
 from cds_service.sandbox.fhir_api import sandbox_blueprint
 from cds_service.sandbox.patients import patient_resources
 from cds_service.terminology import ConceptCodes, Kind, Terminology
@@ -323,6 +325,45 @@ def test_our_client_gets_every_page_from_it(served: str) -> None:
     assert [len(page.entries) for page in labs] == [1, 1, 1, 1]
     assert (found["labs"].failure, found["labs"].incomplete) == (None, None)
     assert (found["patient"].failure, found["goals"].failure, found["gone"].failure) == (None, None, "HTTP 404")
+
+
+@pytest.mark.hapi
+@pytest.mark.parametrize(
+    "query",
+    [
+        "Observation?patient=ann",
+        "Observation?patient=Patient/ann&_count=2",
+        "Observation?subject=Patient/ann&status=final",
+        "Observation?patient=ann&code=http://loinc.org|2132-9,http://loinc.org|6301-6&_sort=-date&_count=1",
+        "Observation?patient=ann&code=2132-9&_sort=date",
+        "Observation?patient=ann&code=http://loinc.org|",
+        "Observation?patient=ann&code=|INR",
+        "Observation?patient=ann&date=ge2026-03-01",
+        "Observation?patient=ann&date=ge2025-08-01&date=lt2026-03-01",
+        "Observation?patient=nobody",
+        "Condition?patient=ann&clinical-status=active",
+        "MedicationRequest?patient=ann&status=active&intent=order",
+        "MedicationStatement?patient=ann",
+        "Goal?patient=bob&lifecycle-status=active",
+        "Patient?_id=bob",
+        "Patient/ann",
+        "Patient/nobody",
+    ],
+)
+def test_the_sandbox_finds_what_a_real_server_finds(served: str, hapi_url: str, query: str) -> None:
+    store(hapi_url, [each for person in people() for each in patient_resources(person, TERMINOLOGY, NOON).all])
+    ours, theirs = (
+        fetch_all(Egress([base]), base, None, {"it": query}, deadline=time.monotonic() + 20)["it"]
+        for base in (served, hapi_url)
+    )
+    assert (found_ids(ours), len(ours.pages)) == (found_ids(theirs), len(theirs.pages))
+    assert (ours.failure, ours.incomplete) == (theirs.failure, theirs.incomplete)
+
+
+def found_ids(fetched: Fetched) -> list[str]:
+    return [
+        msgspec.json.decode(entry.resource)["id"] for page in fetched.pages for entry in open_resource(page).entries
+    ]
 
 
 def recognised(resource: dict[str, Any], terminology: Terminology) -> frozenset[str]:

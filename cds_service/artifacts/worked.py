@@ -1,7 +1,7 @@
 """Worked patients: a patient in a few lines of YAML, and the cards that this patient must get.
 
 The shorthand serves three readers: the examples beside each rule, the tests, and the sample patients of the embedded
-FHIR server. Its members are told in knowledge/README.md. All worked patients are invented.
+FHIR server. The models below say what each member means. All worked patients are invented.
 """
 
 from __future__ import annotations
@@ -56,7 +56,10 @@ Quantity = Annotated[InstanceOf[Amount], BeforeValidator(_amount)]
 
 
 class Code(Strict):
-    """A code to write instead of the value set's preferred one; `system` is a short name or a URI of your own."""
+    """A code to write instead of the value set's preferred one.
+
+    `system` is a short name of cds_service/coding.py, a URI of your own, or empty for a code without a system.
+    """
 
     system: str
     code: str

@@ -236,7 +236,7 @@ class EntryWriter:
         """
         text = entry.text if entry is not None else None
         if entry is not None and entry.code is not None:
-            own = filled(system=entry.code.uri, code=entry.code.code, display=entry.code.display or None)
+            own = filled(system=entry.code.uri or None, code=entry.code.code, display=entry.code.display or None)
             return filled(coding=[own], text=text)
         if concept is None:
             return {"text": text}
