@@ -271,7 +271,8 @@ class EntryWriter:
 def _quantity(value: float, unit: str | None, comparator: str | None = None) -> Json:
     number = int(value) if value == int(value) else value
     coded = {"system": UCUM, "code": unit} if unit in _UCUM else {}
-    return filled(value=number, comparator=comparator, unit=unit, **coded)
+    # "1" is a code, not words: nobody writes "INR 2.4 1".
+    return filled(value=number, comparator=comparator, unit=None if unit == "1" else unit, **coded)
 
 
 def _concept(system: str, code: str, display: str | None = None) -> Json:
