@@ -40,12 +40,15 @@ def may_matter(kind: str, raw: msgspec.Raw, reading: Reading) -> bool:
         members: Any = msgspec.json.decode(raw)
     except msgspec.DecodeError:
         return True
-    if members.get("status") == ERRONEOUS:
+    if members.get("status") == ERRONEOUS or _of_somebody_else(
+        members.get("subject") or members.get("patient"), reading
+    ):
         return False
+    components = members.get("component") or []
+    if not isinstance(components, list):
+        return True
     told = [written for member in _TELLING if (written := _leniently(members.get(member))) is not None]
-    for part in members.get("component") or ():
-        if isinstance(part, dict):
-            told.append(_leniently(part.get("code")) or Written())
+    told += [_leniently(part.get("code")) or Written() for part in components if isinstance(part, dict)]
     about = _KINDS[SOURCES[kind]]
     readable = bool(told) and all(written.label for written in told)
     return not readable or any(reading.terminology.concepts(about, *written) for written in told)
@@ -59,3 +62,8 @@ def _leniently(concept: Any) -> Written | None:
         return read_written(msgspec.Raw(msgspec.json.encode(concept)))
     except msgspec.DecodeError:
         return Written()
+
+
+def _of_somebody_else(subject: Any, reading: Reading) -> bool:
+    reference = subject.get("reference") if isinstance(subject, dict) else None
+    return isinstance(reference, str) and not reading.whose.is_patient(reference)
