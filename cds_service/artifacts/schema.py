@@ -333,7 +333,7 @@ class Rule(Strict):
     author: str
     checked_by: str | None = None
     reviewed: str | None = None
-    next_review: str
+    next_review: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 
     @model_validator(mode="after")
     def _kind(self) -> Rule:

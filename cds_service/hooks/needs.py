@@ -43,9 +43,9 @@ def needs_of(knowledge: KnowledgeBase, service: Service) -> tuple[Need, ...]:
     """The prefetch keys of a service, the Patient first. A key that no rule of the service needs is not asked for."""
     rules = [knowledge.rules[rule] for rule in service.rules]
     facts = facts_behind(knowledge, _facts_named(knowledge, service, rules))
-    tests = {knowledge.orders[use.order].test for rule in rules for use in suggestions_of(rule)} - {None}
+    tests = [test for rule in rules for use in suggestions_of(rule) if (test := knowledge.orders[use.order].test)]
     observed = {definition.observation for name in facts if (definition := knowledge.facts[name]).observation}
-    observed |= {value_set for test in tests if test for value_set in (test.observation, *test.also_fresh)}
+    observed |= {value_set for test in tests for value_set in (test.observation, *test.also_fresh)}
     observed |= {value_set for name in facts for value_set in knowledge.facts[name].pending or ()}
     needs = [Need("patient", f"Patient/{_PATIENT}", frozenset({"Patient"}))]
     if codes := _loinc(knowledge, observed):

@@ -27,12 +27,12 @@ _WORDS = {
     "en": {
         "since": " since {}", "on": " on {}", "range": " (laboratory range {})", "flag": ", flagged {}", "join": "; ", "age": "age {}",
         "missing": "not recorded", "unread": "not read", "no": "no", "yes": "yes", "goal": "target {} to {}", "ordered": "ordered",
-        "equals": " = {}", "dose": ", {}", "undated": "",
+        "equals": " = {}", "dose": ", {}", "daily": ", {} a day",
     },
     "zh": {
         "since": "，自{}起", "on": "，{}", "range": "（实验室范围{}）", "flag": "，标记{}", "join": "；", "age": "年龄{}岁",
         "missing": "未记录", "unread": "未能读取", "no": "否", "yes": "是", "goal": "目标{}–{}", "ordered": "已开具",
-        "equals": "，即{}", "dose": "，{}", "undated": "",
+        "equals": "，即{}", "dose": "，{}", "daily": "，每日{}",
     },
 }
 _LONGEST = 160
@@ -71,7 +71,9 @@ def number(value: float, language: str) -> str:
 
 
 def quantity(value: Interval, unit: str, language: str) -> str:
-    """An interval with its unit: 182 pg/mL, <150 pg/mL, 50–100 µg."""
+    """An interval with its unit: 182 pg/mL, <150 pg/mL, 50–100 µg, 45 mg."""
+    if unit == "ug" and value.low >= 1000:
+        value, unit = value.times(0.001), "mg"
     name = _UNITS[language].get(unit, unit)
     if value.is_point:
         text = number(value.low, language)
@@ -120,8 +122,7 @@ class Wording:
             case LabResult():
                 return self._lab(item, labelled)
             case MedicationUse():
-                dose = self._words["dose"].format(escaped(item.reported_dose)) if item.reported_dose else ""
-                return escaped(item.product) + dose + self._since(item.start)
+                return escaped(item.product) + self._dose(item) + self._since(item.start)
             case Problem():
                 return escaped(item.text) + self._since(item.since)
             case PendingTest():
@@ -132,14 +133,24 @@ class Wording:
                 return self._words["age"].format(number(age_in_years(item.birth_date, self._today) or 0, self._language))
         raise TypeError(type(item))
 
+    def _dose(self, use: MedicationUse) -> str:
+        """The daily dose as a quantity, else the dosage as the record words it."""
+        if use.daily_dose is not None and not use.single_dose:
+            return self._words["daily"].format(quantity(use.daily_dose, "ug", self._language))
+        return self._words["dose"].format(escaped(use.reported_dose)) if use.reported_dose else ""
+
     def _since(self, start: date | None) -> str:
         return self._words["since"].format(day(start, self._language)) if start else ""
 
     def _lab(self, result: LabResult, labelled: bool) -> str:
         value_set = self._knowledge.terminology.value_sets[result.concept]
         label = f"{value_set.title.get(self._language, result.concept)} " if labelled else ""
-        text = label + escaped(result.reported)
         analyte = value_set.analyte
+        if analyte and analyte.ratio and result.value is not None:
+            # A ratio has no unit worth showing, whatever the laboratory wrote behind it.
+            text = label + quantity(result.value, "1", self._language)
+        else:
+            text = label + escaped(result.reported)
         if analyte and result.value is not None and not analyte.ratio and not _in_unit(result.reported, analyte.unit):
             text += self._words["equals"].format(quantity(result.value, analyte.unit, self._language))
         if result.effective:

@@ -1,0 +1,152 @@
+"""The reviewer's linter: what a clinical owner should know about the knowledge folder, as `file:line: what, do this`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+from cds_service.artifacts.base import KnowledgeBase
+from cds_service.artifacts.links import CODE_THRESHOLDS, REVERSAL_FACTS, conditions_of, facts_behind, leaves, lines_of, suggestions_of
+from cds_service.artifacts.load import load_knowledge
+from cds_service.artifacts.schema import Condition, Rule
+from cds_service.artifacts.worked import WorkedPatient, read_worked
+from cds_service.errors import KnowledgeError
+
+# What no card may say, whatever its source says: see the register's rejected statements.
+_FORBIDDEN = [
+    (re.compile(r"\b(avoid|limit|restrict)\b(?<!need to avoid)[^.]{0,40}vegetable", re.IGNORECASE), "tells people to avoid vegetables"),
+    (re.compile(r"限制[^。]{0,6}蔬菜|(?<!无需)忌食[^。]{0,6}蔬菜"), "tells people to avoid vegetables"),
+    (re.compile(r"prevents? (hip |bone )?fractures|预防骨折", re.IGNORECASE), "claims that fractures are prevented"),
+    (re.compile(r"no side effects|无副作用", re.IGNORECASE), "claims that there are no side effects"),
+    (re.compile(r"B12[^.。]{0,12}[µμu]mol/L", re.IGNORECASE), "gives B12 in µmol/L, a unit it is never reported in"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One remark. An error makes the knowledge unfit for use; a warning wants a look."""
+
+    level: Literal["error", "warning"]
+    where: str
+    what: str
+    do: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.level}: {self.what} {self.do}"
+
+
+def check(root: Path, today: date) -> tuple[KnowledgeBase | None, list[Finding]]:
+    """Loads a knowledge folder and reviews it.
+
+    Returns:
+        The knowledge (None if it cannot be loaded) and what was found, errors first.
+    """
+    try:
+        knowledge = load_knowledge(root)
+    except KnowledgeError as error:
+        return None, [Finding("error", error.where, error.what, error.do)]
+    findings = [
+        *_texts(knowledge),
+        *_examples(knowledge, root),
+        *_reviews(knowledge, today),
+        *_unused(knowledge),
+    ]
+    return knowledge, sorted(findings, key=lambda f: (f.level, f.where))
+
+
+def _texts(knowledge: KnowledgeBase) -> Iterator[Finding]:
+    for rule in knowledge.rules.values():
+        for text in _words_of(rule):
+            for pattern, fault in _FORBIDDEN:
+                if pattern.search(text):
+                    yield Finding("error", knowledge.where[f"rule:{rule.id}"], f"the text {fault}.", "Reword it.")
+
+
+def _words_of(rule: Rule) -> Iterator[str]:
+    cards = [rule.card] if rule.card else []
+    for summary in (*(card.summary for card in cards), *(v.summary for v in rule.variants if v.summary)):
+        yield from (summary.en, summary.zh)
+    for line in lines_of(rule):
+        yield from (line.en, line.zh)
+
+
+def _examples(knowledge: KnowledgeBase, root: Path) -> Iterator[Finding]:
+    """Every rule is proved by a worked patient for whom it speaks and one for whom it is silent."""
+    seen: dict[str, str] = {}
+    for rule in knowledge.rules.values():
+        where = knowledge.where[f"rule:{rule.id}"]
+        path = root / knowledge.topic_of[rule.id] / f"{rule.id}.examples.yaml"
+        if not path.is_file():
+            yield Finding("error", where, "the rule has no worked patients.", f"Add {path.name} beside it.")
+            continue
+        try:
+            examples = read_worked(path, root)
+        except KnowledgeError as error:
+            yield Finding("error", error.where, error.what, error.do)
+            continue
+        yield from _proof(rule, where, examples)
+        for example in examples:
+            if example.id in seen:
+                yield Finding("error", f"{seen[example.id]}", f"worked patient {example.id} stands in two files.", "Rename one.")
+            seen[example.id] = path.name
+
+
+def _proof(rule: Rule, where: str, examples: tuple[WorkedPatient, ...]) -> Iterator[Finding]:
+    if rule.kind == "silence":
+        if not any(not example.expect for example in examples):
+            yield Finding("error", where, "no worked patient shows the silence.", "Add one who gets no card.")
+        return
+    if not any(rule.id in example.expect for example in examples):
+        yield Finding("error", where, "no worked patient makes the rule speak.", "Add one.")
+    if not any(rule.id not in example.expect for example in examples):
+        yield Finding("error", where, "no worked patient leaves the rule silent.", "Add one.")
+
+
+def _reviews(knowledge: KnowledgeBase, today: date) -> Iterator[Finding]:
+    for rule in knowledge.rules.values():
+        where = knowledge.where[f"rule:{rule.id}"]
+        if rule.checked_by is None:
+            yield Finding("warning", where, "nobody has checked the rule.", "Have somebody other than the author sign it in checked_by.")
+        elif rule.checked_by == rule.author:
+            yield Finding("error", where, "the author has checked their own rule.", "Have somebody else check it.")
+        if date.fromisoformat(rule.next_review) < today:
+            yield Finding("warning", where, f"its review was due on {rule.next_review}.", "Review it and set a new date.")
+
+
+def _unused(knowledge: KnowledgeBase) -> Iterator[Finding]:
+    facts, limits, orders = _used(knowledge)
+    for name in sorted(knowledge.facts.keys() - facts):
+        yield Finding("warning", knowledge.where[f"fact:{name}"], f"no rule uses the fact {name}.", "Use it or remove it.")
+    for name in sorted(knowledge.thresholds.keys() - limits):
+        yield Finding("warning", knowledge.where[f"threshold:{name}"], f"nothing uses the threshold {name}.", "Use it or remove it.")
+    for name in sorted(knowledge.orders.keys() - orders):
+        yield Finding("warning", knowledge.where[f"order:{name}"], f"no rule offers the order {name}.", "Use it or remove it.")
+
+
+def _used(knowledge: KnowledgeBase) -> tuple[set[str], set[str], set[str]]:
+    """Names of the facts, thresholds and orders that rules, orders and code reach."""
+    conditions: list[Condition] = []
+    named: set[str] = {*REVERSAL_FACTS}
+    orders: set[str] = set()
+    for topic in knowledge.topics.values():
+        conditions += [topic.applies, *([topic.no_info_when] if topic.no_info_when else [])]
+    for rule in knowledge.rules.values():
+        conditions += conditions_of(rule)
+        named |= {name for line in lines_of(rule) for name in line.placeholders}
+        orders |= {use.order for use in suggestions_of(rule)}
+        named |= {use.of for use in suggestions_of(rule) if use.of}
+    for order in knowledge.orders.values():
+        conditions += [order.withheld_when] if order.withheld_when else []
+        conditions += [choice.when for choice in order.medicine or () if choice.when]
+    named |= {leaf.fact for condition in conditions for leaf in leaves(condition) if leaf.fact}
+    facts = facts_behind(knowledge, [name for name in named if name in knowledge.facts])
+    conditions += [when for name in facts if (when := knowledge.facts[name].when)]
+    limits = {*CODE_THRESHOLDS, *(name for name in named if name in knowledge.thresholds)}
+    limits |= {comparison[1] for c in conditions for leaf in leaves(c) if (comparison := leaf.comparison)}
+    limits |= {within for name in facts if (within := knowledge.facts[name].within)}
+    limits |= {fresh for order in knowledge.orders.values() if order.test and (fresh := order.test.fresh_within)}
+    return facts, limits, orders

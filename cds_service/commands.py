@@ -1,0 +1,167 @@
+"""Terminal commands for those who write or question knowledge: `cds check`, `cds evaluate`, `cds explain`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cds_service.artifacts.base import KnowledgeBase
+from cds_service.artifacts.check import check as check_knowledge
+from cds_service.artifacts.load import knowledge_dir, load_knowledge
+from cds_service.errors import BadRequest
+from cds_service.evaluate import Evaluation, Evaluator
+from cds_service.fhir.bundle import Entry, Obtained, open_resource
+from cds_service.fhir.orders import Setting
+from cds_service.fhir.read import read_record
+from cds_service.hooks.cards import CardMaker, Style
+from cds_service.record import PatientRecord, Source
+from cds_service.rules.explain import as_lines, explain as explain_decisions
+
+_LISTS: dict[str, Source] = {
+    "Observation": "observations",
+    "MedicationRequest": "medication-requests",
+    "MedicationStatement": "medication-statements",
+    "Condition": "conditions",
+    "Procedure": "procedures",
+    "ServiceRequest": "service-requests",
+    "Goal": "goals",
+}
+HOOKS = ("patient-view", "order-select", "order-sign", "encounter-start", "encounter-discharge")
+
+
+@click.command("check")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False)
+@click.option("--quiet", is_flag=True, help="Errors only.")
+def check_command(folder: Path | None, quiet: bool) -> None:
+    """Reviews a knowledge folder: errors as file:line: what, why, do this. Exit code 1 if there is an error."""
+    today = datetime.now().astimezone().date()
+    knowledge, findings = check_knowledge(folder or knowledge_dir(), today)
+    for finding in findings:
+        if finding.level == "error" or not quiet:
+            click.echo(str(finding))
+    errors = sum(finding.level == "error" for finding in findings)
+    if knowledge is not None:
+        click.echo(
+            f"knowledge {knowledge.version}: {len(knowledge.rules)} rules, {len(knowledge.facts)} facts, "
+            f"{len(knowledge.thresholds)} thresholds, {len(knowledge.value_sets)} value sets, {len(knowledge.statements)} statements; "
+            f"{errors} errors, {len(findings) - errors} warnings"
+        )
+    if errors:
+        raise SystemExit(1)
+
+
+def _bundle_options(command: Any) -> Any:
+    for option in (
+        click.option("--hook", type=click.Choice(HOOKS), default="patient-view", show_default=True, help="What is happening."),
+        click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Day of judgement.  [today]"),
+        click.option("--rule", "rules", multiple=True, help="Only these rules."),
+        click.argument("bundle", type=click.File("rb")),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command("evaluate")
+@_bundle_options
+@click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Cards as JSON, as an EHR gets them.")
+def evaluate_command(bundle: Any, hook: str, as_of: datetime | None, rules: tuple[str, ...], language: str, as_json: bool) -> None:
+    """Prints the cards for a FHIR Bundle file with one Patient and what belongs to them ("-" reads standard input).
+
+    With an order hook, the draft orders in the Bundle are the ones being judged.
+    """
+    run = _Run.of(bundle.read(), hook, as_of, rules)
+    setting = Setting(f"Patient/{run.record.patient.id}", run.as_of.isoformat(timespec="seconds"), "")
+    numbers = iter(range(1, 10_000))
+    cards = CardMaker(run.knowledge).cards(
+        run.evaluation.speaking, run.evaluation.facts, setting, Style(language), lambda: f"{next(numbers)}"
+    )
+    if as_json:
+        click.echo(json.dumps(cards, ensure_ascii=False, indent=2))
+        return
+    for card in cards:
+        click.echo("\n".join(_card_lines(card)) + "\n")
+    click.echo(f"{len(cards)} cards; knowledge {run.knowledge.version}; as of {run.as_of.date()}")
+
+
+@click.command("explain")
+@_bundle_options
+@click.option("--json", "as_json", is_flag=True, help="As JSON, as in the response's extension.")
+def explain_command(bundle: Any, hook: str, as_of: datetime | None, rules: tuple[str, ...], as_json: bool) -> None:
+    """Shows for a FHIR Bundle file, clause by clause, why each rule speaks, is silent or cannot tell."""
+    run = _Run.of(bundle.read(), hook, as_of, rules)
+    nodes = explain_decisions(run.knowledge, run.evaluation.facts, run.evaluation.decisions)
+    if as_json:
+        click.echo(json.dumps(nodes, ensure_ascii=False, indent=2))
+        return
+    for line in as_lines(nodes):
+        click.echo(line)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One Bundle on the road: knowledge, record and what was decided."""
+
+    knowledge: KnowledgeBase
+    record: PatientRecord
+    evaluation: Evaluation
+    as_of: datetime
+
+    @classmethod
+    def of(cls, content: bytes, hook: str, day: datetime | None, rules: Iterable[str]) -> _Run:
+        knowledge = load_knowledge()
+        chosen = list(rules) or [rule.id for rule in knowledge.rules.values() if hook in rule.hooks]
+        if unknown := [rule for rule in chosen if rule not in knowledge.rules]:
+            raise BadRequest(f"There is no rule {unknown[0]}. `cds check` lists the rules' files.")
+        now = datetime.now().astimezone()
+        as_of = now if day is None else datetime.combine(day.date(), time(23, 59, 59), now.tzinfo)
+        record = _record(content, hook, knowledge)
+        evaluation = Evaluator(knowledge).evaluate(record, as_of, chosen, frozenset(chosen) if rules else frozenset())
+        return cls(knowledge, record, evaluation, as_of)
+
+
+def _record(content: bytes, hook: str, knowledge: KnowledgeBase) -> PatientRecord:
+    """The record of the one Patient in a Bundle; every list counts as read, for the file is all there is."""
+    opened = open_resource(content)
+    if opened.resource_type != "Bundle":
+        raise BadRequest("The file is not a FHIR Bundle in JSON. Save the Patient and the resources as one Bundle.")
+    by_type: dict[str, list[Entry]] = {}
+    drafts: list[Any] = []
+    patients: list[str] = []
+    for entry in opened.entries:
+        resource = json.loads(bytes(entry.resource))
+        kind = resource.get("resourceType", "")
+        if kind == "Patient":
+            patients.append(str(resource.get("id", "")))
+        if hook.startswith("order-") and resource.get("status") == "draft":
+            drafts.append({"resource": resource})
+            continue
+        by_type.setdefault(kind, []).append(entry)
+    if len(patients) != 1:
+        raise BadRequest(f"The Bundle holds {len(patients)} Patients. It must hold exactly one.")
+    others = [entry for kind, entries in by_type.items() if kind not in _LISTS for entry in entries]
+    obtained = [Obtained((), others)]
+    obtained += [Obtained((source,), by_type.get(kind, ())) for kind, source in _LISTS.items()]
+    bundle = json.dumps({"resourceType": "Bundle", "type": "collection", "entry": drafts}).encode()
+    return read_record(
+        patients[0],
+        obtained,
+        knowledge.terminology,
+        knowledge.units,
+        drafts=bundle if hook.startswith("order-") else None,
+    )
+
+
+def _card_lines(card: dict[str, Any]) -> Iterable[str]:
+    yield f"[{card['indicator'].upper()}] {card['summary']}"
+    yield from (f"    {line}" for line in card["detail"].split("\n") if line)
+    for suggestion in card.get("suggestions", ()):
+        mark = "*" if suggestion.get("isRecommended") else "-"
+        yield f"  {mark} {suggestion['actions'][0]['description']}"
+    yield f"    source: {card['source']['label']}"
