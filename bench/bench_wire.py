@@ -39,9 +39,11 @@ def ready():
 
 OURS = """
 from recorder import card, discovery, knowledge
+from cds_service.logs import configure
 from cds_service.settings import load_settings
 from cds_service.web.app import create_app
 reply = {"cards": [card()]}
+configure("info")
 app = create_app(load_settings(), knowledge=knowledge(), answer=lambda *_: reply, discovery=discovery)
 """
 

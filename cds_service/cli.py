@@ -77,7 +77,7 @@ def run_server(settings: Settings, app: str = "cds_service.web.wsgi:app") -> Non
         workers_kill_timeout=10,
         respawn_failed_workers=True,
         log_enabled=True,
-        log_level="warning",  # type: ignore[arg-type]
+        log_level="error",  # type: ignore[arg-type]
     ).serve()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from recorder import Recorder, discovery, knowledge
 
 from cds_service.hooks.messages import Call, HookRequest
+from cds_service.logs import configure
 from cds_service.settings import load_settings
 from cds_service.web.app import create_app
 
@@ -19,4 +20,5 @@ class _Slow(Recorder):
         return super().__call__(service_id, request, call)
 
 
+configure("info")
 app = create_app(load_settings(), knowledge=knowledge(), answer=_Slow(), discovery=discovery)

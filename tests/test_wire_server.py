@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -116,7 +117,11 @@ def test_sigterm_finishes_the_call_under_way(server: Server) -> None:
         time.sleep(0.4)
         os.kill(server.process.pid, signal.SIGTERM)
         assert slow.result().status_code == 200
+    output = server.process.stdout.read() if server.process.stdout else b""
     assert server.process.wait(15) == 0
+    # The line of the last call is not lost, although lines are passed on in batches.
+    lines = [json.loads(line) for line in output.splitlines() if line.startswith(b"{")]
+    assert [line["duration_ms"] > 1000 for line in lines if line["event"] == "call"] == [True]
 
 
 def test_a_waiting_call_does_not_hold_up_the_others(server: Server) -> None:

@@ -1,0 +1,45 @@
+# make run      the service with its sandbox on 127.0.0.1:8080, open to everybody (PORT=8081 for another port)
+# make test     all tests
+# make lint     style, types, and who may import whom
+# make bench    speed, next to a bare Flask app
+# make lock     the lock files anew, from pyproject.toml (needs uv)
+# make clean    away with everything that can be made again; feedback in var/ stays
+#
+# Every CDS_ variable that is set is passed on. PYTHON=/path/to/python names the interpreter to use.
+
+PORT ?= $(or $(CDS_PORT),8080)
+HOST := $(or $(CDS_HOST),127.0.0.1)
+SANDBOX := http://127.0.0.1:$(PORT)/sandbox/fhir
+PY := .venv/bin/python
+LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
+
+run:
+	@PYTHON="$(PYTHON)" sh requirements/install.sh run
+	@CDS_OPEN="$${CDS_OPEN:-1}" CDS_SANDBOX="$${CDS_SANDBOX:-1}" CDS_HOST="$(HOST)" CDS_PORT="$(PORT)" \
+	CDS_FHIR_ALLOW="$(SANDBOX)$${CDS_FHIR_ALLOW:+,$$CDS_FHIR_ALLOW}" \
+	exec $(PY) -m cds_service serve
+
+test:
+	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
+	@$(PY) -m pytest -q
+
+lint:
+	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports --no-logo
+
+bench:
+	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
+	@for file in bench/bench_*.py; do echo "== $$file"; $(PY) $$file || exit 1; done
+
+lock:
+	$(LOCK) --upgrade --extra dev pyproject.toml requirements/build.in --output-file requirements/dev.txt
+	$(LOCK) --constraint requirements/dev.txt pyproject.toml --output-file requirements/run.txt
+	$(LOCK) --constraint requirements/dev.txt requirements/build.in --output-file requirements/build.txt
+
+clean:
+	rm -rf .venv build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	find cds_service tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: run test lint bench lock clean
