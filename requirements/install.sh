@@ -25,14 +25,14 @@ fi
 
 if [ ! -d .venv ]; then
     python=
-    for candidate in ${PYTHON:-} python3 python3.13 python3.12 python3.11 python3.14; do
+    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.14}; do
         if new_enough "$candidate"; then
             python=$candidate
             break
         fi
     done
     if [ -z "$python" ]; then
-        echo "Python 3.11 or newer is needed, and none was found (python3 is $(python3 --version 2>&1 || true))." >&2
+        echo "Python 3.11 or newer is needed; ${PYTHON:-python3} is $("${PYTHON:-python3}" --version 2>&1 || true)." >&2
         echo "Install one, or name one: make run PYTHON=/path/to/python3.12" >&2
         exit 1
     fi
