@@ -1,4 +1,4 @@
-"""What is shipped: sdist and wheel hold the knowledge, the locks hold hashes, the container files say what they should."""
+"""What is shipped: sdist and wheel with the knowledge, locks with hashes, a container that is not root."""
 
 from __future__ import annotations
 
