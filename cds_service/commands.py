@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from cds_service.fhir.orders import Setting
 from cds_service.fhir.read import read_record
 from cds_service.hooks.cards import CardMaker, Style
 from cds_service.record import PatientRecord, Source
-from cds_service.rules.explain import as_lines, explain as explain_decisions
+from cds_service.rules.explain import as_lines
+from cds_service.rules.explain import explain as explain_decisions
 
 _LISTS: dict[str, Source] = {
     "Observation": "observations",
@@ -49,7 +50,8 @@ def check_command(folder: Path | None, quiet: bool) -> None:
     if knowledge is not None:
         click.echo(
             f"knowledge {knowledge.version}: {len(knowledge.rules)} rules, {len(knowledge.facts)} facts, "
-            f"{len(knowledge.thresholds)} thresholds, {len(knowledge.value_sets)} value sets, {len(knowledge.statements)} statements; "
+            f"{len(knowledge.thresholds)} thresholds, {len(knowledge.value_sets)} value sets, "
+            f"{len(knowledge.statements)} statements; "
             f"{errors} errors, {len(findings) - errors} warnings"
         )
     if errors:
@@ -58,7 +60,9 @@ def check_command(folder: Path | None, quiet: bool) -> None:
 
 def _bundle_options(command: Any) -> Any:
     for option in (
-        click.option("--hook", type=click.Choice(HOOKS), default="patient-view", show_default=True, help="What is happening."),
+        click.option(
+            "--hook", type=click.Choice(HOOKS), default="patient-view", show_default=True, help="What is happening."
+        ),
         click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Day of judgement.  [today]"),
         click.option("--rule", "rules", multiple=True, help="Only these rules."),
         click.argument("bundle", type=click.File("rb")),
@@ -71,7 +75,9 @@ def _bundle_options(command: Any) -> Any:
 @_bundle_options
 @click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Cards as JSON, as an EHR gets them.")
-def evaluate_command(bundle: Any, hook: str, as_of: datetime | None, rules: tuple[str, ...], language: str, as_json: bool) -> None:
+def evaluate_command(
+    bundle: Any, hook: str, as_of: datetime | None, rules: tuple[str, ...], language: str, as_json: bool
+) -> None:
     """Prints the cards for a FHIR Bundle file with one Patient and what belongs to them ("-" reads standard input).
 
     With an order hook, the draft orders in the Bundle are the ones being judged.

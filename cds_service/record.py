@@ -11,7 +11,13 @@ from cds_service.quantity import Interval
 
 # The lists a record is read from. "Not in the list" means *no* only if the list was read.
 Source = Literal[
-    "observations", "medication-requests", "medication-statements", "conditions", "procedures", "service-requests", "goals"
+    "observations",
+    "medication-requests",
+    "medication-statements",
+    "conditions",
+    "procedures",
+    "service-requests",
+    "goals",
 ]
 Route = Literal["oral", "sublingual", "nasal", "im", "sc", "iv", "parenteral", "topical"]
 
@@ -72,7 +78,8 @@ class MedicationUse:
         course_days: stated length of the course in days.
         strength: micrograms per unit of the product (a 5 mg capsule: 5000), where the record tells.
         reasons: ids of condition value sets that the stated reason belongs to.
-        partial_start: only a month or a year was written for the start; its last day may lie ahead and then means today.
+        partial_start: only a month or a year was written for the start; its last day may lie ahead and then means
+            today.
     """
 
     concepts: frozenset[str]

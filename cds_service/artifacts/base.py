@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cds_service.artifacts import schema
+from cds_service.artifacts.evidence import Source, Statement, Threshold
+from cds_service.artifacts.text import Text
+from cds_service.artifacts.vocabulary import FactDefinition
 from cds_service.terminology import Terminology
 
 
@@ -16,8 +19,8 @@ class Service:
     id: str
     hook: str
     topic: str
-    title: schema.Text
-    description: schema.Text
+    title: Text
+    description: Text
     rules: tuple[str, ...]
 
 
@@ -33,10 +36,10 @@ class KnowledgeBase:
     """
 
     version: str
-    sources: Mapping[str, schema.Source]
-    statements: Mapping[str, schema.Statement]
-    thresholds: Mapping[str, schema.Threshold]
-    facts: Mapping[str, schema.FactDefinition]
+    sources: Mapping[str, Source]
+    statements: Mapping[str, Statement]
+    thresholds: Mapping[str, Threshold]
+    facts: Mapping[str, FactDefinition]
     rules: Mapping[str, schema.Rule]
     topics: Mapping[str, schema.Topic]
     topic_of: Mapping[str, str]
@@ -48,6 +51,6 @@ class KnowledgeBase:
     units: Mapping[str, str]
     where: Mapping[str, str]
 
-    def source_of(self, statement: str) -> schema.Source:
+    def source_of(self, statement: str) -> Source:
         """The document that a statement id belongs to; an addition (G01) is its own statement."""
         return self.sources[statement.partition("-")[0]]

@@ -1,4 +1,4 @@
-"""The reviewer's linter: what a clinical owner should know about the knowledge folder, as `file:line: what, do this`."""
+"""The reviewer's linter: what to know about a knowledge folder, as `file:line: what, do this`."""
 
 from __future__ import annotations
 
@@ -10,15 +10,27 @@ from pathlib import Path
 from typing import Literal
 
 from cds_service.artifacts.base import KnowledgeBase
-from cds_service.artifacts.links import CODE_THRESHOLDS, REVERSAL_FACTS, conditions_of, facts_behind, leaves, lines_of, suggestions_of
+from cds_service.artifacts.links import (
+    CODE_THRESHOLDS,
+    REVERSAL_FACTS,
+    conditions_of,
+    facts_behind,
+    leaves,
+    lines_of,
+    suggestions_of,
+)
 from cds_service.artifacts.load import load_knowledge
-from cds_service.artifacts.schema import Condition, Rule
+from cds_service.artifacts.schema import Rule
+from cds_service.artifacts.vocabulary import Condition
 from cds_service.artifacts.worked import WorkedPatient, read_worked
 from cds_service.errors import KnowledgeError
 
 # What no card may say, whatever its source says: see the register's rejected statements.
 _FORBIDDEN = [
-    (re.compile(r"\b(avoid|limit|restrict)\b(?<!need to avoid)[^.]{0,40}vegetable", re.IGNORECASE), "tells people to avoid vegetables"),
+    (
+        re.compile(r"\b(avoid|limit|restrict)\b(?<!need to avoid)[^.]{0,40}vegetable", re.IGNORECASE),
+        "tells people to avoid vegetables",
+    ),
     (re.compile(r"限制[^。]{0,6}蔬菜|(?<!无需)忌食[^。]{0,6}蔬菜"), "tells people to avoid vegetables"),
     (re.compile(r"prevents? (hip |bone )?fractures|预防骨折", re.IGNORECASE), "claims that fractures are prevented"),
     (re.compile(r"no side effects|无副作用", re.IGNORECASE), "claims that there are no side effects"),
@@ -91,7 +103,9 @@ def _examples(knowledge: KnowledgeBase, root: Path) -> Iterator[Finding]:
         yield from _proof(rule, where, examples)
         for example in examples:
             if example.id in seen:
-                yield Finding("error", f"{seen[example.id]}", f"worked patient {example.id} stands in two files.", "Rename one.")
+                yield Finding(
+                    "error", f"{seen[example.id]}", f"worked patient {example.id} stands in two files.", "Rename one."
+                )
             seen[example.id] = path.name
 
 
@@ -110,21 +124,37 @@ def _reviews(knowledge: KnowledgeBase, today: date) -> Iterator[Finding]:
     for rule in knowledge.rules.values():
         where = knowledge.where[f"rule:{rule.id}"]
         if rule.checked_by is None:
-            yield Finding("warning", where, "nobody has checked the rule.", "Have somebody other than the author sign it in checked_by.")
+            yield Finding(
+                "warning",
+                where,
+                "nobody has checked the rule.",
+                "Have somebody other than the author sign it in checked_by.",
+            )
         elif rule.checked_by == rule.author:
             yield Finding("error", where, "the author has checked their own rule.", "Have somebody else check it.")
         if date.fromisoformat(rule.next_review) < today:
-            yield Finding("warning", where, f"its review was due on {rule.next_review}.", "Review it and set a new date.")
+            yield Finding(
+                "warning", where, f"its review was due on {rule.next_review}.", "Review it and set a new date."
+            )
 
 
 def _unused(knowledge: KnowledgeBase) -> Iterator[Finding]:
     facts, limits, orders = _used(knowledge)
     for name in sorted(knowledge.facts.keys() - facts):
-        yield Finding("warning", knowledge.where[f"fact:{name}"], f"no rule uses the fact {name}.", "Use it or remove it.")
+        yield Finding(
+            "warning", knowledge.where[f"fact:{name}"], f"no rule uses the fact {name}.", "Use it or remove it."
+        )
     for name in sorted(knowledge.thresholds.keys() - limits):
-        yield Finding("warning", knowledge.where[f"threshold:{name}"], f"nothing uses the threshold {name}.", "Use it or remove it.")
+        yield Finding(
+            "warning",
+            knowledge.where[f"threshold:{name}"],
+            f"nothing uses the threshold {name}.",
+            "Use it or remove it.",
+        )
     for name in sorted(knowledge.orders.keys() - orders):
-        yield Finding("warning", knowledge.where[f"order:{name}"], f"no rule offers the order {name}.", "Use it or remove it.")
+        yield Finding(
+            "warning", knowledge.where[f"order:{name}"], f"no rule offers the order {name}.", "Use it or remove it."
+        )
 
 
 def _used(knowledge: KnowledgeBase) -> tuple[set[str], set[str], set[str]]:

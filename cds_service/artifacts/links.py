@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from cds_service.artifacts import schema
 from cds_service.artifacts.base import KnowledgeBase
+from cds_service.artifacts.vocabulary import Condition, FactDefinition
 from cds_service.errors import KnowledgeError
 
 
@@ -15,7 +16,7 @@ def check_links(knowledge: KnowledgeBase) -> None:
         check(knowledge)
 
 
-def conditions_of(rule: schema.Rule) -> Iterator[schema.Condition]:
+def conditions_of(rule: schema.Rule) -> Iterator[Condition]:
     """Every condition of a rule: of the decision, its variants, its lines and its suggestions."""
     yield rule.when
     if rule.unless:
@@ -28,7 +29,7 @@ def conditions_of(rule: schema.Rule) -> Iterator[schema.Condition]:
     for use in suggestions_of(rule):
         if use.when:
             yield use.when
-        if isinstance(use.recommended, schema.Condition):
+        if isinstance(use.recommended, Condition):
             yield use.recommended
 
 
@@ -46,7 +47,7 @@ def suggestions_of(rule: schema.Rule) -> Iterator[schema.SuggestionUse]:
         yield from variant.suggestions or ()
 
 
-def leaves(condition: schema.Condition) -> Iterator[schema.Condition]:
+def leaves(condition: Condition) -> Iterator[Condition]:
     """The tests on single facts inside a condition."""
     if condition.fact is not None:
         yield condition
@@ -78,8 +79,17 @@ def facts_behind(knowledge: KnowledgeBase, names: Iterable[str]) -> set[str]:
 REVERSAL_FACTS = ["urgent_reversal_reason", "latest_inr"]
 # The thresholds that Python code reads by name.
 CODE_THRESHOLDS = [
-    "medication_gap", "renewal_min", "reversal_inr", "reversal_window", "reversal_course_max", "reversal_start_max",
-    "inr_target_low", "inr_target_high", "haemostatic_mk4_strength", "result_in_progress_max", "pending_max",
+    "medication_gap",
+    "renewal_min",
+    "reversal_inr",
+    "reversal_window",
+    "reversal_course_max",
+    "reversal_start_max",
+    "inr_target_low",
+    "inr_target_high",
+    "haemostatic_mk4_strength",
+    "result_in_progress_max",
+    "pending_max",
 ]
 
 
@@ -92,16 +102,20 @@ def _cited(knowledge: KnowledgeBase, key: str, cites: Iterable[str]) -> None:
         source, _, number = cite.partition("-")
         if source not in knowledge.sources or (number and cite not in knowledge.statements):
             raise _fail(knowledge, key, f"cites {cite}, which does not exist.", "Add the statement or mend the id.")
-        if number and "rejected" in knowledge.statements[cite].disposition:
-            if knowledge.statements[cite].disposition == ["rejected"]:
-                raise _fail(knowledge, key, f"cites {cite}, which was rejected.", "Cite a statement that was not.")
+        if number and knowledge.statements[cite].disposition == ["rejected"]:
+            raise _fail(knowledge, key, f"cites {cite}, which was rejected.", "Cite a statement that was not.")
 
 
 def _check_statements(knowledge: KnowledgeBase) -> None:
     for statement in knowledge.statements.values():
         source = statement.id.partition("-")[0]
         if source not in knowledge.sources:
-            raise _fail(knowledge, f"statement:{statement.id}", f"source {source} does not exist.", "Add sources/" + source + ".yaml.")
+            raise _fail(
+                knowledge,
+                f"statement:{statement.id}",
+                f"source {source} does not exist.",
+                "Add sources/" + source + ".yaml.",
+            )
 
 
 def _check_thresholds(knowledge: KnowledgeBase) -> None:
@@ -112,12 +126,14 @@ def _check_thresholds(knowledge: KnowledgeBase) -> None:
             raise _fail(knowledge, "", f"threshold {name} is missing.", "The service reads it by this name: add it.")
 
 
-def _check_condition(knowledge: KnowledgeBase, key: str, condition: schema.Condition) -> None:
+def _check_condition(knowledge: KnowledgeBase, key: str, condition: Condition) -> None:
     for leaf in leaves(condition):
         name = leaf.fact or ""
         fact = knowledge.facts.get(name)
         if fact is None:
-            raise _fail(knowledge, key, f"fact {name} does not exist.", "Define it in knowledge/facts/ or mend the name.")
+            raise _fail(
+                knowledge, key, f"fact {name} does not exist.", "Define it in knowledge/facts/ or mend the name."
+            )
         if comparison := leaf.comparison:
             _, limit = comparison
             threshold = knowledge.thresholds.get(limit)
@@ -127,19 +143,31 @@ def _check_condition(knowledge: KnowledgeBase, key: str, condition: schema.Condi
                 raise _fail(knowledge, key, f"fact {name} is no quantity; it cannot be compared.", "Use is or known.")
             if threshold.unit != fact.unit:
                 raise _fail(
-                    knowledge, key, f"{name} is in {fact.unit} and {limit} in {threshold.unit}; a comparison would mean nothing.",
+                    knowledge,
+                    key,
+                    f"{name} is in {fact.unit} and {limit} in {threshold.unit}; a comparison would mean nothing.",
                     "Give both one unit.",
                 )
         elif leaf.is_ is not None:
             wanted = {"boolean": bool, "word": str}.get(fact.type)
             if wanted is None or not isinstance(leaf.is_, wanted):
-                raise _fail(knowledge, key, f"`is` does not fit {name}, a {fact.type}.", "Use true or false for a boolean, a word for a word.")
+                raise _fail(
+                    knowledge,
+                    key,
+                    f"`is` does not fit {name}, a {fact.type}.",
+                    "Use true or false for a boolean, a word for a word.",
+                )
             if isinstance(leaf.is_, str) and leaf.is_ not in ("below", "in_range", "above"):
                 raise _fail(knowledge, key, f"{name} is never {leaf.is_!r}.", "It is below, in_range or above.")
 
 
 def _check_facts(knowledge: KnowledgeBase) -> None:
-    kinds = {"observation": "observation", "medication": "medication", "condition": "condition", "pending": "observation"}
+    kinds = {
+        "observation": "observation",
+        "medication": "medication",
+        "condition": "condition",
+        "pending": "observation",
+    }
     for name, fact in knowledge.facts.items():
         key = f"fact:{name}"
         used = getattr(fact, fact.origin)
@@ -148,13 +176,22 @@ def _check_facts(knowledge: KnowledgeBase) -> None:
                 continue
             known = knowledge.value_sets.get(value_set)
             if known is None or known.kind != kinds[fact.origin]:
-                raise _fail(knowledge, key, f"{value_set} is no {kinds[fact.origin]} value set.", "See knowledge/valuesets/.")
+                raise _fail(
+                    knowledge, key, f"{value_set} is no {kinds[fact.origin]} value set.", "See knowledge/valuesets/."
+                )
             if fact.take == "latest" and known.analyte and (known.analyte.unit or "1") != fact.unit:
-                raise _fail(knowledge, key, f"its unit is not that of {value_set}.", "Use the canonical unit of the value set.")
+                raise _fail(
+                    knowledge, key, f"its unit is not that of {value_set}.", "Use the canonical unit of the value set."
+                )
         if fact.within:
             threshold = knowledge.thresholds.get(fact.within)
             if threshold is None or threshold.unit not in ("d", "h"):
-                raise _fail(knowledge, key, f"within: {fact.within} is no threshold in d or h.", "Define it in a thresholds.yaml.")
+                raise _fail(
+                    knowledge,
+                    key,
+                    f"within: {fact.within} is no threshold in d or h.",
+                    "Define it in a thresholds.yaml.",
+                )
         if fact.when:
             _check_condition(knowledge, key, fact.when)
         for other in [*(fact.count or []), *([fact.since.fact] if fact.since else [])]:
@@ -164,7 +201,7 @@ def _check_facts(knowledge: KnowledgeBase) -> None:
             raise _fail(knowledge, key, "is defined by itself.", "Break the circle.")
 
 
-def _direct(fact: schema.FactDefinition) -> list[str]:
+def _direct(fact: FactDefinition) -> list[str]:
     return [leaf.fact for leaf in leaves(fact.when) if leaf.fact] if fact.when else list(fact.count or [])
 
 
@@ -204,17 +241,25 @@ def _check_rules(knowledge: KnowledgeBase) -> None:
                 raise _fail(knowledge, key, f"rule {other} does not exist.", "Mend the id.")
         for use in suggestions_of(rule):
             if use.order not in knowledge.orders:
-                raise _fail(knowledge, key, f"order {use.order} does not exist.", "Define it in orders.yaml or mend the id.")
+                raise _fail(
+                    knowledge, key, f"order {use.order} does not exist.", "Define it in orders.yaml or mend the id."
+                )
             order = knowledge.orders[use.order]
             if bool(order.remove or order.stop) != (use.of is not None):
-                raise _fail(knowledge, key, f"order {use.order}: `of` goes with orders that remove or stop.", "Add or drop it.")
+                raise _fail(
+                    knowledge, key, f"order {use.order}: `of` goes with orders that remove or stop.", "Add or drop it."
+                )
             if use.of and (use.of not in knowledge.facts or knowledge.facts[use.of].medication is None):
-                raise _fail(knowledge, key, f"{use.of} is no fact about medication.", "Name a fact whose evidence is products.")
+                raise _fail(
+                    knowledge, key, f"{use.of} is no fact about medication.", "Name a fact whose evidence is products."
+                )
         for line in lines_of(rule):
             _cited(knowledge, key, line.cites)
             for name in line.placeholders:
                 if name not in knowledge.facts and name not in knowledge.thresholds:
-                    raise _fail(knowledge, key, f"{{{name}}} is neither a fact nor a threshold.", "Mend the placeholder.")
+                    raise _fail(
+                        knowledge, key, f"{{{name}}} is neither a fact nor a threshold.", "Mend the placeholder."
+                    )
         if rule.card:
             _reasons(knowledge, key, rule.card.override_reasons)
         _cited(knowledge, key, rule.source)
@@ -224,7 +269,9 @@ def _check_rules(knowledge: KnowledgeBase) -> None:
 def _reasons(knowledge: KnowledgeBase, key: str, reasons: Iterable[str]) -> None:
     for reason in reasons:
         if reason not in knowledge.override_reasons:
-            raise _fail(knowledge, key, f"override reason {reason} does not exist.", "Define it in override_reasons.yaml.")
+            raise _fail(
+                knowledge, key, f"override reason {reason} does not exist.", "Define it in override_reasons.yaml."
+            )
 
 
 def _no_circle(knowledge: KnowledgeBase, next_of: Callable[[str], list[str]]) -> None:
@@ -232,7 +279,9 @@ def _no_circle(knowledge: KnowledgeBase, next_of: Callable[[str], list[str]]) ->
 
     def visit(rule_id: str, path: tuple[str, ...]) -> None:
         if rule_id in path:
-            raise _fail(knowledge, f"rule:{rule_id}", f"silences itself through {' > '.join(path)}.", "Break the circle.")
+            raise _fail(
+                knowledge, f"rule:{rule_id}", f"silences itself through {' > '.join(path)}.", "Break the circle."
+            )
         if rule_id not in done:
             for other in next_of(rule_id):
                 visit(other, (*path, rule_id))

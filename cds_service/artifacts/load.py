@@ -11,13 +11,16 @@ from typing import Any, TypeVar
 
 from cds_service.artifacts import schema
 from cds_service.artifacts.base import KnowledgeBase, Service
+from cds_service.artifacts.evidence import Source, Statement, Threshold
 from cds_service.artifacts.links import check_links
+from cds_service.artifacts.text import Strict
+from cds_service.artifacts.vocabulary import FactDefinition
 from cds_service.artifacts.yaml_file import Path_, YamlFile
 from cds_service.coding import SYSTEMS, Coding
 from cds_service.errors import KnowledgeError
 from cds_service.terminology import Analyte, ConceptCodes, Terminology
 
-M = TypeVar("M", bound=schema.Strict)
+M = TypeVar("M", bound=Strict)
 
 
 def knowledge_dir() -> Path:
@@ -46,10 +49,10 @@ class _Reader:
         self.where: dict[str, str] = {}
 
     def read(self) -> KnowledgeBase:
-        sources = {s.id: s for s in self._each("sources/*.yaml", schema.Source)}
-        statements = {s.id: s for s in self._lists("statements/*.yaml", schema.Statement)}
-        facts = self._named("fact", "facts/*.yaml", schema.FactDefinition)
-        thresholds = self._named("threshold", "*/thresholds.yaml", schema.Threshold)
+        sources = {s.id: s for s in self._each("sources/*.yaml", Source)}
+        statements = {s.id: s for s in self._lists("statements/*.yaml", Statement)}
+        facts = self._named("fact", "facts/*.yaml", FactDefinition)
+        thresholds = self._named("threshold", "*/thresholds.yaml", Threshold)
         orders = self._named("order", "orders.yaml", schema.Order)
         reasons = self._named("override reason", "override_reasons.yaml", schema.OverrideReason)
         topics, rules, topic_of = self._topics()
@@ -107,7 +110,9 @@ class _Reader:
     def _keep(self, file: YamlFile, kind: str, name: str, path: Path_) -> None:
         key = f"{kind}:{name}"
         if key in self.where:
-            raise KnowledgeError(file.where(*path), f"{kind} {name} stands already at {self.where[key]}.", "Rename one.")
+            raise KnowledgeError(
+                file.where(*path), f"{kind} {name} stands already at {self.where[key]}.", "Rename one."
+            )
         self.where[key] = file.where(*path)
 
     def _topics(self) -> tuple[dict[str, schema.Topic], dict[str, schema.Rule], dict[str, str]]:
@@ -118,7 +123,9 @@ class _Reader:
             topic = topic_file.parse(schema.Topic, topic_file.data)
             folder = topic_file.name.partition("/")[0]
             if topic.id != folder:
-                raise KnowledgeError(topic_file.where("id"), f"the id is not the folder's name, {folder}.", "Make the two equal.")
+                raise KnowledgeError(
+                    topic_file.where("id"), f"the id is not the folder's name, {folder}.", "Make the two equal."
+                )
             topics[topic.id] = topic
             self._keep(topic_file, "topic", topic.id, ())
             for path in sorted((self.root / folder).glob("*.yaml")):
@@ -127,7 +134,9 @@ class _Reader:
                 file = YamlFile(path, self.root)
                 rule = file.parse(schema.Rule, file.data)
                 if rule.id != path.stem:
-                    raise KnowledgeError(file.where("id"), f"the id is not the file's name, {path.stem}.", "Make the two equal.")
+                    raise KnowledgeError(
+                        file.where("id"), f"the id is not the file's name, {path.stem}.", "Make the two equal."
+                    )
                 self._keep(file, "rule", rule.id, ())
                 topic_of[rule.id] = topic.id
                 rules.append(rule)
@@ -138,7 +147,9 @@ class _Reader:
         services: dict[str, Service] = {}
         for declared in self._lists("services.yaml", schema.Service):
             mine = tuple(
-                rule.id for rule in rules.values() if topic_of[rule.id] == declared.topic and declared.hook in rule.hooks
+                rule.id
+                for rule in rules.values()
+                if topic_of[rule.id] == declared.topic and declared.hook in rule.hooks
             )
             if any(rules[rule].kind == "rule" for rule in mine):
                 services[declared.id] = Service(
@@ -161,7 +172,7 @@ class _Reader:
                     if system is None or row.get("match") not in rows or not row.get("code"):
                         raise KnowledgeError(
                             f"valuesets/{value_set.id}.csv:{number}",
-                            "a row needs a system of cds_service/coding.py, a code, and match exact, prefix or exclude.",
+                            "a row needs a known system, a code, and match exact, prefix or exclude.",
                             "Mend the row.",
                         )
                     key = (system, row["code"])
@@ -172,10 +183,10 @@ class _Reader:
             key = (SYSTEMS.get(value_set.preferred["system"], ""), value_set.preferred["code"])
             if key not in displays:
                 where = self.where[f"valueset:{value_set.id}"]
-                raise KnowledgeError(where, "the preferred code is not in the CSV file.", "Add its row or name another.")
+                raise KnowledgeError(
+                    where, "the preferred code is not in the CSV file.", "Add its row or name another."
+                )
             preferred = Coding(*key, displays[key])
-        analyte = value_set.analyte
-        low, high = (*(analyte.plausible or [None, None]), None, None)[:2] if analyte else (None, None)
         return ConceptCodes(
             id=value_set.id,
             kind=value_set.kind,
@@ -185,15 +196,7 @@ class _Reader:
             texts=tuple(value_set.text),
             not_texts=tuple(value_set.not_text),
             lifelong=value_set.lifelong,
-            analyte=analyte
-            and Analyte(
-                unit=analyte.unit or "1",
-                molar_mass=analyte.molar_mass,
-                low=low,
-                high=high,
-                refused_units=frozenset(analyte.refused_units),
-                ratio=analyte.ratio,
-            ),
+            analyte=_analyte(value_set.analyte),
             preferred=preferred,
             title={"en": value_set.title.en, "zh": value_set.title.zh},
         )
@@ -211,10 +214,28 @@ class _Reader:
         """The semantic version of knowledge/VERSION and a hash of every file that can change an answer."""
         content = hashlib.sha256()
         for path in sorted(self.root.rglob("*")):
-            if path.suffix in (".yaml", ".csv") and not path.name.endswith(".examples.yaml") and "sandbox" not in path.parts:
+            if (
+                path.suffix in (".yaml", ".csv")
+                and not path.name.endswith(".examples.yaml")
+                and "sandbox" not in path.parts
+            ):
                 content.update(path.relative_to(self.root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
         number = (self.root / "VERSION").read_text(encoding="utf-8").strip()
         return f"{number}+{content.hexdigest()[:12]}"
+
+
+def _analyte(declared: schema.AnalyteDefinition | None) -> Analyte | None:
+    if declared is None:
+        return None
+    low, high = declared.plausible or (None, None)
+    return Analyte(
+        unit=declared.unit or "1",
+        molar_mass=declared.molar_mass,
+        low=low,
+        high=high,
+        refused_units=frozenset(declared.refused_units),
+        ratio=declared.ratio,
+    )
 
 
 def _expect(file: YamlFile, kind: type, name: str) -> Any:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, InstanceOf, StringConstraints, model_validator
 
-from cds_service.artifacts.schema import Hook, Id, Indicator, Plain, Strict
+from cds_service.artifacts.text import Hook, Id, Indicator, Plain, Strict
 from cds_service.artifacts.yaml_file import YamlFile
 from cds_service.coding import SYSTEMS
 from cds_service.errors import KnowledgeError

@@ -1,7 +1,8 @@
 """The closed vocabulary over facts: all any not, below at_most above at_least, is, known; true, false or unknown.
 
-Unknown follows Kleene's logic, as in CQL: `all` with a false member is false whatever else is unknown, `any` with a true
-member is true. A condition is compiled once into closures; `rules/explain.py` walks the same condition slowly and in words.
+Unknown follows Kleene's logic, as in CQL: `all` with a false member is false whatever else is unknown, `any` with a
+true member is true. A condition is compiled once into closures; `rules/explain.py` walks the same condition slowly and
+in words.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from cds_service.artifacts.schema import Condition
+from cds_service.artifacts.vocabulary import Condition
 from cds_service.facts.fact import Evidence, Fact, FactTable
 from cds_service.quantity import Interval
 
@@ -98,9 +99,9 @@ class Could(NamedTuple):
 def could(condition: Condition, table: FactTable) -> Could:
     """What a condition could be if the unread lists were read.
 
-    An unknown that was looked for and not found (no result, no unit, no dose) stays unknown and can be neither; one that
-    was not read can be either. So a rule that is unknown because a result does not exist is silent for good, and one that
-    is unknown because a list could not be read is undecided.
+    An unknown that was looked for and not found (no result, no unit, no dose) stays unknown and can be neither; one
+    that was not read can be either. So a rule that is unknown because a result does not exist is silent for good, and
+    one that is unknown because a list could not be read is undecided.
     """
     if condition.all is not None:
         parts = [could(child, table) for child in condition.all]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 
 from cds_service.artifacts.base import KnowledgeBase
-from cds_service.artifacts.schema import FactDefinition
+from cds_service.artifacts.vocabulary import FactDefinition
 from cds_service.facts import conditions, medications, observations
 from cds_service.facts.fact import NO, YES, Evidence, Fact, FactTable, Missing
 from cds_service.quantity import Interval
@@ -90,8 +90,10 @@ def _pending(fact: FactDefinition) -> Deriver:
             return YES
         found = []
         for pending in table.record.pending:
-            limit = table.limits["result_in_progress_max"] if pending.kind == "result in progress" else (
-                table.limits[within] if within else None
+            limit = (
+                table.limits["result_in_progress_max"]
+                if pending.kind == "result in progress"
+                else (table.limits[within] if within else None)
             )
             age = (table.today - pending.since).days if pending.since else None
             if not tests.isdisjoint(pending.concepts) and (limit is None or (age is not None and age <= limit)):
@@ -128,7 +130,9 @@ def _named_condition(fact: FactDefinition) -> Deriver:
         value = holds(table)
         if value is None:
             may_exist = any(conditions.could(condition, table))
-            return Fact(None, missing=Missing("unread" if may_exist else "absent", "a fact in its definition is unknown"))
+            return Fact(
+                None, missing=Missing("unread" if may_exist else "absent", "a fact in its definition is unknown")
+            )
         return Fact(value, conditions.evidence(condition, table) if value else ())
 
     return derive

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
 
-from cds_service.artifacts.schema import FactDefinition
+from cds_service.artifacts.vocabulary import FactDefinition
 from cds_service.facts import vitamin_k
 from cds_service.facts.fact import Fact, FactTable, Missing
 from cds_service.facts.vitamin_k import chain_start, daily_dose, is_active, unchanged_since
@@ -33,7 +33,9 @@ def deriver(definition: FactDefinition) -> Callable[[FactTable], Fact]:
 
     def derive(table: FactTable) -> Fact:
         found = tuple(
-            use for use in _in_state(table, state, within) if not concepts.isdisjoint(use.concepts) and passes(table, use)
+            use
+            for use in _in_state(table, state, within)
+            if not concepts.isdisjoint(use.concepts) and passes(table, use)
         )
         if found or take is _exists:
             return take(table, found, sources)
@@ -42,7 +44,6 @@ def deriver(definition: FactDefinition) -> Callable[[FactTable], Fact]:
             missing = Missing("absent", "no such product")
         # The lists were read and hold no such product: its dose and its duration are zero.
         return Fact(None, missing=missing) if missing else _NONE_TAKEN
-
 
     return derive
 
@@ -55,16 +56,15 @@ def _in_state(table: FactTable, state: str, within: str | None) -> Iterator[Medi
         return
     since = table.today - timedelta(days=table.limits[within]) if within else table.today
     for use in table.record.medications:
-        if is_active(table, use) or (state == "recent" and _last_day(table, use) is not None and since <= _last_day(table, use)):  # type: ignore[operator]
+        if is_active(table, use) or (state == "recent" and _used_since(table, use, since)):
             yield use
 
 
-def _last_day(table: FactTable, use: MedicationUse) -> date | None:
-    """The last day on which a product was surely in use: its end, else its start; None if neither is known or has come."""
+def _used_since(table: FactTable, use: MedicationUse, since: date) -> bool:
+    """Whether the last day on which a product was surely in use (its end, else its start) lies in the window."""
     day = use.end or use.start
-    if day is None or (use.start is not None and use.start > table.today):
-        return None
-    return min(day, table.today)
+    begun = use.start is None or use.start <= table.today
+    return day is not None and begun and day >= since
 
 
 def _filter(definition: FactDefinition) -> Callable[[FactTable, MedicationUse], bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 
-from cds_service.artifacts.schema import FactDefinition, Since
+from cds_service.artifacts.vocabulary import FactDefinition, Since
 from cds_service.facts.fact import Fact, FactTable, Missing
 from cds_service.quantity import Interval, point
 from cds_service.record import LabResult
@@ -17,7 +17,12 @@ _LOW_FLAGS = frozenset({"L", "LL", "<", "LU"})
 def deriver(definition: FactDefinition, window: Window | None) -> Callable[[FactTable], Fact]:
     """The function that derives a fact from an observation value set."""
     concept = definition.observation or ""
-    take = {"latest": _latest, "tested": _tested, "flagged_low": _flagged_low, "against_inr_target": _against_inr_target}
+    take = {
+        "latest": _latest,
+        "tested": _tested,
+        "flagged_low": _flagged_low,
+        "against_inr_target": _against_inr_target,
+    }
     chosen = take[definition.take or "latest"]
     return lambda table: chosen(table, concept, window or Window())
 
@@ -68,7 +73,11 @@ def _none_found(table: FactTable, concept: str, window: Window) -> Fact:
     missing = window.missing(table) or table.unread(("observations",))
     if missing is None:
         refused = next(
-            (r for r in table.record.labs.get(concept, ()) if r.value is None and (r.effective is None or window.admits(table, r))),
+            (
+                r
+                for r in table.record.labs.get(concept, ())
+                if r.value is None and (r.effective is None or window.admits(table, r))
+            ),
             None,
         )
         if refused is not None:

@@ -77,8 +77,9 @@ def _unchanged_renewal(table: FactTable, draft: MedicationUse) -> bool:
 def _reversal(table: FactTable, use: MedicationUse) -> bool:
     """Vitamin K given to reverse over-anticoagulation: a form used for that, a short course, and a reason on record.
 
-    The reason is an INR of at least `reversal_inr` in the `reversal_window` before, active bleeding, an urgent procedure,
-    or such a reason on the order itself. A course already on the list must have begun in the last `reversal_start_max` days.
+    The reason is an INR of at least `reversal_inr` in the `reversal_window` before, active bleeding, an urgent
+    procedure, or such a reason on the order itself. A course already on the list must have begun in the last
+    `reversal_start_max` days.
     """
     if not _is_reversal_form(table, use):
         return False

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from cds_service.record import Source
+
+# What decoding raises: the wrong shape, no JSON, or brackets nested too deep to follow.
+UNREADABLE = (msgspec.DecodeError, RecursionError)
 
 
 class Entry(msgspec.Struct):
@@ -97,11 +101,17 @@ _type = msgspec.json.Decoder(_Type)
 _outcome = msgspec.json.Decoder(_Outcome)
 
 
+# Most writers put resourceType first; looking there saves a pass over the whole resource.
+_FIRST_MEMBER = re.compile(rb'\s*\{\s*"resourceType"\s*:\s*"([A-Za-z]{1,64})"\s*[,}]')
+
+
 def resource_type(raw: bytes | msgspec.Raw) -> str:
     """The `resourceType` of a resource; "" if it has none or is not a JSON object."""
+    if first := _FIRST_MEMBER.match(raw):
+        return first[1].decode("ascii")
     try:
         return _type.decode(raw).resource_type
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return ""
 
 
@@ -122,7 +132,7 @@ def open_resource(raw: bytes | msgspec.Raw) -> Opened:
         return opened
     try:
         shell = _shell.decode(raw)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return _open_odd_bundle(raw, opened)
     opened.total = shell.total
     opened.next_url = next((link.url for link in shell.link or () if link.relation == "next" and link.url), None)
@@ -136,7 +146,7 @@ def _open_odd_bundle(raw: bytes | msgspec.Raw, opened: Opened) -> Opened:
     try:
         members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
         items = msgspec.json.decode(members.get("entry", b"[]"), type=list[msgspec.Raw] | None) or []
-    except msgspec.DecodeError:
+    except UNREADABLE:
         opened.unreadable += 1
         return opened
     opened.unreadable += 1  # a link or a total that could not be read may hide a further page
@@ -148,7 +158,7 @@ def _open_odd_bundle(raw: bytes | msgspec.Raw, opened: Opened) -> Opened:
 def _add(opened: Opened, item: msgspec.Raw) -> None:
     try:
         entry = _entry.decode(item)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         opened.unreadable += 1
         return
     kind = resource_type(entry.resource)
@@ -165,7 +175,7 @@ def _failure(raw: bytes | msgspec.Raw) -> str | None:
     """Issue codes of severity error or fatal; None if the outcome only informs or warns."""
     try:
         issues = _outcome.decode(raw).issue or []
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return "unreadable"
     codes = [issue.code or "exception" for issue in issues if issue.severity in ("error", "fatal")]
     return ", ".join(codes) or None

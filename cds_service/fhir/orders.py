@@ -1,17 +1,18 @@
 """What we write: draft ServiceRequests, MedicationRequests and Tasks (FHIR R4), from the suggestion catalogue.
 
 Nothing here acts by itself: every resource has status `draft` and intent `proposal`, and a clinician signs it.
-The shapes are validated once, at start-up, with fhir.resources (R4B, whose shapes for these types are those of R4); per call only
-references, dates and texts are filled in, and those are checked where they enter the service.
+The shapes are validated once, at start-up, with fhir.resources (R4B, whose shapes for these types are those of R4); per
+call only references, dates and texts are filled in, and those are checked where they enter the service.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cds_service.artifacts.schema import CodeRef, LabOrder, Medicine, Order, Step
-from cds_service.coding import SNOMED, UCUM, SYSTEMS
+from cds_service.coding import SNOMED, SYSTEMS, UCUM
 from cds_service.errors import KnowledgeError
 
 _LABORATORY = {"coding": [{"system": SNOMED, "code": "108252007", "display": "Laboratory procedure"}]}
@@ -21,7 +22,11 @@ _ROUTES = {
     "sublingual": {"system": SNOMED, "code": "37839007", "display": "Sublingual route"},
     "im": {"system": SNOMED, "code": "78421000", "display": "Intramuscular route"},
 }
-_ABORT = {"system": "http://hl7.org/fhir/CodeSystem/task-code", "code": "abort", "display": "Mark the focal resource as no longer active"}
+_ABORT = {
+    "system": "http://hl7.org/fhir/CodeSystem/task-code",
+    "code": "abort",
+    "display": "Mark the focal resource as no longer active",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +132,7 @@ def _dosage(number: int, step: Step, medicine: Medicine, language: str) -> dict[
     }
 
 
-def check_templates(orders: dict[str, Order], where: dict[str, str]) -> None:
+def check_templates(orders: Mapping[str, Order], where: Mapping[str, str]) -> None:
     """Validates what every order of the catalogue would draft, in both languages, as FHIR R4.
 
     Raises:
@@ -139,7 +144,12 @@ def check_templates(orders: dict[str, Order], where: dict[str, str]) -> None:
     from pydantic import ValidationError
 
     setting = Setting(
-        "Patient/example", "2025-11-20T09:00:00+00:00", "reason", "Encounter/example", "Practitioner/example", ("Observation/example",)
+        "Patient/example",
+        "2025-11-20T09:00:00+00:00",
+        "reason",
+        "Encounter/example",
+        "Practitioner/example",
+        ("Observation/example",),
     )
     for name, order in orders.items():
         for language in ("en", "zh"):
@@ -152,5 +162,7 @@ def check_templates(orders: dict[str, Order], where: dict[str, str]) -> None:
                     Task.model_validate(stop_task("MedicationStatement/example", "product", order.label.en, setting))
             except (ValidationError, KeyError) as error:
                 raise KnowledgeError(
-                    where.get(f"order:{name}", "orders.yaml"), f"{name} would draft a resource that is not valid FHIR R4.", "Mend codes, dose or schedule."
+                    where.get(f"order:{name}", "orders.yaml"),
+                    f"{name} would draft a resource that is not valid FHIR R4.",
+                    "Mend codes, dose or schedule.",
                 ) from error

@@ -69,7 +69,7 @@ def _from_prefetch(need: Need, prefetch: Mapping[str, msgspec.Raw]) -> Obtained:
     raw = prefetch.get(need.key)
     if raw is None:
         return Obtained(need.sources, unread="not sent as prefetch")
-    if bytes(raw) == b"null":
+    if _is_null(raw):
         # The client looked and has nothing. A Patient, though, cannot be nothing.
         return Obtained(need.sources) if need.sources else Obtained((), unread="sent as null")
     opened = open_resource(raw)
@@ -78,6 +78,11 @@ def _from_prefetch(need: Need, prefetch: Mapping[str, msgspec.Raw]) -> Obtained:
     if opened.resource_type != "Bundle" and opened.resource_type not in need.types:
         return Obtained(need.sources, unread="sent as a resource of another type")
     return _judged(need, [opened], incomplete=_shortfall(opened))
+
+
+def _is_null(raw: msgspec.Raw) -> bool:
+    """Whether a value is JSON null, without copying one that is large."""
+    return memoryview(raw).nbytes <= len("null") and bytes(raw) == b"null"
 
 
 def _shortfall(opened: Opened) -> str | None:

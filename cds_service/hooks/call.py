@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -49,7 +49,7 @@ class _Answerer:
         self._egress = lru_cache(maxsize=256)(Egress)
 
     def answer(self, service_id: str, request: HookRequest, call: Call) -> dict[str, Any]:
-        """CDS Hooks 2.0, Response: cards, and a 412 exactly when rules stay undecided for want of data and none speaks."""
+        """CDS Hooks 2.0, Response: cards; 412 exactly when rules stay undecided for want of data and none speaks."""
         service, needs = self._knowledge.services[service_id], self._needs[service_id]
         deadline = time.monotonic() + self._settings.fhir_deadline
         egress = self._egress((*self._settings.fhir_allow, *call.profile.fhir_servers))
@@ -92,7 +92,10 @@ class _Answerer:
         obtained: Sequence[Obtained],
     ) -> dict[str, Any]:
         style = Style(
-            call.language, call.profile.selection_behavior_any, call.profile.topic_alphanumeric, service.hook in _CHART_HOOKS
+            call.language,
+            call.profile.selection_behavior_any,
+            call.profile.topic_alphanumeric,
+            service.hook in _CHART_HOOKS,
         )
         cards = self._cards.cards(evaluation.speaking, evaluation.facts, _setting(request, call), style, _new_id)
         call.log["cards"] = [card["extension"]["cds-service.rule"]["id"] for card in cards]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cds_service.artifacts.base import KnowledgeBase
+from cds_service.artifacts.evidence import Source
 from cds_service.artifacts.schema import Line, Rule, SuggestionUse, Variant
 from cds_service.facts.conditions import Test, compiled, evidence
 from cds_service.facts.fact import FactTable
@@ -23,7 +24,12 @@ _MOST_ON_CHART = 3
 _PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
 _SERVICE = {"en": "Vitamin B12 and K decision support", "zh": "维生素B12与维生素K决策支持"}
 _WORDS = {
-    "en": {"tier": "evidence tier {}", "addition": "addition", "rule": "Rule {} {}, knowledge {}", "above": "Already offered on a card above: {}."},
+    "en": {
+        "tier": "evidence tier {}",
+        "addition": "addition",
+        "rule": "Rule {} {}, knowledge {}",
+        "above": "Already offered on a card above: {}.",
+    },
     "zh": {"tier": "证据等级{}", "addition": "补充", "rule": "规则{} {}，知识库{}", "above": "上方卡片已提供：{}。"},
 }
 
@@ -176,7 +182,7 @@ class CardMaker:
                 }
                 for reason in (*card.override_reasons, *topic.override_reasons)
             ),
-            source_label=f"{_SERVICE[language]}: {primary.short.in_language(language)} ({words['tier'].format(primary.tier)})",
+            source_label=_source_label(primary, language),
             title=rule.title.in_language(language),
             footer="*" + words["rule"].format(rule.id, rule.version, knowledge.version) + "*",
         )
@@ -190,6 +196,12 @@ class CardMaker:
         if all(source.kind == "addition" for source in sources.values()):
             names.append(_WORDS[language]["addition"])
         return f" *({'; '.join(names)})*"
+
+
+def _source_label(source: Source, language: str) -> str:
+    """Clinical logic, presentation: the label names the service and the trust tier of the source."""
+    tier = _WORDS[language]["tier"].format(source.tier)
+    return f"{_SERVICE[language]}: {source.short.in_language(language)} ({tier})"
 
 
 def _key(decision: Decision, language: str) -> tuple[str, str, str]:

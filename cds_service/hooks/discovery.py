@@ -9,8 +9,9 @@ from cds_service.hooks.needs import needs_of
 
 _USAGE = {
     "en": (
-        "Needs {required}; {optional}a key that is not sent is fetched from fhirServer with the token of fhirAuthorization. "
-        "If a list that a rule depends on cannot be read, the answer is 412. FHIR R4; R4B, R5 and STU3 shapes are read too."
+        "Needs {required}; {optional}a key that is not sent is fetched from fhirServer with the token of "
+        "fhirAuthorization. If a list that a rule depends on cannot be read, the answer is 412. FHIR R4; R4B, R5 and "
+        "STU3 shapes are read too."
     ),
     "zh": (
         "需要{required}；{optional}未发送的键将凭fhirAuthorization令牌从fhirServer获取。"

@@ -46,7 +46,12 @@ def missing_parts(evaluation: Evaluation, needs: Sequence[Need], obtained: Seque
         if part.unread or part.incomplete
     ]
     record = evaluation.facts.record
-    named = {source for need, part in zip(needs, obtained, strict=True) if part.unread or part.incomplete for source in need.sources}
+    named = {
+        source
+        for need, part in zip(needs, obtained, strict=True)
+        if part.unread or part.incomplete
+        for source in need.sources
+    }
     words += [f"{source} ({reason})" for source, reason in record.incomplete.items() if source not in named]
     return MissingParts(unread, tuple(words))
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from cds_service.artifacts.base import KnowledgeBase, Service
 from cds_service.artifacts.links import conditions_of, facts_behind, leaves, lines_of, suggestions_of
-from cds_service.artifacts.schema import Condition, Rule
+from cds_service.artifacts.schema import Rule
+from cds_service.artifacts.vocabulary import Condition
 from cds_service.coding import LOINC
 from cds_service.record import Source
 

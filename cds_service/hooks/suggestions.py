@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cds_service.artifacts.schema import Condition, LabOrder, Order, SuggestionUse, Text
+from cds_service.artifacts.schema import LabOrder, Order, SuggestionUse
+from cds_service.artifacts.text import Text
+from cds_service.artifacts.vocabulary import Condition
 from cds_service.facts.conditions import Test
 from cds_service.facts.fact import FactTable
 from cds_service.facts.observations import Window, usable
@@ -77,7 +79,13 @@ def suggest(offer: Offer, table: FactTable, setting: Setting, language: str) -> 
     if order.test is not None:
         if not _fresh(order.test, table) and not _pending(order.test, table):
             resource = service_request(order.test, setting, language)
-            yield Suggestion((offer.key, ""), label, False, recommended, _create(_with_note(label, order.test.note, language), resource))
+            yield Suggestion(
+                (offer.key, ""),
+                label,
+                False,
+                recommended,
+                _create(_with_note(label, order.test.note, language), resource),
+            )
     elif order.medicine is not None:
         for choice, applies in zip(order.medicine, offer.choices, strict=True):
             if applies is None or applies(table) is True:

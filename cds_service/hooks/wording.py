@@ -20,19 +20,59 @@ from cds_service.record import InrGoal, LabResult, MedicationUse, Patient, Pendi
 _LOCALE = {"en": "en_GB", "zh": "zh_Hans_CN"}
 # UCUM codes as people write them.
 _UNITS = {
-    "en": {"ug": "µg", "umol/L": "µmol/L", "mL/min/{1.73_m2}": "mL/min/1.73 m²", "1": "", "d": "days", "h": "hours", "a": "years"},
-    "zh": {"ug": "µg", "umol/L": "µmol/L", "mL/min/{1.73_m2}": "mL/min/1.73 m²", "1": "", "d": "天", "h": "小时", "a": "岁"},
+    "en": {
+        "ug": "µg",
+        "umol/L": "µmol/L",
+        "mL/min/{1.73_m2}": "mL/min/1.73 m²",
+        "1": "",
+        "d": "days",
+        "h": "hours",
+        "a": "years",
+    },
+    "zh": {
+        "ug": "µg",
+        "umol/L": "µmol/L",
+        "mL/min/{1.73_m2}": "mL/min/1.73 m²",
+        "1": "",
+        "d": "天",
+        "h": "小时",
+        "a": "岁",
+    },
 }
 _WORDS = {
     "en": {
-        "since": " since {}", "on": " on {}", "range": " (laboratory range {})", "flag": ", flagged {}", "join": "; ", "age": "age {}",
-        "missing": "not recorded", "unread": "not read", "no": "no", "yes": "yes", "goal": "target {} to {}", "ordered": "ordered",
-        "equals": " = {}", "dose": ", {}", "daily": ", {} a day",
+        "since": " since {}",
+        "on": " on {}",
+        "range": " (laboratory range {})",
+        "flag": ", flagged {}",
+        "join": "; ",
+        "age": "age {}",
+        "missing": "not recorded",
+        "unread": "not read",
+        "no": "no",
+        "yes": "yes",
+        "goal": "target {} to {}",
+        "ordered": "ordered",
+        "equals": " = {}",
+        "dose": ", {}",
+        "daily": ", {} a day",
     },
     "zh": {
-        "since": "，自{}起", "on": "，{}", "range": "（实验室范围{}）", "flag": "，标记{}", "join": "；", "age": "年龄{}岁",
-        "missing": "未记录", "unread": "未能读取", "no": "否", "yes": "是", "goal": "目标{}–{}", "ordered": "已开具",
-        "equals": "，即{}", "dose": "，{}", "daily": "，每日{}",
+        "since": "，自{}起",
+        "on": "，{}",
+        "range": "（实验室范围{}）",
+        "flag": "，标记{}",
+        "join": "；",
+        "age": "年龄{}岁",
+        "missing": "未记录",
+        "unread": "未能读取",
+        "no": "否",
+        "yes": "是",
+        "goal": "目标{}–{}",
+        "ordered": "已开具",
+        "equals": "，即{}",
+        "dose": "，{}",
+        "daily": "，每日{}",
     },
 }
 _LONGEST = 160
@@ -50,7 +90,8 @@ def clean(text: str) -> str:
 def escaped(text: str) -> str:
     """Text from a record for use in a card's detail: shown as it is, never read as Markdown, HTML or a link.
 
-    GitHub Flavored Markdown also turns bare addresses into links; a zero-width space after `://`, `www.` and `@` stops that.
+    GitHub Flavored Markdown also turns bare addresses into links; a zero-width space after `://`, `www.` and `@`
+    stops that.
     """
     plain = clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     plain = _MARKUP.sub(r"\\\1", plain)
@@ -109,7 +150,9 @@ class Wording:
             return self._words["unread" if fact.missing and fact.missing.may_exist else "missing"]
         if fact.evidence:
             labelled = definition.origin != "observation"
-            return self._words["join"].join(dict.fromkeys(self.evidence(item, labelled=labelled) for item in fact.evidence))
+            return self._words["join"].join(
+                dict.fromkeys(self.evidence(item, labelled=labelled) for item in fact.evidence)
+            )
         if isinstance(fact.value, bool):
             return self._words["yes" if fact.value else "no"]
         if isinstance(fact.value, Interval):
@@ -126,11 +169,15 @@ class Wording:
             case Problem():
                 return escaped(item.text) + self._since(item.since)
             case PendingTest():
-                return self._words["ordered"] + (self._words["on"].format(day(item.since, self._language)) if item.since else "")
+                return self._words["ordered"] + (
+                    self._words["on"].format(day(item.since, self._language)) if item.since else ""
+                )
             case InrGoal():
                 return self._words["goal"].format(number(item.low, self._language), number(item.high, self._language))
             case Patient():
-                return self._words["age"].format(number(age_in_years(item.birth_date, self._today) or 0, self._language))
+                return self._words["age"].format(
+                    number(age_in_years(item.birth_date, self._today) or 0, self._language)
+                )
         raise TypeError(type(item))
 
     def _dose(self, use: MedicationUse) -> str:
@@ -164,4 +211,3 @@ class Wording:
 
 def _in_unit(reported: str, unit: str) -> bool:
     return reported.replace("µ", "u").replace("μ", "u").rstrip().lower().endswith(unit.lower())
-

@@ -1,6 +1,7 @@
 """A decision clause by clause: fact, value, unit, date, evidence, limit with its source, or unknown because of what.
 
-This walks the same conditions as `facts/conditions.py` compiles, slowly and in plain sight; a test holds the two together.
+This walks the same conditions as `facts/conditions.py` compiles, slowly and in plain sight; a test holds the two
+together.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from math import isfinite
 from typing import Any
 
 from cds_service.artifacts.base import KnowledgeBase
-from cds_service.artifacts.schema import Condition
+from cds_service.artifacts.vocabulary import Condition
 from cds_service.facts.fact import Evidence, Fact, FactTable
 from cds_service.quantity import Interval
 from cds_service.record import InrGoal, LabResult, MedicationUse, Patient, PendingTest, Problem
@@ -72,7 +73,12 @@ def _leaf(knowledge: KnowledgeBase, facts: FactTable, condition: Condition) -> N
         threshold = knowledge.thresholds[limit]
         node |= {
             "test": word,
-            "limit": {"name": limit, "value": facts.limits[limit], "unit": threshold.unit, "source": list(threshold.source)},
+            "limit": {
+                "name": limit,
+                "value": facts.limits[limit],
+                "unit": threshold.unit,
+                "source": list(threshold.source),
+            },
         }
     elif condition.is_ is not None:
         node |= {"test": "is", "wanted": condition.is_}
@@ -101,7 +107,8 @@ def _test(facts: FactTable, fact: Fact, condition: Condition) -> bool | None:
         return None
     if condition.is_ is not None:
         return fact.value == condition.is_
-    assert condition.comparison is not None and isinstance(fact.value, Interval)
+    assert condition.comparison is not None
+    assert isinstance(fact.value, Interval)
     word, name = condition.comparison
     limit = facts.limits[name]
     match word:
@@ -140,7 +147,9 @@ def _evidence(item: Evidence) -> Node:
                 {"start": item.start.isoformat()} if item.start else {}
             )
         case Problem():
-            return {"reference": item.reference, "text": item.text} | ({"since": item.since.isoformat()} if item.since else {})
+            return {"reference": item.reference, "text": item.text} | (
+                {"since": item.since.isoformat()} if item.since else {}
+            )
         case PendingTest() | InrGoal():
             return {"reference": item.reference}
         case Patient():
@@ -186,7 +195,9 @@ def _leaf_line(node: Node) -> str:
         parts.append(f"= {value}")
     if "limit" in node:
         limit = node["limit"]
-        parts.append(f"{node['test']} {limit['name']} {limit['value']:g} {limit['unit']} [{', '.join(limit['source'])}]")
+        parts.append(
+            f"{node['test']} {limit['name']} {limit['value']:g} {limit['unit']} [{', '.join(limit['source'])}]"
+        )
     else:
         parts.append(f"{node['test']} {node['wanted']}")
     if "date" in node:
