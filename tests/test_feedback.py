@@ -317,7 +317,10 @@ def _write_many(url: str, name: str) -> None:
     store.close()
 
 
-@pytest.mark.parametrize("url", ["nonsense", "mysql://h/d", "sqlite:////proc/nowhere/cds.db", "oracle://x"])
+@pytest.mark.parametrize(
+    "url",
+    ["nonsense", "sqlite://", "sqlite:///:memory:", "mysql://h/d", "sqlite:////proc/nowhere/cds.db", "oracle://x"],
+)
 def test_a_database_that_cannot_be_used_stops_the_start(url: str) -> None:
     with pytest.raises(SettingsError, match="CDS_DATABASE_URL"):
         FeedbackStore(url)

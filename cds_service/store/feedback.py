@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.schema import CreateTable
 
 from cds_service.errors import SettingsError, Unavailable
@@ -107,7 +108,7 @@ class FeedbackStore:
         try:
             with self._engine.begin() as connection:
                 connection.execute(self._insert, rows)
-        except DBAPIError as error:
+        except (DBAPIError, PoolTimeoutError) as error:
             raise Unavailable("The feedback could not be stored. Send it again later.") from error
 
     def events(self, service: str | None = None) -> list[FeedbackEvent]:
@@ -123,7 +124,7 @@ class FeedbackStore:
         try:
             with self._engine.connect() as connection:
                 connection.execute(select(1))
-        except DBAPIError:
+        except (DBAPIError, PoolTimeoutError):
             return False
         return True
 
@@ -144,11 +145,12 @@ def _open(url: str) -> Engine:
             "CDS_DATABASE_URL: only SQLite and PostgreSQL are supported. Give sqlite:///var/cds.db or similar."
         )
     if engine.dialect.name == "sqlite":
-        if parsed.database and parsed.database != ":memory:":
-            try:
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise _unusable(type(error).__name__) from error
+        if parsed.database in (None, "", ":memory:"):
+            raise SettingsError("CDS_DATABASE_URL: a database in memory would forget feedback. Name a file.")
+        try:
+            Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unusable(type(error).__name__) from error
         event.listen(engine, "connect", _make_durable)
     return engine
 
