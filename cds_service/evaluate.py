@@ -56,7 +56,7 @@ class Evaluator:
 
     def facts(self, record: PatientRecord, as_of: datetime) -> FactTable:
         """The facts of a record, derived as they are asked for."""
-        return FactTable(record, as_of, self._derivers, self.limits(as_of.date()))
+        return FactTable(record.known_on(as_of.date()), as_of, self._derivers, self.limits(as_of.date()))
 
     def limits(self, day: date) -> Mapping[str, float]:
         """The threshold values in force on a day, by name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Literal
 
@@ -170,3 +170,26 @@ class PatientRecord:
     unread: Mapping[Source, str] = field(default_factory=dict)
     incomplete: Mapping[Source, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def known_on(self, today: date) -> PatientRecord:
+        """The record with every month or year that is not over yet meaning today, not a day that has not come."""
+        ahead = any(r.partial_date and _ahead(r.effective, today) for results in self.labs.values() for r in results)
+        if not ahead and not any(use.partial_start and _ahead(use.start, today) for use in self.medications):
+            return self
+        return replace(
+            self,
+            labs={
+                concept: tuple(
+                    replace(r, effective=today) if r.partial_date and _ahead(r.effective, today) else r for r in results
+                )
+                for concept, results in self.labs.items()
+            },
+            medications=tuple(
+                replace(use, start=today) if use.partial_start and _ahead(use.start, today) else use
+                for use in self.medications
+            ),
+        )
+
+
+def _ahead(day: date | None, today: date) -> bool:
+    return day is not None and day > today

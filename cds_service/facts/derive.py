@@ -66,7 +66,6 @@ def _problem(knowledge: KnowledgeBase, fact: FactDefinition) -> Deriver:
             for problem in table.record.problems
             if not concepts.isdisjoint(problem.concepts)
             and (problem.current or not lifelong.isdisjoint(problem.concepts))
-            and (problem.since is None or problem.since <= table.today)
             and (
                 within is None
                 or (problem.since is not None and table.today - problem.since <= timedelta(days=table.limits[within]))
