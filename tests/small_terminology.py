@@ -94,9 +94,10 @@ ALL: tuple[Source, ...] = (
 
 def bundle(resources: Sequence[dict[str, Any]], **urls: str) -> bytes:
     """A Bundle; `urls` gives entries a fullUrl by the id of their resource."""
-    entries = [
-        {"resource": one, **({"fullUrl": urls[one["id"]]} if one.get("id") in urls else {})} for one in resources
-    ]
+    entries = []
+    for one in resources:
+        url = urls.get(str(one.get("id")))
+        entries.append({"resource": one, "fullUrl": url} if url else {"resource": one})
     return json.dumps({"resourceType": "Bundle", "type": "searchset", "entry": entries}).encode()
 
 

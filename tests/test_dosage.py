@@ -380,6 +380,7 @@ def test_the_dosage_is_reported_in_words(dosage: dict[str, Any], words: str) -> 
         ("D3K2 capsule: D3 400 IU K2 45 µg", Strength(each=45)),
         ("vitamin B12, 1,000 mcg tablet", Strength(each=1000)),
         ("folic acid 5 mg and calcium 500 mg", Strength(each=5000)),
+        ("D3 2000 IU + vit. K 100 µg", Strength(each=100)),
         ("D3K2 100 µg", UNKNOWN),
         ("D3 10 µg K2 75 µg", UNKNOWN),
         ("vitamin B12 1 mg and folic acid 5 mg", UNKNOWN),

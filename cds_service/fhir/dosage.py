@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
 from cds_service.coding import SNOMED, UCUM, system_uri
+from cds_service.fhir.bundle import UNREADABLE
 from cds_service.fhir.dates import Moment
 from cds_service.fhir.dose_text import TextDose, read_dose_text
 from cds_service.fhir.dose_words import measured, route_in_text, route_of_form
@@ -57,6 +59,7 @@ _UCUM_UNITS = {
     **dict.fromkeys(("{tbl}", "{tablet}", "{tab}", "{capsule}", "{cap}"), ("each", 1.0)),
 }
 _REPORTED = 200
+_CACHED_BYTES = 2048
 
 _dosages = msgspec.json.Decoder(list[DosageShape] | DosageShape | None)
 
@@ -99,11 +102,20 @@ def read_dosing(raw: msgspec.Raw, strength: Strength, product: str, form: str = 
     Returns:
         The dosing; `unreadable` if the member has not the shape of a Dosage.
     """
+    written = bytes(raw)
+    return (
+        _cached(written, strength, product, form)
+        if len(written) <= _CACHED_BYTES
+        else _read(written, strength, product, form)
+    )
+
+
+def _read(written: bytes, strength: Strength, product: str, form: str) -> Dosing:
     try:
-        shape = _dosages.decode(raw) if bytes(raw) else None
+        shape = _dosages.decode(written) if written else None
         dosages = [] if shape is None else shape if isinstance(shape, list) else [shape]
         ones = [_read_one(dosage, strength) for dosage in dosages]
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return Dosing(route=_implied_route(product, form), unreadable=True)
     if not ones:
         return Dosing(route=_implied_route(product, form))
@@ -122,6 +134,10 @@ def read_dosing(raw: msgspec.Raw, strength: Strength, product: str, form: str = 
         start=min(starts) if starts else None,
         end=max(ends) if len(ends) == len(ones) else None,
     )
+
+
+# The same few dosages come again and again; longer ones are read every time, so that the memory stays bounded.
+_cached = lru_cache(maxsize=4096)(_read)
 
 
 def _together(dosages: Sequence[DosageShape], ones: Sequence[_One]) -> Interval | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import msgspec
 
-from cds_service.fhir.bundle import Entry, resource_type
+from cds_service.fhir.bundle import UNREADABLE, Entry, resource_type
 from cds_service.fhir.medication import read_draft
 from cds_service.fhir.problems import read_draft_test
 from cds_service.fhir.reading import Reading
@@ -45,7 +45,7 @@ def read_drafts(entries: Sequence[Entry], reading: Reading) -> tuple[DraftOrder,
         kind = entry.resource_type or resource_type(entry.resource)
         try:
             order = _read_draft(kind, entry, entry.full_url or f"{kind}/#{number}", reading)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             reading.remarks[f"draft {kind} could not be read"] += 1
             if kind in SOURCES and may_matter(kind, entry.resource, reading):
                 reading.gap(SOURCES[kind], "draft order could not be read")

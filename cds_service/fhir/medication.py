@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from cds_service.fhir.bundle import UNREADABLE
 from cds_service.fhir.dates import Moment, moment
 from cds_service.fhir.dosage import Dosing, read_dosing, unit_of
 from cds_service.fhir.reading import ERRONEOUS, Reading
@@ -185,7 +186,7 @@ def _ingredient_concepts(ingredient: IngredientShape, reading: Reading) -> froze
     for raw in (ingredient.item_codeable_concept, ingredient.item):
         try:
             found |= reading.concepts("medication", raw)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             continue
     return found
 
@@ -222,7 +223,7 @@ def _form(medication: MedicationShape | None) -> str:
     for raw in (medication.form, medication.dose_form, older.form if older else msgspec.Raw(b"")):
         try:
             written = read_written(raw)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             continue
         if written.label:
             return written.label
@@ -291,7 +292,7 @@ def _reasons(entry: MedicationEntry, reading: Reading) -> frozenset[str]:
         for one in optional(_many, raw) or [raw]:
             try:
                 found |= reading.concepts("condition", one)
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 reading.remarks["stated reason for a medicine could not be read"] += 1
     references = optional(_references, entry.reason_reference) or []
     for reference in references if isinstance(references, list) else [references]:

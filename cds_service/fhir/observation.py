@@ -10,10 +10,12 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 
 from cds_service.coding import UCUM, system_uri
+from cds_service.fhir.bundle import UNREADABLE
 from cds_service.fhir.dates import Moment, moment
 from cds_service.fhir.reading import Reading
 from cds_service.fhir.shapes import LabRangeShape, ObservationHead, ObservationShape, QuantityShape, ResultShape
@@ -28,6 +30,7 @@ _READ = _USABLE | _IN_PROGRESS
 
 _RATIO_UNITS = frozenset(("", "1", "{inr}", "{ratio}", "inr", "ratio"))
 _LONGEST_UNIT = 40
+_LONGEST_RANGE = 4096
 
 # "<150 pg/mL", "≥ 2000", "147": a comparator, a plain decimal, and the rest is the unit. A decimal comma stays
 # unread: "1,234" may be either. NFKC has made full-width signs and digits plain by then.
@@ -122,7 +125,7 @@ def _result(
         unusable=unusable,
         effective_at=when.at if when else None,
         issued=issued,
-        lab_range=_lab_range(result.reference_range),
+        lab_range=_range_in_words(bytes(result.reference_range)[:_LONGEST_RANGE]),
         flag=_flag(result.interpretation),
         partial_date=when.partial if when else False,
     )
@@ -229,9 +232,10 @@ def _as_written(quantity: QuantityShape) -> str:
     return f"{(quantity.comparator or '')[:10]}{number} {unit}".strip()
 
 
-def _lab_range(raw: msgspec.Raw) -> str | None:
+@lru_cache(maxsize=2048)
+def _range_in_words(written: bytes) -> str | None:
     """The laboratory's own range in words; the one without a text is written from its limits."""
-    for one in optional(_ranges, raw) or ():
+    for one in optional(_ranges, msgspec.Raw(written)) or ():
         if one.text:
             return capped(one.text)[:100]
         low = one.low.value if one.low else None
@@ -252,7 +256,7 @@ def _flag(raw: msgspec.Raw) -> str | None:
     """The first interpretation: R4 sends a list of them, STU3 one."""
     try:
         written = read_written(raw)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     code = next((coding.code for coding in written.codings if coding.code), "")
     return code.upper()[:10] or _FLAG_WORDS.get(written.text.casefold()) or None

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from cds_service.errors import Unprocessable
-from cds_service.fhir.bundle import Entry, Obtained, open_resource, resource_type
+from cds_service.fhir.bundle import UNREADABLE, Entry, Obtained, open_resource, resource_type
 from cds_service.fhir.dates import moment
 from cds_service.fhir.drafts import read_drafts, selected
 from cds_service.fhir.medication import MEDICATION_SOURCES, read_medication
@@ -39,6 +39,8 @@ from cds_service.record import (
 )
 from cds_service.terminology import Terminology
 
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
 _patient = msgspec.json.Decoder(PatientShape)
 
 
@@ -51,7 +53,7 @@ class _Lists:
     problems: list[Problem] = field(default_factory=list)
     pending: list[PendingTest] = field(default_factory=list)
     goals: list[DatedGoal] = field(default_factory=list)
-    seen: set[str] = field(default_factory=set)
+    seen: set[object] = field(default_factory=set)
 
 
 def read_record(
@@ -136,7 +138,7 @@ def _read_patient(
             continue
         try:
             shape = _patient.decode(entry.resource)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             shape = PatientShape()
         if shape.id == patient_id:
             patient = patient or _patient_of(patient_id, shape)
@@ -172,7 +174,7 @@ def _read_one(kind: str, entry: Entry, reading: Reading, lists: _Lists) -> None:
             found = _found(kind, entry, reading)
             if found is not None:
                 _keep(found, lists)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         if may_matter(kind, entry.resource, reading):
             reading.gap(SOURCES[kind], f"{kind} could not be read")
 
@@ -197,7 +199,8 @@ def _keep(found: LabResult | MedicationUse | Problem | PendingTest | DatedGoal, 
         lists.goals.append(found)
         return
     if "/" in found.reference:
-        key = f"{found.reference} {found.concept} {found.value}" if isinstance(found, LabResult) else found.reference
+        # One Observation may hold several results, in its components.
+        key = (found.reference, found.concept, found.value) if isinstance(found, LabResult) else found.reference
         if key in lists.seen:
             return
         lists.seen.add(key)
@@ -213,9 +216,8 @@ def _keep(found: LabResult | MedicationUse | Problem | PendingTest | DatedGoal, 
 
 def _recency(result: LabResult) -> tuple[bool, int, datetime, datetime]:
     """Newest by day, then by instant, then by issue; undated results come last."""
-    longest_ago = datetime.min.replace(tzinfo=UTC)
     day = result.effective.toordinal() if result.effective else 0
-    return result.effective is not None, day, result.effective_at or longest_ago, result.issued or longest_ago
+    return result.effective is not None, day, result.effective_at or _LONG_AGO, result.issued or _LONG_AGO
 
 
 def _states(obtained: Sequence[Obtained], reading: Reading) -> tuple[dict[Source, str], dict[Source, str]]:

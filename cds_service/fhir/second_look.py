@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from cds_service.fhir.bundle import UNREADABLE
 from cds_service.fhir.medication import MEDICATION_SOURCES
 from cds_service.fhir.reading import ERRONEOUS, Reading
 from cds_service.fhir.written import Written, read_written
@@ -38,7 +39,7 @@ def may_matter(kind: str, raw: msgspec.Raw, reading: Reading) -> bool:
     """A second, lenient look at a resource that could not be decoded: is it certainly none of ours?"""
     try:
         members: Any = msgspec.json.decode(raw)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return True
     if members.get("status") == ERRONEOUS or _of_somebody_else(
         members.get("subject") or members.get("patient"), reading
@@ -60,7 +61,7 @@ def _leniently(concept: Any) -> Written | None:
         return None
     try:
         return read_written(msgspec.Raw(msgspec.json.encode(concept)))
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return Written()
 
 

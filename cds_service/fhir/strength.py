@@ -33,6 +33,9 @@ _LONGEST = 500
 _COMBINATIONS = frozenset(
     ("vitamin-d3-k2", "b12-combination", "multivitamin-with-vitamin-k", "parenteral-multivitamin-with-vitamin-k")
 )
+# Inside a combination the vitamins go by their letters.
+_SHORT_NAME = re.compile(r"(?<![a-z0-9])(?:k[1-4]?|mk-?[47]|b-?12)(?![a-z0-9])|维生素(?:k|b12)")
+_SHORTLY = frozenset(("by its letter",))
 _UNTOLD = (frozenset(), *(frozenset((one,)) for one in _COMBINATIONS))
 
 
@@ -67,7 +70,8 @@ def strength_in_name(name: str, terminology: Terminology, concepts: frozenset[st
     if len(parts) > 1:
         named = [(part, found) for part in parts if _ANY_MASS.search(part) and (found := _named(part, terminology))]
         if len(named) > 1:
-            named = [(part, found) for part, found in named if found & concepts]
+            own = [(part, found) for part, found in named if found & concepts]
+            named = own or [(part, found) for part, found in named if _SHORT_NAME.search(part)]
         parts = [part for part, _ in named]
     if len(parts) != 1:
         return UNKNOWN
@@ -77,7 +81,9 @@ def strength_in_name(name: str, terminology: Terminology, concepts: frozenset[st
 
 
 def _named(part: str, terminology: Terminology) -> frozenset[str]:
-    return terminology.concepts("medication", (), part)
+    """The value sets of a part of a name; "K2" or "B12" alone names none of them, and yet says which part it is."""
+    found = terminology.concepts("medication", (), part)
+    return found or (_SHORTLY if _SHORT_NAME.search(part) else found)
 
 
 def _before_mass(part: str) -> str:

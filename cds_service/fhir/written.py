@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from cds_service.coding import Coding
+from cds_service.fhir.bundle import UNREADABLE
 from cds_service.fhir.shapes import ConceptShape, ReferenceShape
 from cds_service.terminology import Kind, Terminology
 
@@ -67,7 +68,7 @@ def read_reference(raw: msgspec.Raw) -> ReferenceShape:
         return ReferenceShape()
     try:
         return _reference.decode(raw) or ReferenceShape()
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return ReferenceShape()
 
 
@@ -77,7 +78,7 @@ def optional(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw) -> T | None:
         return None
     try:
         return decoder.decode(raw)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
 
 
