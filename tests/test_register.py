@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from cds_service.artifacts.evidence import Source, Statement
 from cds_service.artifacts.load import knowledge_dir
-from cds_service.artifacts.schema import Plain, Source, Statement
+from cds_service.artifacts.text import Plain
 from cds_service.artifacts.yaml_file import YamlFile
 from cds_service.errors import KnowledgeError
 
