@@ -1,4 +1,4 @@
-"""The command line: `cds serve`.
+"""The command line: `cds serve`, `cds check`, `cds evaluate`, `cds explain`.
 
 Exit codes: 0 done; 1 a fault in settings or knowledge, told on standard error; 2 the command was written wrongly.
 """
@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from cds_service import __version__
+from cds_service.commands import check_command, evaluate_command, explain_command
 from cds_service.errors import CdsError, SettingsError
 from cds_service.settings import PREFIX, Settings, load_settings, unknown_variables
 
@@ -37,6 +38,10 @@ class _Commands(click.Group):
 @click.version_option(__version__)
 def main() -> None:
     """Decision support for vitamin B12 deficiency and for vitamin K with warfarin, over CDS Hooks."""
+
+
+for _command in (check_command, evaluate_command, explain_command):
+    main.add_command(_command)
 
 
 @main.command()
