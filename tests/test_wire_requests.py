@@ -369,6 +369,16 @@ def test_a_user_without_a_type_is_taken_with_a_note(client: FlaskClient, recorde
     assert recorder.request.notes == ("userId without a resource type",)
 
 
+def test_the_user_may_stand_where_it_stood_before_version_one(client: FlaskClient, recorder: Recorder) -> None:
+    """CTX-03: HL7's PDDI-CDS examples have it beside the context"""
+    body = request_body(context__userId=..., user="Practitioner/7")
+    assert client.post(VIEW, json=body).status_code == 200
+    assert recorder.request.user_id == "Practitioner/7"
+    assert recorder.request.notes == ("userId taken from the member user",)
+    for user in (7, None, "", ["Practitioner/7"], "Device/1"):
+        refused(client.post(VIEW, json=body | {"user": user}), "context.userId")
+
+
 @pytest.mark.parametrize("selections", [[], [1], [""], [None], ["x" * 1025], "MedicationRequest/1"])
 def test_selections_are_references(client: FlaskClient, selections: Any) -> None:
     """CTX-04"""
@@ -484,6 +494,7 @@ def test_a_strict_client_must_name_the_server_of_its_token(make_app: Callable[..
     refused(client.post(VIEW, json=request_body(fhirAuthorization=AUTHORIZATION)), "fhirAuthorization")
     refused(client.post(VIEW, json=request_body(fhirServer="ehr")), "fhirServer")
     refused(client.post(VIEW, json=request_body(context__userId="abc")), "context.userId")
+    refused(client.post(VIEW, json=request_body(context__userId=..., user="Practitioner/7")), "context.userId")
 
 
 @pytest.mark.parametrize("value", ["token", ["token"], 1, True])

@@ -97,7 +97,7 @@ def parse_request(body: bytes, hook: str, profile: ClientProfile) -> HookRequest
     instance = _text(members, "hookInstance")
     if not _UUID.fullmatch(instance):
         raise BadRequest("hookInstance is not a UUID. Send a new UUID with every call.", expression="hookInstance")
-    context = _context(members, hook)
+    context = _context(members, hook, profile.strict_request, notes)
     user = user_reference(context.user_id, context.users)
     if user is None or (profile.strict_request and not user[1]):
         types = ", ".join(sorted(context.users))
@@ -197,7 +197,7 @@ def _missing(path: str) -> BadRequest:
     return error
 
 
-def _context(members: Mapping[str, msgspec.Raw], hook: str) -> Context:
+def _context(members: Mapping[str, msgspec.Raw], hook: str, strict: bool, notes: list[str]) -> Context:
     raw = members.get("context")
     if raw is None or _is_null(raw):
         raise _missing("context")
@@ -207,6 +207,10 @@ def _context(members: Mapping[str, msgspec.Raw], hook: str) -> Context:
     for name, member in given.items():
         if name in _MEMBERS_OF[hook] and not _is_null(member):
             values[name] = member if name == "draftOrders" else _small(given, name, "context.")
+    # Before CDS Hooks 1.0 the user stood beside the context, as it still does in HL7's PDDI-CDS.
+    if "userId" not in values and not strict and isinstance(user := _small(members, "user"), str):
+        values["userId"] = user
+        notes.append("userId taken from the member user")
     try:
         return model.model_validate(values)
     except ValidationError as error:
