@@ -329,3 +329,13 @@ def test_components_that_cannot_be_read_may_be_anything() -> None:
 
 def test_one_that_cannot_be_read_and_is_of_another_test_is_not_missed() -> None:
     assert read(observation(code=coded("1-1") | {"text": "Sodium"}, status=7)).incomplete == {}
+
+
+def test_after_sixty_four_unlisted_units_a_further_one_is_not_looked_up() -> None:
+    # A unit that the library has not seen costs it milliseconds; a call may not spend seconds on invented ones.
+    flood = [observation(id=f"x{n}", valueQuantity=quantity(210, f"pg/mL.m{n}")) for n in range(64)]
+    further = observation(id="further", valueQuantity=quantity(210, "fmol/mL"))
+    listed = observation(id="listed", valueQuantity=quantity(210, "pmol/l"))
+    values = {one.reference: one.unusable for one in read(*flood, further, listed).labs["serum-vitamin-b12"]}
+    assert (values["Observation/further"], values["Observation/listed"]) == ("unit not convertible", None)
+    assert read(further).labs["serum-vitamin-b12"][0].unusable is None

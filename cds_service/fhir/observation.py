@@ -30,6 +30,7 @@ _READ = _USABLE | _IN_PROGRESS
 
 _RATIO_UNITS = frozenset(("", "1", "{inr}", "{ratio}", "inr", "ratio"))
 _LONGEST_UNIT = 40
+_MOST_UNITS = 64
 _LONGEST_RANGE = 4096
 
 # "<150 pg/mL", "≥ 2000", "147": a comparator, a plain decimal, and the rest is the unit. A decimal comma stays
@@ -111,7 +112,7 @@ def _result(
     when: Moment | None,
     issued: datetime | None,
 ) -> LabResult:
-    value, unusable, reported = _value(result, concept, analyte, reading.units)
+    value, unusable, reported = _value(result, concept, analyte, reading)
     if unusable is None and when is None:
         value, unusable = None, "no date"
     if unusable is not None:
@@ -132,7 +133,7 @@ def _result(
 
 
 def _value(
-    result: ResultShape, concept: str, analyte: Analyte, units: Mapping[str, str]
+    result: ResultShape, concept: str, analyte: Analyte, reading: Reading
 ) -> tuple[Interval | None, str | None, str]:
     """The value in the analyte's unit, or why there is none; and the value as the laboratory wrote it."""
     quantity = result.value_quantity
@@ -151,7 +152,7 @@ def _value(
     written = compared(quantity.comparator, quantity.value)
     if written is None:
         return None, "comparator not understood", reported
-    multiplier = _multiplier(quantity, concept, analyte, units)
+    multiplier = _multiplier(quantity, concept, analyte, reading)
     if isinstance(multiplier, str):
         return None, multiplier, reported
     value = written.times(multiplier)
@@ -164,7 +165,7 @@ def _value(
     return value, None, reported
 
 
-def _multiplier(quantity: QuantityShape, concept: str, analyte: Analyte, units: Mapping[str, str]) -> float | str:
+def _multiplier(quantity: QuantityShape, concept: str, analyte: Analyte, reading: Reading) -> float | str:
     """What the written number is multiplied with to be in the analyte's unit, or why that cannot be known.
 
     `Quantity.code` counts when its system is UCUM, else the text in `unit`; the two may not contradict each other.
@@ -175,31 +176,40 @@ def _multiplier(quantity: QuantityShape, concept: str, analyte: Analyte, units: 
         return 1.0 if all(part.casefold() in _RATIO_UNITS for part in (code, text)) else "unit not convertible"
     if not code and not text:
         return "no unit"
-    by_code = _factor(code, concept, analyte, units) if code else None
-    by_text = _factor(text, concept, analyte, units) if text else None
+    by_code = _factor(code, concept, analyte, reading) if code else None
+    by_text = _factor(text, concept, analyte, reading) if text else None
     found = by_code if code else by_text
     if found is None:
         return "unit not convertible"
-    if code and text and by_text != found and (by_text is not None or _known(text, concept, units)):
+    if code and text and by_text != found and (by_text is not None or _known(text, concept, reading)):
         return "unit code and unit text contradict each other"
     refused = (factor(unit, analyte.unit, analyte.molar_mass) for unit in analyte.refused_units)
     return "unit never used for this analyte" if found in refused else found
 
 
-def _factor(unit: str, concept: str, analyte: Analyte, units: Mapping[str, str]) -> float | None:
+def _factor(unit: str, concept: str, analyte: Analyte, reading: Reading) -> float | None:
     if unit == analyte.unit:
         return 1.0
-    if len(unit) > _LONGEST_UNIT:
+    listed = alias(unit, concept, reading.units)
+    if listed is None and not _may_be_asked(unit, reading):
         return None
-    return factor(alias(unit, concept, units) or unit, analyte.unit, analyte.molar_mass)
+    return factor(listed or unit, analyte.unit, analyte.molar_mass)
 
 
-def _known(text: str, concept: str, units: Mapping[str, str]) -> bool:
+def _known(text: str, concept: str, reading: Reading) -> bool:
     """Whether a unit text that does not convert is a unit at all (else it is a remark, and no contradiction)."""
+    if alias(text, concept, reading.units) is not None:
+        return True
     # A unit that UCUM can read converts to itself; the brackets keep the library from being spared the reading.
-    return (
-        alias(text, concept, units) is not None or factor(text[:_LONGEST_UNIT], f"({text[:_LONGEST_UNIT]})") is not None
-    )
+    return _may_be_asked(text, reading) and factor(text, f"({text})") is not None
+
+
+def _may_be_asked(unit: str, reading: Reading) -> bool:
+    """The UCUM library takes milliseconds for a unit it has not seen: a call may show it only so many."""
+    if len(unit) > _LONGEST_UNIT or (unit not in reading.units_asked and len(reading.units_asked) >= _MOST_UNITS):
+        return False
+    reading.units_asked.add(unit)
+    return True
 
 
 def alias(unit: str, concept: str, units: Mapping[str, str]) -> str | None:

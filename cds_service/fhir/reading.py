@@ -26,6 +26,7 @@ class Reading:
         reasons: value sets of the Conditions at hand by "Condition/id", for medicines that refer to one.
         remarks: what happened how often, in words without patient data.
         gaps: per list, which kinds of entries could not be read and how many of each.
+        units_asked: the units whose conversion was looked up.
     """
 
     terminology: Terminology
@@ -35,6 +36,7 @@ class Reading:
     reasons: dict[str, frozenset[str]] = field(default_factory=dict)
     remarks: Counter[str] = field(default_factory=Counter)
     gaps: dict[Source, Counter[str]] = field(default_factory=dict)
+    units_asked: set[str] = field(default_factory=set)
     _subjects: dict[bytes, bool | None] = field(default_factory=dict)
 
     def concepts(self, kind: Kind, raw: msgspec.Raw) -> frozenset[str]:
