@@ -18,6 +18,8 @@ from cds_service.logs import configure
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
 
+pytest_plugins = ["servers.fixtures"]
+
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:

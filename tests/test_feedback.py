@@ -318,9 +318,17 @@ def _write_many(url: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url",
-    ["nonsense", "sqlite://", "sqlite:///:memory:", "mysql://h/d", "sqlite:////proc/nowhere/cds.db", "oracle://x"],
+    ("url", "why"),
+    [
+        ("nonsense", "not a SQLAlchemy URL"),
+        ("sqlite://", "in memory"),
+        ("sqlite:///:memory:", "in memory"),
+        ("sqlite:////proc/nowhere/cds.db", "cannot be opened"),
+        ("mysql://h/d", "only SQLite and PostgreSQL"),
+        ("sqlite+nowhere:///x.db", "driver"),
+    ],
 )
-def test_a_database_that_cannot_be_used_stops_the_start(url: str) -> None:
-    with pytest.raises(SettingsError, match="CDS_DATABASE_URL"):
+def test_a_database_that_cannot_be_used_stops_the_start(url: str, why: str) -> None:
+    with pytest.raises(SettingsError, match="CDS_DATABASE_URL") as caught:
         FeedbackStore(url)
+    assert why in str(caught.value)

@@ -135,15 +135,17 @@ class FeedbackStore:
 def _open(url: str) -> Engine:
     try:
         parsed = make_url(url)
+        supported = parsed.get_backend_name() in _INSERTS
+    except (ArgumentError, ValueError) as error:
+        raise SettingsError("CDS_DATABASE_URL: not a SQLAlchemy URL. Give sqlite:///var/cds.db or similar.") from error
+    if not supported:
+        raise SettingsError("CDS_DATABASE_URL: only SQLite and PostgreSQL are supported. Give sqlite:///var/cds.db.")
+    try:
         engine = create_engine(parsed, pool_pre_ping=True)
-    except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
+    except (ImportError, NoSuchModuleError) as error:
         raise SettingsError(
-            "CDS_DATABASE_URL: not a usable SQLAlchemy URL. Give sqlite:///var/cds.db or similar."
+            "CDS_DATABASE_URL: the driver that it names is not installed. Install it, or give sqlite:///var/cds.db."
         ) from error
-    if engine.dialect.name not in _INSERTS:
-        raise SettingsError(
-            "CDS_DATABASE_URL: only SQLite and PostgreSQL are supported. Give sqlite:///var/cds.db or similar."
-        )
     if engine.dialect.name == "sqlite":
         if parsed.database in (None, "", ":memory:"):
             raise SettingsError("CDS_DATABASE_URL: a database in memory would forget feedback. Name a file.")
