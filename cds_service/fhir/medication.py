@@ -275,9 +275,15 @@ def _dates(entry: MedicationEntry, kind: str, status: str, dosing: Dosing) -> tu
     if kind in ("MedicationRequest", "MedicationOrder"):
         start = dosing.start or moment(entry.authored_on) or moment(entry.date_written)
         return start, dosing.end or moment(entry.date_ended), False
-    moments = (entry.effective_date_time, entry.occurence_date_time, entry.effective_time_date_time)
+    moments = (
+        entry.effective_date_time,
+        entry.occurence_date_time,
+        entry.occurrence_date_time,
+        entry.effective_time_date_time,
+    )
     at = next((found for found in map(moment, moments) if found is not None), None)
-    for raw in (entry.effective_period, entry.occurence_period, entry.effective_time_period):
+    periods = (entry.effective_period, entry.occurence_period, entry.occurrence_period, entry.effective_time_period)
+    for raw in periods:
         period = optional(_period, raw)
         if period is not None:
             return moment(period.start), moment(period.end), False

@@ -155,7 +155,7 @@ def _value(
     multiplier = _multiplier(quantity, concept, analyte, reading)
     if isinstance(multiplier, str):
         return None, multiplier, reported
-    value = written.times(multiplier)
+    value = written if multiplier == 1.0 else written.times(multiplier)
     stated = value.high if quantity.comparator in ("<", "<=") else value.low
     if stated < 0 or (analyte.high is not None and stated > analyte.high):
         return None, "implausible", reported
@@ -183,6 +183,8 @@ def _multiplier(quantity: QuantityShape, concept: str, analyte: Analyte, reading
         return "unit not convertible"
     if code and text and by_text != found and (by_text is not None or _known(text, concept, reading)):
         return "unit code and unit text contradict each other"
+    if (code or text) == analyte.unit:
+        return found
     refused = (factor(unit, analyte.unit, analyte.molar_mass) for unit in analyte.refused_units)
     return "unit never used for this analyte" if found in refused else found
 

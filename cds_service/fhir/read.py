@@ -200,7 +200,7 @@ def _keep(found: LabResult | MedicationUse | Problem | PendingTest | DatedGoal, 
         return
     if "/" in found.reference:
         # One Observation may hold several results, in its components.
-        key = (found.reference, found.concept, found.value) if isinstance(found, LabResult) else found.reference
+        key = (found.reference, found.concept, found.reported) if isinstance(found, LabResult) else found.reference
         if key in lists.seen:
             return
         lists.seen.add(key)
