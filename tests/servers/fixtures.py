@@ -103,14 +103,15 @@ def medplum(token: str | None = None) -> Iterator[str]:
             server.terminate()
 
 
-def store(url: str, resources: Iterable[Resource]) -> None:
-    """Put the resources on the FHIR server under their own ids, in one transaction."""
+def store(url: str, resources: Iterable[Resource], token: str | None = None) -> None:
+    """Put the resources on the FHIR server under their own ids, in one transaction; with a token if it asks for one."""
     entries = [
         {"resource": each, "request": {"method": "PUT", "url": f"{each['resourceType']}/{each['id']}"}}
         for each in resources
     ]
     bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
-    answer = requests.post(url, json=bundle, headers={"Content-Type": "application/fhir+json"}, timeout=60)
+    headers = {"Content-Type": "application/fhir+json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    answer = requests.post(url, json=bundle, headers=headers, timeout=60)
     assert answer.status_code == 200, answer.text
     refused = [each for each in answer.json()["entry"] if not each["response"]["status"].startswith("2")]
     assert not refused, refused
