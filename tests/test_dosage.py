@@ -58,6 +58,8 @@ def daily(*dosages: dict[str, Any], **members: Any) -> Interval | None:
         ("45 mg/d", 45000),
         ("Take 1 tablet (5 mg) by mouth at bedtime", 5000),
         ("0.005 g daily", 5000),
+        ("45mg/天", 45000),
+        ("TAKE 1 TABLET BY MOUTH ONCE DAILY AT 6 PM", 5000),
     ],
 )
 def test_a_plain_text_gives_the_daily_dose(text: str, micrograms: float) -> None:
@@ -107,7 +109,18 @@ def test_a_range_in_a_text_is_an_interval() -> None:
     assert daily({"text": "1-2 tablets daily"}) == Interval(5000, 10000)
 
 
-@pytest.mark.parametrize("text", ["10 mg IV once", "10 mg stat", "10 mg 单次", "一次性 10mg", "single dose 10 mg"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "10 mg IV once",
+        "10 mg stat",
+        "10mg im st",
+        "10 mg IV over 20 minutes x1",
+        "10 mg 单次",
+        "一次性 10mg",
+        "single dose 10 mg",
+    ],
+)
 def test_a_dose_given_once_is_single(text: str) -> None:
     use = taken({"text": text})
     assert (use.single_dose, use.dose, use.daily_dose) == (True, point(10000), point(10000))
@@ -318,6 +331,8 @@ def test_the_supply_counts_only_where_nothing_else_states_the_course() -> None:
         ({"route": {"text": "静脉注射"}}, "iv"),
         ({"text": "肌注 1mg 隔日一次"}, "im"),
         ({"text": "舌下含服"}, "sublingual"),
+        ({"text": "inject 1 mL into the muscle"}, "im"),
+        ({"text": "inject 1 mL under the skin"}, "sc"),
         ({"text": "1 mg sl or im"}, None),
         ({}, None),
     ],

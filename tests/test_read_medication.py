@@ -173,8 +173,10 @@ def test_an_administration_that_was_not_given_is_left_out(members: dict[str, Any
     assert read(administration(**members)).medications == ()
 
 
-def test_the_r5_date_of_an_administration_is_read() -> None:
-    assert only(administration(effectiveDateTime=None, occurenceDateTime="2026-05-02")).start == date(2026, 5, 2)
+@pytest.mark.parametrize("member", ["occurenceDateTime", "occurrenceDateTime", "effectiveTimeDateTime"])
+def test_other_versions_call_the_date_of_an_administration_differently(member: str) -> None:
+    use = only(administration(effectiveDateTime=None) | {member: "2026-05-02"})
+    assert use.start == date(2026, 5, 2)
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,7 @@ _FREQUENCIES = (
             "at (?:bedtime|night)",
             "in the (?:morning|evening)",
             r"/ ?d(?:ay)?\b",
+            "/ ?[日天]",
             f"每[日天晚早晨]{_ONE_TIME}",
             "睡前",
         ),
@@ -150,8 +151,13 @@ _PARTS_OF_DAY = (
 )
 
 _SINGLE = alternatives(
-    r"\b(?:stat|single dose|one[- ]time(?: dose)?|one dose only|once only|once now|x ?1(?: dose)?)\b",
+    r"\b(?:stat|st|single dose|one[- ]time(?: dose)?|one dose only|once only|once now|x ?1(?: dose)?)\b",
     "单次|一次性|立即|即刻",
+)
+# How long an infusion runs, and at what hour a dose is taken, changes neither dose nor frequency.
+_BESIDE = alternatives(
+    r"\bover \d{1,3}(?: ?(?:-|to) ?\d{1,3})? ?(?:minutes?|mins?|hours?|hrs?|h)\b",
+    r"\bat \d{1,2}(?::\d\d)? ?(?:am|pm|a\.m\.|p\.m\.)",
 )
 _ONCE = re.compile(r"\bonce\b")
 _COURSE = alternatives(
@@ -195,7 +201,7 @@ def read_dose_text(text: str) -> TextDose:
     """
     if len(text) > _LONGEST:
         return TextDose(doubtful=True)
-    rest, course = _take_course(plain(text))
+    rest, course = _take_course(_BESIDE.sub(" ", plain(text)))
     named = sum(1 for part in _PARTS_OF_DAY if part.search(rest))
     rest, rates = _take_frequencies(rest)
     single = bool(_SINGLE.search(rest)) or (not rates and bool(_ONCE.search(rest)))

@@ -66,12 +66,24 @@ _ROUTES: tuple[tuple[re.Pattern[str], Route], ...] = (
         "sublingual",
     ),
     (alternatives(r"\b(?:intra)?nasal(?:ly)?\b", "鼻"), "nasal"),
-    (alternatives(r"\bintra-?muscular(?:ly)?\b", r"\bim\b", r"\bi\.m\.?", "肌注|肌肉|肌内"), "im"),
     (
-        alternatives(r"\bsub-?cutaneous(?:ly)?\b", r"\bsub(?:cut|q)\b", r"\bs[cq]\b", r"\bs\.c\.?", "皮下"),
+        alternatives(
+            r"\bintra-?muscular(?:ly)?\b", r"\bim\b", r"\bi\.m\.?", r"\binto (?:the |a )?muscle\b", "肌注|肌肉|肌内"
+        ),
+        "im",
+    ),
+    (
+        alternatives(
+            r"\bsub-?cutaneous(?:ly)?\b", r"\bsub(?:cut|q)\b", r"\bs[cq]\b", r"\bs\.c\.?", r"\bunder the skin\b", "皮下"
+        ),
         "sc",
     ),
-    (alternatives(r"\bintravenous(?:ly)?\b", r"\biv(?:pb)?\b", r"\bi\.v\.?", "静脉|静滴|静注"), "iv"),
+    (
+        alternatives(
+            r"\bintravenous(?:ly)?\b", r"\biv(?:pb)?\b", r"\bi\.v\.?", r"\binto (?:the |a )?vein\b", "静脉|静滴|静注"
+        ),
+        "iv",
+    ),
     (
         alternatives(
             r"\btopical(?:ly)?\b",
