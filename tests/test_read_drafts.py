@@ -163,6 +163,10 @@ def test_drafts_that_cannot_be_opened_are_noted(written: bytes) -> None:
     assert (record.orders, record.notes) == ((), ("1 × draft order that could not be opened",))
 
 
+def test_an_order_of_another_kind_that_was_entered_in_error_does_not_exist() -> None:
+    assert drafted({"resourceType": "NutritionOrder", "id": "n1", "status": "entered-in-error", "patient": ME}) == ()
+
+
 def test_a_stu3_procedure_request_is_a_test_order() -> None:
     (order,) = drafted(lab_order(resourceType="ProcedureRequest"))
     assert order.reference == "ProcedureRequest/t1"

@@ -10,7 +10,7 @@ import msgspec
 from cds_service.fhir.bundle import UNREADABLE, Entry, resource_type
 from cds_service.fhir.medication import read_draft
 from cds_service.fhir.problems import read_draft_test
-from cds_service.fhir.reading import Reading
+from cds_service.fhir.reading import ERRONEOUS, Reading
 from cds_service.fhir.reference import literal
 from cds_service.fhir.second_look import SOURCES, may_matter
 from cds_service.fhir.shapes import OtherShape
@@ -64,7 +64,7 @@ def _read_draft(kind: str, entry: Entry, address: str, reading: Reading) -> Draf
         return None if test is None else DraftOrder(test[0], selected=False, tests=test[1])
     if kind in _OTHER_ORDERS:
         other = _other.decode(entry.resource)
-        if reading.is_ours(kind, other.subject, other.patient, missing=True):
+        if other.status != ERRONEOUS and reading.is_ours(kind, other.subject, other.patient, missing=True):
             return DraftOrder(f"{kind}/{other.id}" if other.id else address, selected=False)
     return None
 

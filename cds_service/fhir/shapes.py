@@ -258,7 +258,6 @@ class ServiceRequestShape(msgspec.Struct, rename="camel"):
     id: str | None = None
     subject: msgspec.Raw = NOTHING
     status: str | None = None
-    intent: str | None = None
     code: msgspec.Raw = NOTHING
     do_not_perform: Any = None
     authored_on: Any = None
