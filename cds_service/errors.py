@@ -25,13 +25,17 @@ class CdsError(Exception):
 
 
 class KnowledgeError(CdsError):
-    """A fault in a knowledge file, worded as `file:line: what, why, do this`."""
+    """A fault in a knowledge file, worded as `file:line: what, why, do this`.
 
-    def __init__(self, where: str, what: str, do: str) -> None:
+    `words`: the values, one after the other, that stand at the fault; they let its line be found inside an artifact.
+    """
+
+    def __init__(self, where: str, what: str, do: str, words: tuple[str, ...] = ()) -> None:
         super().__init__(f"{where}: {what} {do}")
         self.where = where
         self.what = what
         self.do = do
+        self.words = words
 
 
 class SettingsError(CdsError):

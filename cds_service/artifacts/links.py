@@ -64,14 +64,7 @@ def facts_behind(knowledge: KnowledgeBase, names: Iterable[str]) -> set[str]:
         if name in found:
             continue
         found.add(name)
-        fact = knowledge.facts[name]
-        if fact.when:
-            waiting += [leaf.fact for leaf in leaves(fact.when) if leaf.fact]
-        waiting += fact.count or []
-        if fact.since:
-            waiting.append(fact.since.fact)
-        if "reversal" in (*fact.except_, fact.only):
-            waiting += REVERSAL_FACTS
+        waiting += _direct(knowledge.facts[name])
     return found
 
 
@@ -93,17 +86,19 @@ CODE_THRESHOLDS = [
 ]
 
 
-def _fail(knowledge: KnowledgeBase, key: str, what: str, do: str) -> KnowledgeError:
-    return KnowledgeError(knowledge.where.get(key, "knowledge"), what, do)
+def _fail(knowledge: KnowledgeBase, key: str, what: str, do: str, *words: str) -> KnowledgeError:
+    return KnowledgeError(knowledge.where.get(key, "knowledge"), what, do, words)
 
 
 def _cited(knowledge: KnowledgeBase, key: str, cites: Iterable[str]) -> None:
     for cite in cites:
         source, _, number = cite.partition("-")
         if source not in knowledge.sources or (number and cite not in knowledge.statements):
-            raise _fail(knowledge, key, f"cites {cite}, which does not exist.", "Add the statement or mend the id.")
+            raise _fail(
+                knowledge, key, f"cites {cite}, which does not exist.", "Add the statement or mend the id.", cite
+            )
         if number and knowledge.statements[cite].disposition == ["rejected"]:
-            raise _fail(knowledge, key, f"cites {cite}, which was rejected.", "Cite a statement that was not.")
+            raise _fail(knowledge, key, f"cites {cite}, which was rejected.", "Cite a statement that was not.", cite)
 
 
 def _check_statements(knowledge: KnowledgeBase) -> None:
@@ -132,33 +127,39 @@ def _check_condition(knowledge: KnowledgeBase, key: str, condition: Condition) -
         fact = knowledge.facts.get(name)
         if fact is None:
             raise _fail(
-                knowledge, key, f"fact {name} does not exist.", "Define it in knowledge/facts/ or mend the name."
+                knowledge, key, f"fact {name} does not exist.", "Define it in knowledge/facts/ or mend the name.", name
             )
         if comparison := leaf.comparison:
-            _, limit = comparison
+            word, limit = comparison
+            at: tuple[str, ...] = ("fact", name, word, limit)
             threshold = knowledge.thresholds.get(limit)
             if threshold is None:
-                raise _fail(knowledge, key, f"threshold {limit} does not exist.", "Define it or mend the name.")
+                raise _fail(knowledge, key, f"threshold {limit} does not exist.", "Define it or mend the name.", limit)
             if fact.type != "quantity":
-                raise _fail(knowledge, key, f"fact {name} is no quantity; it cannot be compared.", "Use is or known.")
+                raise _fail(
+                    knowledge, key, f"fact {name} is no quantity; it cannot be compared.", "Use is or known.", *at
+                )
             if threshold.unit != fact.unit:
                 raise _fail(
                     knowledge,
                     key,
                     f"{name} is in {fact.unit} and {limit} in {threshold.unit}; a comparison would mean nothing.",
                     "Give both one unit.",
+                    *at,
                 )
         elif leaf.is_ is not None:
             wanted = {"boolean": bool, "word": str}.get(fact.type)
+            at = ("fact", name, "is", leaf.is_ if isinstance(leaf.is_, str) else str(leaf.is_).lower())
             if wanted is None or not isinstance(leaf.is_, wanted):
                 raise _fail(
                     knowledge,
                     key,
                     f"`is` does not fit {name}, a {fact.type}.",
                     "Use true or false for a boolean, a word for a word.",
+                    *at,
                 )
             if isinstance(leaf.is_, str) and leaf.is_ not in ("below", "in_range", "above"):
-                raise _fail(knowledge, key, f"{name} is never {leaf.is_!r}.", "It is below, in_range or above.")
+                raise _fail(knowledge, key, f"{name} is never {leaf.is_!r}.", "It is below, in_range or above.", *at)
 
 
 def _check_facts(knowledge: KnowledgeBase) -> None:
@@ -177,7 +178,11 @@ def _check_facts(knowledge: KnowledgeBase) -> None:
             known = knowledge.value_sets.get(value_set)
             if known is None or known.kind != kinds[fact.origin]:
                 raise _fail(
-                    knowledge, key, f"{value_set} is no {kinds[fact.origin]} value set.", "See knowledge/valuesets/."
+                    knowledge,
+                    key,
+                    f"{value_set} is no {kinds[fact.origin]} value set.",
+                    "See knowledge/valuesets/.",
+                    value_set,
                 )
             if fact.take == "latest" and known.analyte and (known.analyte.unit or "1") != fact.unit:
                 raise _fail(
@@ -191,18 +196,24 @@ def _check_facts(knowledge: KnowledgeBase) -> None:
                     key,
                     f"within: {fact.within} is no threshold in d or h.",
                     "Define it in a thresholds.yaml.",
+                    fact.within,
                 )
         if fact.when:
             _check_condition(knowledge, key, fact.when)
-        for other in [*(fact.count or []), *([fact.since.fact] if fact.since else [])]:
+        for other in _direct(fact):
             if other not in knowledge.facts:
-                raise _fail(knowledge, key, f"fact {other} does not exist.", "Define it or mend the name.")
-        if any(name in facts_behind(knowledge, [o]) for o in _direct(fact)):
-            raise _fail(knowledge, key, "is defined by itself.", "Break the circle.")
+                raise _fail(knowledge, key, f"fact {other} does not exist.", "Define it or mend the name.", other)
+    # Only now does every name lead somewhere.
+    for name, fact in knowledge.facts.items():
+        if name in facts_behind(knowledge, _direct(fact)):
+            raise _fail(knowledge, f"fact:{name}", "is defined by itself.", "Break the circle.")
 
 
 def _direct(fact: FactDefinition) -> list[str]:
-    return [leaf.fact for leaf in leaves(fact.when) if leaf.fact] if fact.when else list(fact.count or [])
+    """The facts that a fact asks for itself."""
+    asked = [leaf.fact for leaf in leaves(fact.when) if leaf.fact] if fact.when else list(fact.count or [])
+    asked += [fact.since.fact] if fact.since else []
+    return asked + (REVERSAL_FACTS if "reversal" in (*fact.except_, fact.only) else [])
 
 
 def _check_orders(knowledge: KnowledgeBase) -> None:
@@ -216,9 +227,12 @@ def _check_orders(knowledge: KnowledgeBase) -> None:
         if order.test:
             for value_set in (order.test.observation, *order.test.also_fresh):
                 if value_set not in knowledge.value_sets:
-                    raise _fail(knowledge, key, f"value set {value_set} does not exist.", "See knowledge/valuesets/.")
+                    raise _fail(
+                        knowledge, key, f"value set {value_set} does not exist.", "See knowledge/valuesets/.", value_set
+                    )
             if order.test.fresh_within and order.test.fresh_within not in knowledge.thresholds:
-                raise _fail(knowledge, key, f"threshold {order.test.fresh_within} does not exist.", "Define it.")
+                within = order.test.fresh_within
+                raise _fail(knowledge, key, f"threshold {within} does not exist.", "Define it.", within)
         _cited(knowledge, key, order.source)
 
 
@@ -238,27 +252,44 @@ def _check_rules(knowledge: KnowledgeBase) -> None:
             _check_condition(knowledge, key, condition)
         for other in (*rule.silenced_by, *rule.explains):
             if other not in knowledge.rules:
-                raise _fail(knowledge, key, f"rule {other} does not exist.", "Mend the id.")
+                raise _fail(knowledge, key, f"rule {other} does not exist.", "Mend the id.", other)
         for use in suggestions_of(rule):
             if use.order not in knowledge.orders:
                 raise _fail(
-                    knowledge, key, f"order {use.order} does not exist.", "Define it in orders.yaml or mend the id."
+                    knowledge,
+                    key,
+                    f"order {use.order} does not exist.",
+                    "Define it in orders.yaml or mend the id.",
+                    use.order,
                 )
             order = knowledge.orders[use.order]
             if bool(order.remove or order.stop) != (use.of is not None):
                 raise _fail(
-                    knowledge, key, f"order {use.order}: `of` goes with orders that remove or stop.", "Add or drop it."
+                    knowledge,
+                    key,
+                    f"order {use.order}: `of` goes with orders that remove or stop.",
+                    "Add or drop it.",
+                    use.order,
                 )
             if use.of and (use.of not in knowledge.facts or knowledge.facts[use.of].medication is None):
                 raise _fail(
-                    knowledge, key, f"{use.of} is no fact about medication.", "Name a fact whose evidence is products."
+                    knowledge,
+                    key,
+                    f"{use.of} is no fact about medication.",
+                    "Name a fact whose evidence is products.",
+                    "of",
+                    use.of,
                 )
         for line in lines_of(rule):
             _cited(knowledge, key, line.cites)
             for name in line.placeholders:
                 if name not in knowledge.facts and name not in knowledge.thresholds:
                     raise _fail(
-                        knowledge, key, f"{{{name}}} is neither a fact nor a threshold.", "Mend the placeholder."
+                        knowledge,
+                        key,
+                        f"{{{name}}} is neither a fact nor a threshold.",
+                        "Mend the placeholder.",
+                        f"{{{name}}}",
                     )
         if rule.card:
             _reasons(knowledge, key, rule.card.override_reasons)
@@ -270,7 +301,11 @@ def _reasons(knowledge: KnowledgeBase, key: str, reasons: Iterable[str]) -> None
     for reason in reasons:
         if reason not in knowledge.override_reasons:
             raise _fail(
-                knowledge, key, f"override reason {reason} does not exist.", "Define it in override_reasons.yaml."
+                knowledge,
+                key,
+                f"override reason {reason} does not exist.",
+                "Define it in override_reasons.yaml.",
+                reason,
             )
 
 

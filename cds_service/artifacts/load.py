@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Iterator, Mapping
+from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -38,8 +39,17 @@ def load_knowledge(root: Path | None = None) -> KnowledgeBase:
     Raises:
         KnowledgeError: on the first fault, worded as `file:line: what, do this`.
     """
-    knowledge = _Reader(root or knowledge_dir()).read()
-    check_links(knowledge)
+    root = root or knowledge_dir()
+    knowledge = _Reader(root).read()
+    try:
+        check_links(knowledge)
+    except KnowledgeError as error:
+        name, _, line = error.where.partition(":")
+        if not (error.words and line):
+            raise
+        # Links are checked between artifacts, which know where they begin; the file knows the line of the fault.
+        exact = YamlFile(root / name, root).line_of(error.words, int(line))
+        raise KnowledgeError(f"{name}:{exact}", error.what, error.do) from error
     return knowledge
 
 
@@ -57,7 +67,7 @@ class _Reader:
         reasons = self._named("override reason", "override_reasons.yaml", schema.OverrideReason)
         topics, rules, topic_of = self._topics()
         value_sets, codes = self._value_sets()
-        services = self._services(rules, topic_of)
+        services = self._services(topics, rules, topic_of)
         return KnowledgeBase(
             version=self._version(),
             sources=_frozen(sources),
@@ -92,11 +102,16 @@ class _Reader:
 
     def _lists(self, pattern: str, model: type[M]) -> Iterator[M]:
         """A list of artifacts in each file."""
+        for _, _, artifact in self._listed(pattern, model):
+            yield artifact
+
+    def _listed(self, pattern: str, model: type[M]) -> Iterator[tuple[YamlFile, Path_, M]]:
+        """The same, with where each one stands."""
         for file in self._files(pattern):
             for index, data in enumerate(_expect(file, list, "a list")):
                 artifact = file.parse(model, data, (index,))
                 self._keep(file, model.__name__.lower(), artifact.id, (index,))  # type: ignore[attr-defined]
-                yield artifact
+                yield file, (index,), artifact
 
     def _named(self, kind: str, pattern: str, model: type[M]) -> dict[str, M]:
         """A mapping of name to artifact in each file."""
@@ -143,9 +158,17 @@ class _Reader:
         rules.sort(key=lambda rule: (rule.priority or 10_000, rule.id))
         return topics, {rule.id: rule for rule in rules}, topic_of
 
-    def _services(self, rules: Mapping[str, schema.Rule], topic_of: Mapping[str, str]) -> dict[str, Service]:
+    def _services(
+        self, topics: Mapping[str, schema.Topic], rules: Mapping[str, schema.Rule], topic_of: Mapping[str, str]
+    ) -> dict[str, Service]:
         services: dict[str, Service] = {}
-        for declared in self._lists("services.yaml", schema.Service):
+        for file, path, declared in self._listed("services.yaml", schema.Service):
+            if declared.topic not in topics:
+                raise KnowledgeError(
+                    file.where(*path, "topic"),
+                    f"topic {declared.topic} does not exist.",
+                    "Mend the id or add its folder.",
+                )
             mine = tuple(
                 rule.id
                 for rule in rules.values()
@@ -166,7 +189,7 @@ class _Reader:
         displays: dict[tuple[str, str], str] = {}
         path = self.root / "valuesets" / f"{value_set.id}.csv"
         if path.is_file():
-            with path.open(encoding="utf-8", newline="") as lines:
+            with StringIO(self._text(path), newline="") as lines:
                 for number, row in enumerate(csv.DictReader(lines), start=2):
                     system = SYSTEMS.get(row.get("system") or "")
                     if system is None or row.get("match") not in rows or not row.get("code"):
@@ -182,9 +205,11 @@ class _Reader:
         if value_set.preferred is not None:
             key = (SYSTEMS.get(value_set.preferred["system"], ""), value_set.preferred["code"])
             if key not in displays:
-                where = self.where[f"valueset:{value_set.id}"]
+                file = YamlFile(path.with_suffix(".yaml"), self.root)
                 raise KnowledgeError(
-                    where, "the preferred code is not in the CSV file.", "Add its row or name another."
+                    file.where("preferred"),
+                    "the preferred code is not in the CSV file.",
+                    "Add its row or name another.",
                 )
             preferred = Coding(*key, displays[key])
         return ConceptCodes(
@@ -207,8 +232,18 @@ class _Reader:
             for index, data in enumerate(_expect(file, list, "a list")):
                 unit = file.parse(schema.UnitSpelling, data, (index,))
                 for key in [f"{c}:{unit.spelling}" for c in unit.for_] if unit.for_ else [unit.spelling]:
-                    units[key] = unit.ucum
+                    if units.setdefault(key, unit.ucum) != unit.ucum:
+                        raise KnowledgeError(
+                            file.where(index), f"the spelling {unit.spelling} has two meanings.", "Keep one of the two."
+                        )
         return units
+
+    def _text(self, path: Path) -> str:
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            where = f"{path.relative_to(self.root).as_posix()}:1"
+            raise KnowledgeError(where, "cannot be read as UTF-8 text.", "Save it as UTF-8.") from error
 
     def _version(self) -> str:
         """The semantic version of knowledge/VERSION and a hash of every file that can change an answer."""
@@ -220,7 +255,7 @@ class _Reader:
                 and "sandbox" not in path.parts
             ):
                 content.update(path.relative_to(self.root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-        number = (self.root / "VERSION").read_text(encoding="utf-8").strip()
+        number = self._text(self.root / "VERSION").strip()
         return f"{number}+{content.hexdigest()[:12]}"
 
 

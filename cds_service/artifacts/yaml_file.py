@@ -30,11 +30,16 @@ class YamlFile:
     def __init__(self, path: Path, root: Path) -> None:
         self.name = path.relative_to(root).as_posix()
         self._lines: dict[Path_, int] = {}
+        self._scalars: list[tuple[int, str]] = []
         try:
             node = yaml.compose(path.read_text(encoding="utf-8"), Loader=_Loader)
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise KnowledgeError(f"{self.name}:{line}", f"is not YAML: {error.problem}.", "Mend the syntax.") from error
+        except yaml.YAMLError as error:
+            raise KnowledgeError(
+                f"{self.name}:1", "is not YAML: it holds a control character.", "Remove the character."
+            ) from error
         except (OSError, UnicodeDecodeError) as error:
             raise KnowledgeError(f"{self.name}:1", "cannot be read as UTF-8 text.", "Save it as UTF-8.") from error
         self.data: Any = self._plain(node, ()) if node is not None else None
@@ -48,6 +53,17 @@ class YamlFile:
     def where(self, *path: str | int) -> str:
         """`file:line` of a member."""
         return f"{self.name}:{self.line(path)}"
+
+    def line_of(self, words: tuple[str, ...], start: int) -> int:
+        """The first line from `start` on where these values follow each other; `{name}` may stand inside a text."""
+        scalars = [(line, text) for line, text in self._scalars if line >= start]
+        for place in range(len(scalars) - len(words) + 1):
+            run = scalars[place : place + len(words)]
+            if all(
+                text == word or (word[0] == "{" and word in text) for (_, text), word in zip(run, words, strict=True)
+            ):
+                return run[0][0]
+        return start
 
     def parse(self, model: type[M], data: Any, path: Path_ = ()) -> M:
         """The data as a model of the schema.
@@ -73,6 +89,7 @@ class YamlFile:
             for key_node, value_node in node.value:
                 key = str(key_node.value)
                 line = key_node.start_mark.line + 1
+                self._scalars.append((line, key))
                 if key in found:
                     raise KnowledgeError(f"{self.name}:{line}", f'"{key}" stands here twice.', "Keep one of the two.")
                 found[key] = self._plain(value_node, (*path, key))
@@ -80,7 +97,15 @@ class YamlFile:
             return found
         if isinstance(node, yaml.SequenceNode):
             return [self._plain(item, (*path, index)) for index, item in enumerate(node.value)]
-        return _scalar(node)
+        self._scalars.append((node.start_mark.line + 1, str(node.value)))
+        try:
+            return _scalar(node)
+        except ValueError as error:
+            raise KnowledgeError(
+                f"{self.name}:{node.start_mark.line + 1}",
+                f"{node.value} is an odd number to YAML.",
+                "Quote it, or write it in plain decimals.",
+            ) from error
 
 
 def _scalar(node: yaml.Node) -> Any:
