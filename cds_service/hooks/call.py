@@ -19,6 +19,7 @@ from cds_service.hooks.cards import CardMaker, Style
 from cds_service.hooks.incomplete import incomplete_card, missing_parts
 from cds_service.hooks.messages import Call, HookRequest
 from cds_service.hooks.needs import Need, needs_of
+from cds_service.quantity import factor
 from cds_service.record import PatientRecord
 from cds_service.rules.explain import explain
 from cds_service.settings import Settings
@@ -36,6 +37,8 @@ def make_answer(knowledge: KnowledgeBase, settings: Settings) -> Callable[[str, 
         KnowledgeError: an order of the catalogue would not be valid FHIR.
     """
     check_templates(knowledge.orders, knowledge.where)
+    # The UCUM registry takes half a second to load; no patient should wait for it.
+    factor("ng/L", "pg/mL")
     return _Answerer(knowledge, settings).answer
 
 
