@@ -127,6 +127,9 @@ def open_resource(raw: bytes | msgspec.Raw) -> Opened:
         opened.outcome = _failure(raw) or "informational"
         return opened
     if kind != "Bundle":
+        # Unlike the entries of a Bundle, nobody has looked yet whether this is JSON to its end.
+        if not _is_json(raw):
+            return Opened()
         if kind:
             opened.entries.append(Entry(msgspec.Raw(raw), "", kind))
         return opened
@@ -141,8 +144,18 @@ def open_resource(raw: bytes | msgspec.Raw) -> Opened:
     return opened
 
 
+def _is_json(raw: bytes | msgspec.Raw) -> bool:
+    try:
+        _type.decode(raw)
+    except UNREADABLE:
+        return False
+    return True
+
+
 def _open_odd_bundle(raw: bytes | msgspec.Raw, opened: Opened) -> Opened:
     """A Bundle of which some member has an odd shape: the entries are saved if they can be."""
+    if not _is_json(raw):
+        return Opened()
     try:
         members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
         items = msgspec.json.decode(members.get("entry", b"[]"), type=list[msgspec.Raw] | None) or []

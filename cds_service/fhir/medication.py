@@ -42,6 +42,7 @@ MEDICATION_SOURCES: dict[str, Source] = {
 
 # Intents under which a medicine is really to be taken; DSTU2 had none.
 _ORDERED = frozenset((None, "order", "plan", "original-order", "reflex-order", "filler-order", "instance-order"))
+_REQUESTS = ("MedicationRequest", "MedicationOrder")
 _Status = Literal["active", "ended"]
 _REQUESTED: dict[str | None, _Status] = {"active": "active", "completed": "ended", "stopped": "ended", "ended": "ended"}
 _STATED: dict[str | None, _Status] = {"active": "active", "completed": "ended", "stopped": "ended"}
@@ -79,12 +80,19 @@ def read_medication(raw: msgspec.Raw, kind: str, reading: Reading, address: str)
     """
     entry = _entry.decode(raw)
     status = _status(entry, kind)
-    if status is None or entry.do_not_perform is True or not reading.is_ours(kind, entry.subject, entry.patient):
+    # Without a status nobody can say whether it is taken: that is neither yes nor no (HL7's PDDI examples have such).
+    unclear = status is None and entry.status is None and (entry.intent in _ORDERED or kind not in _REQUESTS)
+    if (status is None and not unclear) or entry.do_not_perform is True:
+        return None
+    if not reading.is_ours(kind, entry.subject, entry.patient):
         return None
     product = _product(entry, reading)
     if not product.known:
         reading.gap(MEDICATION_SOURCES[kind], f"{kind} whose medicine could not be looked up")
     if not product.concepts:
+        return None
+    if status is None:
+        reading.gap(MEDICATION_SOURCES[kind], f"{kind} without a status")
         return None
     return _use(entry, kind, status, product, reading, address)
 
@@ -107,7 +115,7 @@ def read_draft(raw: msgspec.Raw, kind: str, reading: Reading, address: str) -> t
 
 def _status(entry: MedicationEntry, kind: str) -> _Status | None:
     """Active or ended, as the entry says of itself; None if it is neither, or says that nothing was taken."""
-    if kind in ("MedicationRequest", "MedicationOrder"):
+    if kind in _REQUESTS:
         if entry.intent not in _ORDERED:
             return None
         return _REQUESTED.get(entry.status)

@@ -107,6 +107,9 @@ def day(when: date, language: str) -> str:
 @lru_cache(maxsize=4096)
 def number(value: float, language: str) -> str:
     """A number to at most four significant digits after conversion; whole numbers stay whole."""
+    if abs(value) >= 1e12:
+        # No quantity of medicine is that large; written as it stands, so that nobody mistakes it for a usual number.
+        return f"{value:.4g}"
     shown = float(f"{value:.4g}") if abs(value) < 1000 else round(value)
     return str(format_decimal(shown, "#,##0.####", _LOCALE[language]))
 
