@@ -1,0 +1,150 @@
+"""Worked patients through the whole service: FHIR resources, request, reading, rules, cards; and what came of each rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import pytest
+
+from cds_service.artifacts.base import KnowledgeBase
+from cds_service.artifacts.load import knowledge_dir, load_knowledge
+from cds_service.artifacts.worked import WorkedPatient, read_worked
+from cds_service.hooks.call import make_answer
+from cds_service.hooks.messages import Call, parse_request
+from cds_service.sandbox.patients import WorkedResources, hook_request, patient_resources, prefetch_of
+from cds_service.settings import Settings
+from cds_service.trust.clients import ClientProfile
+
+Json = dict[str, Any]
+
+# The patients beside each rule, by the rule's id.
+BESIDE: Mapping[str, tuple[WorkedPatient, ...]] = {
+    path.name.removesuffix(".examples.yaml"): read_worked(path, knowledge_dir())
+    for path in sorted(knowledge_dir().glob("*/*.examples.yaml"))
+}
+WORKED: tuple[WorkedPatient, ...] = tuple(worked for patients in BESIDE.values() for worked in patients)
+each_worked_patient = pytest.mark.parametrize("worked", WORKED, ids=lambda worked: worked.id)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All services of one hook for one patient.
+
+    Attributes:
+        responses: by service id, as JSON data.
+        explained: the clauses of each rule, by rule id.
+    """
+
+    responses: dict[str, Json]
+    explained: dict[str, Json] = field(default_factory=dict)
+
+    @property
+    def cards(self) -> list[Json]:
+        return [card for response in self.responses.values() for card in response["cards"]]
+
+    @property
+    def by_rule(self) -> dict[str, Json]:
+        """The cards by rule id; a rule speaks once in all services of a hook."""
+        named = [(rule_id(card), card) for card in self.cards]
+        assert len(named) == len(dict(named))
+        return dict(named)
+
+    def came_to(self, rule: str) -> str:
+        """What became of a rule; "not asked" if no service of the hook holds it."""
+        return str(self.explained[rule]["outcome"]) if rule in self.explained else "not asked"
+
+
+def rule_id(card: Json) -> str:
+    return str(card["extension"].get("cds-service.rule", {}).get("id", card["summary"]))
+
+
+class WorkedService:
+    """The service with the repository's own knowledge, made once."""
+
+    def __init__(self) -> None:
+        self.knowledge: KnowledgeBase = load_knowledge()
+        self._answer = make_answer(self.knowledge, Settings())
+
+    def resources(self, worked: WorkedPatient) -> WorkedResources:
+        return patient_resources(worked, self.knowledge.terminology, noon(worked))
+
+    def ask(self, worked: WorkedPatient, *, language: str = "en") -> Outcome:
+        """Calls every service of the patient's hook with full prefetch, at noon of the day of judgement."""
+        # A rule that is off by default cannot be switched on by a call, so such a patient would prove nothing here.
+        assert not worked.enable
+        resources = self.resources(worked)
+        return self.ask_with(worked.hook, self.request(worked, resources), noon(worked), language=language)
+
+    def request(self, worked: WorkedPatient, resources: WorkedResources) -> Json:
+        return hook_request(worked, resources, prefetch=prefetch_of(resources))
+
+    def ask_with(self, hook: str, request: Json, now: datetime, *, language: str = "en") -> Outcome:
+        """Calls every service of a hook with one request."""
+        outcome = Outcome({})
+        profile = ClientProfile(name="tests", explain=True)
+        for service in self.knowledge.services.values():
+            if service.hook != hook:
+                continue
+            parsed = parse_request(msgspec.json.encode(request), hook, profile)
+            call = Call(profile, "zh" if language == "zh" else "en", now, {"notes": {}})
+            response = msgspec.json.decode(msgspec.json.encode(self._answer(service.id, parsed, call)))
+            explained = response["extension"].pop("cds-service.explain")
+            outcome.responses[service.id] = response
+            outcome.explained.update({node["rule"]: node for node in explained})
+        return outcome
+
+    def offered(self, card: Json, language: str = "en") -> list[str]:
+        """The catalogue keys of a card's suggestions, known by their labels."""
+        labels = {order.label.in_language(language): key for key, order in self.knowledge.orders.items()}
+        found = []
+        for suggestion in card.get("suggestions", []):
+            fitting = [label for label in labels if suggestion["label"].startswith(label)]
+            assert fitting, suggestion["label"]
+            found.append(labels[max(fitting, key=len)])
+        return found
+
+
+@lru_cache(maxsize=1)
+def _service() -> WorkedService:
+    return WorkedService()
+
+
+@pytest.fixture(scope="session")
+def service() -> WorkedService:
+    """The service over the repository's own knowledge, made once per session."""
+    return _service()
+
+
+def noon(worked: WorkedPatient) -> datetime:
+    """The moment of judgement: hours in worked patients count from noon, UTC."""
+    return datetime.combine(worked.as_of, time(12), UTC)
+
+
+def reasons(node: Any) -> Iterator[str]:
+    """Every `because` in a tree of clauses."""
+    if isinstance(node, dict):
+        if "because" in node:
+            yield node["because"]
+        for child in node.values():
+            yield from reasons(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from reasons(child)
+
+
+def signature(service: WorkedService, outcome: Outcome) -> set[tuple[str, str, str, tuple[str, ...]]]:
+    """What the cards say, apart from wording, order and ids: rule, variant, severity and what is offered."""
+    return {
+        (
+            rule_id(card),
+            card["extension"].get("cds-service.rule", {}).get("variant", ""),
+            card["indicator"],
+            tuple(sorted(service.offered(card))),
+        )
+        for card in outcome.cards
+    }
