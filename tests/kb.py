@@ -48,7 +48,7 @@ def ago(days: int) -> date:
 
 def lab(concept: str, value: float | Interval | None, days: int | None = 1, **more: Any) -> LabResult:
     """A result of some days ago; without a value it is unusable, with `days=None` undated."""
-    interval = value if isinstance(value, Interval) or value is None else point(value)
+    interval = value if isinstance(value, Interval) or value is None else point(float(value))
     fields: dict[str, Any] = {
         "reported": f"{value:g}" if isinstance(value, int | float) else "?",
         "effective": None if days is None else ago(days),
