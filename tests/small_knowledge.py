@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cds_service.artifacts.links import CODE_THRESHOLDS
+
 FILES = {
     "VERSION": "1.0.0\n",
     "sources/S0.yaml": """\
@@ -83,19 +85,7 @@ adult_age:
 """
     + "".join(
         f"{name}: {{label: {{en: N, zh: 数}}, unit: d, values: [{{since: 2025-01-01, value: 3}}], source: [S0-01]}}\n"
-        for name in (
-            "medication_gap",
-            "renewal_min",
-            "reversal_inr",
-            "reversal_window",
-            "reversal_course_max",
-            "reversal_start_max",
-            "inr_target_low",
-            "inr_target_high",
-            "haemostatic_mk4_strength",
-            "result_in_progress_max",
-            "pending_max",
-        )
+        for name in CODE_THRESHOLDS
     ),
     "b12/low.yaml": """\
 id: low

@@ -81,6 +81,13 @@ CODE_THRESHOLDS = [
     "inr_target_low",
     "inr_target_high",
     "haemostatic_mk4_strength",
+    "b12_therapy_min_dose",
+    "enoxaparin_prophylaxis_max",
+    "fondaparinux_prophylaxis_max",
+    "mk4_dose_number",
+    "mk4_day_number",
+    "mk7_suspect",
+    "course_gap",
     "result_in_progress_max",
     "pending_max",
 ]
@@ -158,8 +165,8 @@ def _check_condition(knowledge: KnowledgeBase, key: str, condition: Condition) -
                     "Use true or false for a boolean, a word for a word.",
                     *at,
                 )
-            if isinstance(leaf.is_, str) and leaf.is_ not in ("below", "in_range", "above"):
-                raise _fail(knowledge, key, f"{name} is never {leaf.is_!r}.", "It is below, in_range or above.", *at)
+            if isinstance(leaf.is_, str) and leaf.is_ not in fact.words:
+                raise _fail(knowledge, key, f"{name} is never {leaf.is_!r}.", f"It is {' or '.join(fact.words)}.", *at)
 
 
 def _check_facts(knowledge: KnowledgeBase) -> None:
@@ -213,7 +220,8 @@ def _direct(fact: FactDefinition) -> list[str]:
     """The facts that a fact asks for itself."""
     asked = [leaf.fact for leaf in leaves(fact.when) if leaf.fact] if fact.when else list(fact.count or [])
     asked += [fact.since.fact] if fact.since else []
-    return asked + (REVERSAL_FACTS if "reversal" in (*fact.except_, fact.only) else [])
+    asked += [fact.before] if fact.before else []
+    return asked + (REVERSAL_FACTS if {"reversal", "past_reversal"} & {*fact.except_, fact.only} else [])
 
 
 def _check_orders(knowledge: KnowledgeBase) -> None:
@@ -263,11 +271,11 @@ def _check_rules(knowledge: KnowledgeBase) -> None:
                     use.order,
                 )
             order = knowledge.orders[use.order]
-            if bool(order.remove or order.stop) != (use.of is not None):
+            if order.about_products != (use.of is not None):
                 raise _fail(
                     knowledge,
                     key,
-                    f"order {use.order}: `of` goes with orders that remove or stop.",
+                    f"order {use.order}: `of` goes with orders that remove, hold, replace or stop.",
                     "Add or drop it.",
                     use.order,
                 )

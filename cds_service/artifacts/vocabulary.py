@@ -44,21 +44,26 @@ class Condition(Strict):
 
 
 class Since(Strict):
-    """A window that opens some days before (negative) or after (positive) the day of another fact."""
+    """A window that opens some days before (negative) or after (positive) the day of another fact.
+
+    to: the last day of the window, counted in the same way; without it the window is open to this day.
+    """
 
     fact: Name
     days: int
+    to: int | None = None
 
 
 class FactDefinition(Strict):
     """A name for something that can be known of a patient. Exactly one of the origins is given.
 
-    observation: take latest (a quantity), tested, flagged_low (booleans), or against_inr_target (a word).
-    medication: take exists (boolean), or highest_daily_dose, highest_dose, longest_duration, shortest_unchanged
-        (quantities).
+    observation: take latest or lowest (quantities), tested, flagged_low, flagged_high (booleans), or against_inr_target (a word).
+    medication: take exists (boolean), or highest_daily_dose, highest_dose, longest_duration, longest_course,
+        shortest_unchanged, replacement_course (quantities). State raised or lowered: begun or dose raised, stopped or dose lowered, in the
+        days (`within`) before the day of the fact named in `before`.
     condition: a current condition or completed procedure (boolean).
     pending: the test is ordered or in progress (boolean).
-    patient: age (years), alive or orders_in_hand (booleans).
+    patient: age (years), sex (a word), alive or orders_in_hand (booleans).
     when: a named condition over other facts (boolean).
     count: how many of the named facts are true (quantity).
     """
@@ -68,41 +73,55 @@ class FactDefinition(Strict):
     medication: list[Id] | None = None
     condition: list[Id] | None = None
     pending: list[Id] | None = None
-    patient: Literal["age", "alive", "orders_in_hand"] | None = None
+    patient: Literal["age", "sex", "alive", "orders_in_hand"] | None = None
     when: Condition | None = None
     count: list[Name] | None = None
     take: (
         Literal[
             "latest",
+            "lowest",
             "tested",
             "flagged_low",
+            "flagged_high",
             "against_inr_target",
             "exists",
             "highest_daily_dose",
             "highest_dose",
             "longest_duration",
+            "longest_course",
             "shortest_unchanged",
+            "replacement_course",
         ]
         | None
     ) = None
     unit: str | None = None
     within: Name | None = None
     since: Since | None = None
-    state: Literal["active", "selected", "drafted", "recent"] | None = None
+    before: Name | None = None
+    state: Literal["active", "selected", "drafted", "recent", "raised", "lowered"] | None = None
     route: list[Route] | None = None
     dose: Literal["known", "unknown"] | None = None
-    except_: list[Literal["topical", "unchanged_renewal", "reversal"]] = Field(default=[], alias="except")
-    only: Literal["reversal"] | None = None
+    except_: list[Literal["topical", "unchanged_renewal", "reversal", "past_reversal", "prophylaxis"]] = Field(
+        default=[], alias="except"
+    )
+    only: Literal["reversal", "unit_slip", "replacement"] | None = None
 
     @property
     def origin(self) -> str:
         return next(o for o in _ORIGINS if getattr(self, o) is not None)
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """The values of a fact that is a word."""
+        if self.patient == "sex":
+            return "male", "female"
+        return ("below", "in_range", "above") if self.take == "against_inr_target" else ()
+
+    @property
     def type(self) -> Literal["quantity", "boolean", "word"]:
-        if self.take == "against_inr_target":
+        if self.words:
             return "word"
-        if self.take in ("latest", "highest_daily_dose", "highest_dose", "longest_duration", "shortest_unchanged"):
+        if self.take in _QUANTITIES:
             return "quantity"
         return "quantity" if self.patient == "age" or self.count is not None else "boolean"
 
@@ -112,9 +131,8 @@ class FactDefinition(Strict):
         if len(origins) != 1:
             raise ValueError(f"a fact has exactly one of {', '.join(_ORIGINS)}")
         allowed = _MEMBERS[origins[0]]
-        given = [
-            m for m in ("take", "within", "since", "state", "route", "dose", "only") if getattr(self, m) is not None
-        ]
+        members = ("take", "within", "since", "before", "state", "route", "dose", "only")
+        given = [m for m in members if getattr(self, m) is not None]
         given += ["except"] if self.except_ else []
         if wrong := [m for m in given if m not in allowed]:
             raise ValueError(f"{wrong[0]} means nothing for a fact from {origins[0]}")
@@ -124,8 +142,12 @@ class FactDefinition(Strict):
             raise ValueError("a fact from observation needs take")
         if self.take and self.take not in _TAKES[origins[0]]:
             raise ValueError(f"take: {self.take} means nothing for a fact from {origins[0]}")
-        if self.state == "recent" and self.within is None:
-            raise ValueError("state: recent needs within")
+        if self.state == "recent" and (self.within is None) == (self.since is None):
+            raise ValueError("state: recent needs within or since")
+        if (self.state in ("raised", "lowered")) != (self.before is not None):
+            raise ValueError("before goes with state: raised or lowered")
+        if self.state in ("raised", "lowered") and (self.within is None or self.take != "exists"):
+            raise ValueError(f"state: {self.state} needs within and take: exists")
         if (self.type == "quantity") != (self.unit is not None):
             raise ValueError("a quantity names its unit, and nothing else does")
         return self
@@ -134,7 +156,7 @@ class FactDefinition(Strict):
 _ORIGINS = ("observation", "medication", "condition", "pending", "patient", "when", "count")
 _MEMBERS: dict[str, set[str]] = {
     "observation": {"take", "within", "since"},
-    "medication": {"take", "state", "within", "route", "dose", "except", "only"},
+    "medication": {"take", "state", "within", "since", "before", "route", "dose", "except", "only"},
     "condition": {"within"},
     "pending": {"within"},
     "patient": set(),
@@ -142,6 +164,24 @@ _MEMBERS: dict[str, set[str]] = {
     "count": set(),
 }
 _TAKES: dict[str, set[str]] = {
-    "observation": {"latest", "tested", "flagged_low", "against_inr_target"},
-    "medication": {"exists", "highest_daily_dose", "highest_dose", "longest_duration", "shortest_unchanged"},
+    "observation": {"latest", "lowest", "tested", "flagged_low", "flagged_high", "against_inr_target"},
+    "medication": {
+        "exists",
+        "highest_daily_dose",
+        "highest_dose",
+        "longest_duration",
+        "longest_course",
+        "shortest_unchanged",
+        "replacement_course",
+    },
 }
+_QUANTITIES = (
+    "latest",
+    "lowest",
+    "highest_daily_dose",
+    "highest_dose",
+    "longest_duration",
+    "longest_course",
+    "shortest_unchanged",
+    "replacement_course",
+)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
 
 from cds_service.artifacts.vocabulary import FactDefinition
-from cds_service.facts import vitamin_k
+from cds_service.facts import changes, replacement, vitamin_k
 from cds_service.facts.fact import Fact, FactTable, Missing
 from cds_service.facts.vitamin_k import chain_start, daily_dose, is_active, unchanged_since
 from cds_service.quantity import Interval, point
@@ -21,20 +21,30 @@ def deriver(definition: FactDefinition) -> Callable[[FactTable], Fact]:
     concepts = frozenset(definition.medication or ())
     passes = _filter(definition)
     state = definition.state or "active"
-    within = definition.within
+    if state in ("raised", "lowered"):
+        return changes.deriver(definition, passes)
+    within, since = definition.within, definition.since
     sources = _LISTS if state in ("active", "recent") else ()
     take = {
         "exists": _exists,
         "highest_daily_dose": _highest_daily_dose,
         "highest_dose": _highest_dose,
         "longest_duration": _longest_duration,
+        "longest_course": _longest_course,
         "shortest_unchanged": _shortest_unchanged,
+        "replacement_course": replacement.course,
     }[definition.take or "exists"]
 
     def derive(table: FactTable) -> Fact:
+        opened = table[since.fact] if since else None
+        if opened is not None and opened.on is None:
+            return Fact(None, missing=opened.missing or Missing("absent", "no such result"))
+        first = table.today - timedelta(days=table.limits[within]) if within else table.today
+        if since is not None and opened is not None and opened.on is not None:
+            first = opened.on + timedelta(days=since.days)
         found = tuple(
             use
-            for use in _in_state(table, state, within)
+            for use in _in_state(table, state, first)
             if not concepts.isdisjoint(use.concepts) and passes(table, use)
         )
         if found or take is _exists:
@@ -48,15 +58,14 @@ def deriver(definition: FactDefinition) -> Callable[[FactTable], Fact]:
     return derive
 
 
-def _in_state(table: FactTable, state: str, within: str | None) -> Iterator[MedicationUse]:
+def _in_state(table: FactTable, state: str, first: date) -> Iterator[MedicationUse]:
     if state in ("selected", "drafted"):
         for order in table.record.orders or ():
             if order.use is not None and (order.selected or state == "drafted"):
                 yield order.use
         return
-    since = table.today - timedelta(days=table.limits[within]) if within else table.today
     for use in table.record.medications:
-        if is_active(table, use) or (state == "recent" and _used_since(table, use, since)):
+        if is_active(table, use) or (state == "recent" and _used_since(table, use, first)):
             yield use
 
 
@@ -118,6 +127,33 @@ def _longest_duration(table: FactTable, found: tuple[MedicationUse, ...], source
         return Fact(None, found, Missing("unstated", "the start is not stated"))
     first = min(start for start, _ in known)
     return Fact(point((table.today - first).days), tuple(use for start, use in known if start == first), on=first)
+
+
+def _longest_course(table: FactTable, found: tuple[MedicationUse, ...], sources: tuple[Source, ...]) -> Fact:
+    """Days of use in the longest course; products that follow within `course_gap` days of each other are one course."""
+    spans = sorted(((use.start, _last_day(table, use), use) for use in found if use.start), key=lambda span: span[0])
+    if not spans:
+        return Fact(None, found, Missing("unstated", "the start is not stated"))
+    gap = timedelta(days=table.limits["course_gap"])
+    courses: list[tuple[date, date, tuple[MedicationUse, ...]]] = []
+    for start, last, use in spans:
+        if courses and start <= courses[-1][1] + gap:
+            begun, until, uses = courses.pop()
+            courses.append((begun, max(until, last), (*uses, use)))
+        else:
+            courses.append((start, last, (use,)))
+    begun, until, uses = max(courses, key=lambda course: course[1] - course[0])
+    return Fact(point((until - begun).days + 1), uses, on=begun)
+
+
+def _last_day(table: FactTable, use: MedicationUse) -> date:
+    """The last day on which a product was given: its end, else what its course says, else today or its start."""
+    assert use.start is not None
+    if use.end is not None:
+        return min(use.end, table.today)
+    if use.course_days is not None:
+        return min(use.start + timedelta(days=max(use.course_days - 1, 0)), table.today)
+    return table.today if use.status == "active" else use.start
 
 
 def _shortest_unchanged(table: FactTable, found: tuple[MedicationUse, ...], sources: tuple[Source, ...]) -> Fact:

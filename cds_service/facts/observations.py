@@ -10,8 +10,9 @@ from cds_service.facts.fact import Fact, FactTable, Missing
 from cds_service.quantity import Interval, point
 from cds_service.record import LabResult
 
-# HL7 v3 ObservationInterpretation: low, critically low, below absolute low.
+# HL7 v3 ObservationInterpretation: low, critically low, below absolute low, significantly low; and the same for high.
 _LOW_FLAGS = frozenset({"L", "LL", "<", "LU"})
+_HIGH_FLAGS = frozenset({"H", "HH", ">", "HU"})
 
 
 def deriver(definition: FactDefinition, window: Window | None) -> Callable[[FactTable], Fact]:
@@ -19,8 +20,10 @@ def deriver(definition: FactDefinition, window: Window | None) -> Callable[[Fact
     concept = definition.observation or ""
     take = {
         "latest": _latest,
+        "lowest": _lowest,
         "tested": _tested,
-        "flagged_low": _flagged_low,
+        "flagged_low": lambda *asked: _flagged(_LOW_FLAGS, *asked),
+        "flagged_high": lambda *asked: _flagged(_HIGH_FLAGS, *asked),
         "against_inr_target": _against_inr_target,
     }
     chosen = take[definition.take or "latest"]
@@ -41,7 +44,10 @@ class Window:
             return False
         if self.since is not None:
             opened = table[self.since.fact].on
-            return opened is not None and result.effective >= opened + timedelta(days=self.since.days)
+            if opened is None or result.effective < opened + timedelta(days=self.since.days):
+                return False
+            if self.since.to is not None and result.effective > opened + timedelta(days=self.since.to):
+                return False
         return self.within is None or self._age(table, result) <= table.limits[self.within]
 
     def _age(self, table: FactTable, result: LabResult) -> float:
@@ -92,6 +98,15 @@ def _latest(table: FactTable, concept: str, window: Window) -> Fact:
     return _none_found(table, concept, window)
 
 
+def _lowest(table: FactTable, concept: str, window: Window) -> Fact:
+    """The result that lies lowest; of two that lie equally low the newer one."""
+    found = [(r.value.high, r.value.low, r) for r in usable(table, concept, window) if r.value is not None]
+    if not found:
+        return _none_found(table, concept, window)
+    result = min(found, key=lambda one: one[:2])[2]
+    return Fact(result.value, (result,), on=result.effective)
+
+
 def _tested(table: FactTable, concept: str, window: Window) -> Fact:
     for result in usable(table, concept, window):
         return Fact(True, (result,), on=result.effective)
@@ -99,13 +114,13 @@ def _tested(table: FactTable, concept: str, window: Window) -> Fact:
     return Fact(None, missing=missing) if missing is not None and missing.may_exist else Fact(False)
 
 
-def _flagged_low(table: FactTable, concept: str, window: Window) -> Fact:
+def _flagged(flags: frozenset[str], table: FactTable, concept: str, window: Window) -> Fact:
     latest = _latest(table, concept, window)
     if latest.value is None:
         return latest
     result = latest.evidence[0]
     assert isinstance(result, LabResult)
-    return Fact(result.flag in _LOW_FLAGS, latest.evidence, on=latest.on)
+    return Fact(result.flag in flags, latest.evidence, on=latest.on)
 
 
 def _against_inr_target(table: FactTable, concept: str, window: Window) -> Fact:
@@ -130,6 +145,14 @@ def age(table: FactTable) -> Fact:
     if years is None:
         return Fact(None, missing=Missing("absent", "no usable birth date"))
     return Fact(point(years), (table.record.patient,))
+
+
+def sex(table: FactTable) -> Fact:
+    """Male or female as the record says; anything else leaves it unknown, since limits differ by sex."""
+    recorded = table.record.patient.sex
+    if recorded not in ("male", "female"):
+        return Fact(None, missing=Missing("absent", "no sex on record for which limits exist"))
+    return Fact(recorded)
 
 
 def age_in_years(born: date | None, today: date) -> int | None:

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 from cds_service.facts.fact import FactTable
 from cds_service.facts.observations import Window, is_future, usable
+from cds_service.facts.unit_slip import is_unit_slip
 from cds_service.quantity import Interval
 from cds_service.record import MedicationUse
 
@@ -81,13 +82,18 @@ def _reversal(table: FactTable, use: MedicationUse) -> bool:
     procedure, or such a reason on the order itself. A course already on the list must have begun in the last
     `reversal_start_max` days.
     """
-    if not _is_reversal_form(table, use):
-        return False
-    if use.course_days is not None and not use.single_dose and use.course_days > table.limits["reversal_course_max"]:
-        return False
     if use.status != "draft" and (
         use.start is None or (table.today - use.start).days > table.limits["reversal_start_max"]
     ):
+        return False
+    return _given_as_reversal(table, use)
+
+
+def _given_as_reversal(table: FactTable, use: MedicationUse) -> bool:
+    """A reversal, however long ago it was given."""
+    if not _is_reversal_form(table, use):
+        return False
+    if use.course_days is not None and not use.single_dose and use.course_days > table.limits["reversal_course_max"]:
         return False
     if use.reasons & _REVERSAL_REASONS or table["urgent_reversal_reason"].value is True:
         return True
@@ -126,4 +132,6 @@ FILTERS: dict[str, Callable[[FactTable, MedicationUse], bool]] = {
     "topical": _topical,
     "unchanged_renewal": _unchanged_renewal,
     "reversal": _reversal,
+    "past_reversal": _given_as_reversal,
+    "unit_slip": is_unit_slip,
 }

@@ -52,7 +52,7 @@ def needs_of(knowledge: KnowledgeBase, service: Service) -> tuple[Need, ...]:
     if codes := _loinc(knowledge, observed):
         search = f"Observation?patient={_PATIENT}&code={codes}&_sort=-date&_count={_PAGE}"
         needs.append(Need("labs", search, frozenset({"Observation"}), ("observations",)))
-    if any(knowledge.facts[name].state in ("active", "recent") for name in facts):
+    if any(knowledge.facts[name].state in ("active", "recent", "raised", "lowered") for name in facts):
         needs += [
             _list("medicationRequests", "MedicationRequest", "medication-requests"),
             _list("medicationStatements", "MedicationStatement", "medication-statements"),

@@ -1,0 +1,111 @@
+"""Medication lists to changes of intake: what was begun or raised, stopped or lowered, before a dated fact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from cds_service.artifacts.vocabulary import FactDefinition
+from cds_service.facts.fact import NO, Fact, FactTable, Missing
+from cds_service.facts.vitamin_k import daily_dose
+from cds_service.record import MedicationUse, Source
+
+_LISTS: tuple[Source, ...] = ("medication-requests", "medication-statements")
+
+
+def deriver(
+    definition: FactDefinition, passes: Callable[[FactTable, MedicationUse], bool]
+) -> Callable[[FactTable], Fact]:
+    """The function that derives whether one of these products was changed in the days before a dated fact.
+
+    The day of the fact itself does not count: what was begun on the day of a sample is not known to precede it.
+    """
+    concepts = frozenset(definition.medication or ())
+    changed = _raised if definition.state == "raised" else _lowered
+    before, within = definition.before or "", definition.within or ""
+
+    def derive(table: FactTable) -> Fact:
+        dated = table[before]
+        if dated.on is None:
+            return Fact(None, missing=dated.missing or Missing("absent", "no such result"))
+        days = timedelta(days=table.limits[within])
+        span = _Span(table, dated.on - days, dated.on - timedelta(days=1))
+        uses = [use for use in table.record.medications if not concepts.isdisjoint(use.concepts) and passes(table, use)]
+        judged = [(changed(use, [o for o in uses if _same_product(o, use)], span), use) for use in uses]
+        if found := tuple(use for outcome, use in judged if outcome):
+            return Fact(True, found)
+        if missing := table.unread(_LISTS):
+            return Fact(None, missing=missing)
+        if open_ := tuple(use for outcome, use in judged if outcome is None):
+            return Fact(None, open_, Missing("unstated", "a start, an end or a dose is not stated"))
+        return NO
+
+    return derive
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """The days in which a change counts, both inclusive."""
+
+    table: FactTable
+    first: date
+    last: date
+
+    def holds(self, day: date) -> bool:
+        return self.first <= day <= self.last
+
+    @property
+    def gap(self) -> timedelta:
+        """Uses of one product no further apart than this are one continuous intake (`chain_start`)."""
+        return timedelta(days=self.table.limits["medication_gap"])
+
+    def reach(self, use: MedicationUse) -> date:
+        """The last day on which a use is known to have gone on."""
+        return use.end or (self.table.today if use.status == "active" else use.start or date.min)
+
+
+def _same_product(other: MedicationUse, use: MedicationUse) -> bool:
+    return other is not use and other.concepts == use.concepts
+
+
+def _raised(use: MedicationUse, same: Sequence[MedicationUse], span: _Span) -> bool | None:
+    """Begun in the span, and not as the continuation of an intake that was as high; None if that is not stated."""
+    start = use.start
+    if start is None:
+        return False if use.end is not None and use.end < span.first else None
+    if not span.holds(start):
+        return False
+    earlier = [
+        other
+        for other in same
+        if (other.start is None or other.start < start) and span.reach(other) + span.gap >= start
+    ]
+    if not earlier:
+        return True
+    return _more(use, max(earlier, key=lambda other: other.start or date.min))
+
+
+def _lowered(use: MedicationUse, same: Sequence[MedicationUse], span: _Span) -> bool | None:
+    """Ended in the span, and not continued at a dose as high; None if that is not stated. A single dose never ends."""
+    end = use.end
+    if use.single_dose or (end is None and use.status == "active"):
+        return False
+    if end is None:
+        return False if use.start is not None and use.start > span.last else None
+    if not span.holds(end):
+        return False
+    later = [
+        other
+        for other in same
+        if span.reach(other) > end and (other.start is None or other.start <= min(end + span.gap, span.last))
+    ]
+    if not later:
+        return True
+    return _more(use, max(later, key=lambda other: other.start or date.min))
+
+
+def _more(use: MedicationUse, other: MedicationUse) -> bool | None:
+    """Whether one daily dose is surely higher than another; None if either is not stated."""
+    mine, theirs = daily_dose(use), daily_dose(other)
+    return None if mine is None or theirs is None else mine.low > theirs.high
