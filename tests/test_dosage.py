@@ -239,6 +239,10 @@ def test_a_dose_quantity_is_micrograms(quantity: dict[str, Any], micrograms: flo
     assert daily({"timing": DAILY, "doseAndRate": [{"doseQuantity": quantity}]}) == point(micrograms)
 
 
+def test_a_dose_that_is_no_list_is_read_as_the_only_one() -> None:
+    assert daily({"timing": DAILY, "doseAndRate": {"doseQuantity": {"value": 5, "unit": "mg"}}}) == point(5000)
+
+
 @pytest.mark.parametrize(
     "quantity",
     [

@@ -13,7 +13,7 @@ from cds_service.fhir.bundle import UNREADABLE
 from cds_service.fhir.dates import Moment
 from cds_service.fhir.dose_text import TextDose, read_dose_text
 from cds_service.fhir.dose_words import measured, route_in_text, route_of_form
-from cds_service.fhir.shapes import DosageShape, QuantityShape, RangeShape
+from cds_service.fhir.shapes import DosageShape, DoseAndRateShape, QuantityShape, RangeShape
 from cds_service.fhir.strength import Strength
 from cds_service.fhir.timing import Frequency, read_timing
 from cds_service.fhir.written import capped, read_written
@@ -193,7 +193,7 @@ def _dose(dosage: DosageShape, text: TextDose, strength: Strength) -> Interval |
     """Micrograms at one time; a structured dose that cannot be read is not made up for by the text."""
     structured: list[QuantityShape | RangeShape] = [
         dose
-        for part in dosage.dose_and_rate or ()
+        for part in _doses(dosage)
         for dose in (part.dose_quantity, part.dose_range)
         if dose is not None
     ]
@@ -276,8 +276,14 @@ def _implied_route(product: str, form: str) -> Route | None:
     return None
 
 
+def _doses(dosage: DosageShape) -> list[DoseAndRateShape]:
+    """What `doseAndRate` holds; the order-select page of CDS Hooks shows one object in place of the list."""
+    given = dosage.dose_and_rate or []
+    return given if isinstance(given, list) else [given]
+
+
 def _in_words(dosage: DosageShape, frequency: Frequency) -> str:
-    quantities = [part.dose_quantity for part in dosage.dose_and_rate or () if part.dose_quantity is not None]
+    quantities = [part.dose_quantity for part in _doses(dosage) if part.dose_quantity is not None]
     quantity = next(
         iter(
             (*quantities, *(q for q in (dosage.dose_quantity, dosage.dose, dosage.quantity_quantity) if q is not None))
