@@ -146,7 +146,10 @@ def test_every_silencing_of_a_rule_with_patients_happens_or_cannot(service: Work
         ("vka-started-on-vitk", "vka-vitk-started"),
     }
     stated = {
-        (rule, silencer) for rule in BESIDE for silencer in service.knowledge.rules[rule].silenced_by if silencer in BESIDE
+        (rule, silencer)
+        for rule in BESIDE
+        for silencer in service.knowledge.rules[rule].silenced_by
+        if silencer in BESIDE
     }
     assert stated - seen == exclusive & stated
 

@@ -1,4 +1,4 @@
-"""Worked patients through the whole service: FHIR resources, request, reading, rules, cards; and what came of each rule."""
+"""Worked patients through the whole service, from FHIR resources to cards, and what came of each rule."""
 
 from __future__ import annotations
 

@@ -1,0 +1,145 @@
+"""Worked patients told in another way get the same cards; told without what a card rests on, they lose it."""
+
+from __future__ import annotations
+
+import copy
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rewritten import REWRITINGS, b12_in, b12_preliminary, lists, shifted
+from worked_service import WORKED, Outcome, WorkedService, each_worked_patient, noon, rule_id, service, signature
+
+from cds_service.artifacts.links import conditions_of, facts_behind, leaves
+from cds_service.artifacts.worked import WorkedPatient
+from cds_service.sandbox.patients import PREFETCH
+
+__all__ = ["service"]
+
+# The session's service is made once and holds no patient data, so examples may share it.
+bounded = settings(
+    max_examples=400,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+any_patient = st.sampled_from(WORKED)
+
+
+def request_of(service: WorkedService, worked: WorkedPatient) -> dict[str, Any]:
+    return copy.deepcopy(service.request(worked, service.resources(worked)))
+
+
+def ask(service: WorkedService, worked: WorkedPatient, request: dict[str, Any], days: int = 0) -> Outcome:
+    return service.ask_with(worked.hook, request, noon(worked) + timedelta(days=days))
+
+
+@bounded
+@given(worked=any_patient, random=st.randoms(use_true_random=False))
+def test_the_order_of_entries_does_not_matter(service: WorkedService, worked: WorkedPatient, random: Any) -> None:
+    request = request_of(service, worked)
+    for bundle in lists(request):
+        if "entry" in bundle:
+            random.shuffle(bundle["entry"])
+    assert signature(service, ask(service, worked, request)) == signature(service, service.ask(worked))
+
+
+@bounded
+@given(worked=any_patient, other=any_patient)
+def test_resources_of_another_patient_do_not_matter(
+    service: WorkedService, worked: WorkedPatient, other: WorkedPatient
+) -> None:
+    if other.id == worked.id:
+        other = next(patient for patient in WORKED if patient.id != worked.id)
+    request, foreign = request_of(service, worked), service.resources(other)
+    for key, kind in PREFETCH.items():
+        bundle = request["prefetch"][key]
+        entries = [*({"resource": resource} for resource in foreign.by_type[kind]), *bundle.get("entry", [])]
+        bundle.update(entry=entries, total=len(entries))
+    assert signature(service, ask(service, worked, request)) == signature(service, service.ask(worked))
+
+
+@bounded
+@given(worked=any_patient, days=st.integers(-3000, 3000))
+def test_only_the_distance_of_dates_matters(service: WorkedService, worked: WorkedPatient, days: int) -> None:
+    request = shifted(request_of(service, worked), days)
+    assert signature(service, ask(service, worked, request, days)) == signature(service, service.ask(worked))
+
+
+@pytest.mark.parametrize("rewriting", REWRITINGS)
+@each_worked_patient
+def test_another_shape_of_the_same_record_gets_the_same_cards(
+    service: WorkedService, worked: WorkedPatient, rewriting: str
+) -> None:
+    request = request_of(service, worked)
+    REWRITINGS[rewriting](request)
+    assert signature(service, ask(service, worked, request)) == signature(service, service.ask(worked))
+
+
+@pytest.mark.parametrize("unit", ["pmol/L", "ng/L", "ng/dL"])
+@each_worked_patient
+def test_the_unit_of_b12_does_not_matter(service: WorkedService, worked: WorkedPatient, unit: str) -> None:
+    request = request_of(service, worked)
+    b12_in(request, unit, service.knowledge)
+    assert signature(service, ask(service, worked, request)) == signature(service, service.ask(worked))
+
+
+@each_worked_patient
+def test_nothing_is_shown_for_the_deceased(service: WorkedService, worked: WorkedPatient) -> None:
+    request = request_of(service, worked)
+    request["prefetch"]["patient"].pop("deceasedBoolean", None)
+    request["prefetch"]["patient"]["deceasedDateTime"] = worked.as_of.isoformat()
+    assert ask(service, worked, request).cards == []
+
+
+@each_worked_patient
+def test_nothing_is_shown_at_the_age_of_17(service: WorkedService, worked: WorkedPatient) -> None:
+    request = request_of(service, worked)
+    request["prefetch"]["patient"]["birthDate"] = worked.as_of.replace(year=worked.as_of.year - 17).isoformat()
+    assert ask(service, worked, request).cards == []
+
+
+@each_worked_patient
+def test_a_preliminary_b12_carries_no_card(service: WorkedService, worked: WorkedPatient) -> None:
+    request = request_of(service, worked)
+    b12_preliminary(request, service.knowledge)
+    resting_on_b12 = {rule for rule in service.knowledge.rules if _rests_on(service, rule, "latest_serum_b12")}
+    assert resting_on_b12
+    assert not {rule_id(card) for card in ask(service, worked, request).cards} & resting_on_b12
+
+
+def _rests_on(service: WorkedService, rule: str, fact: str) -> bool:
+    """Whether a comparison with this fact stands in the rule's own condition."""
+    when = service.knowledge.rules[rule].when
+    return any(leaf.fact == fact and leaf.comparison for leaf in leaves(when))
+
+
+@each_worked_patient
+def test_a_direct_oral_anticoagulant_instead_removes_every_card_about_antagonists(
+    service: WorkedService, worked: WorkedPatient
+) -> None:
+    swapped = worked.model_copy(
+        update={
+            "medications": [_swapped(use) for use in worked.medications],
+            "drafts": [_swapped(draft) for draft in worked.drafts],
+        }
+    )
+    about_antagonists = {
+        rule.id
+        for rule in service.knowledge.rules.values()
+        for condition in conditions_of(rule)
+        if {"takes_vka", "drafts_vka"}
+        & facts_behind(service.knowledge, [leaf.fact or "" for leaf in leaves(condition)])
+        and service.knowledge.topic_of[rule.id] == "vitamin-k"
+    }
+    assert about_antagonists
+    assert not service.ask(swapped).by_rule.keys() & about_antagonists
+
+
+def _swapped(use: Any) -> Any:
+    if use.drug != "vitamin-k-antagonist":
+        return use
+    return use.model_copy(update={"drug": "direct-oral-anticoagulant", "text": None, "code": None})
