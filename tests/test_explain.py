@@ -134,7 +134,10 @@ def test_a_line_holds_fact_value_limit_date_outcome_and_reference() -> None:
 
 @pytest.mark.parametrize(
     ("interval", "shown"),
-    [(Interval(0, 150, high_open=True), "= 0.0 to 150.0 pg/mL"), (Interval(2000, inf), "= 2000.0 to unbounded pg/mL")],
+    [
+        (Interval(0.0, 150.0, high_open=True), "= 0.0 to 150.0 pg/mL"),
+        (Interval(2000.0, inf), "= 2000.0 to unbounded pg/mL"),
+    ],
 )
 def test_a_line_shows_an_interval_from_end_to_end(interval: Interval, shown: str) -> None:
     assert shown in "\n".join(as_lines([decided("b12-low", record(labs=[lab(B12, interval)]))]))
