@@ -164,3 +164,32 @@ def test_a_silence_holds_for_the_patients_beside_it_whom_it_keeps_quiet(service:
                 assert came_to == "speaks", worked.id
             elif explains & worked.expect.keys():
                 assert came_to != "speaks", worked.id
+
+
+@pytest.mark.parametrize(
+    ("patient", "recommended"),
+    [
+        ("V01", ["b12-oral-1000"]),
+        ("V97", ["b12-im-regimen"]),
+        ("b12-low.neuropathy", ["b12-im-regimen"]),
+        ("b12-low.leber", ["b12-oral-1000"]),
+        ("V12", ["b12-im-regimen"]),
+        ("V13", ["b12-oral-1000"]),
+        ("V17", ["order-mma"]),
+        ("V05", ["order-mma"]),
+        ("V15", []),
+        ("V38", ["remove-vitk"]),
+        ("V67", ["order-inr"]),
+        ("V37", ["remove-vitk"]),
+        ("V66", ["order-inr"]),
+        ("vka-vitk-started.k1-100-ug", []),
+        ("V43", ["order-inr"]),
+        ("V83", ["order-inr"]),
+    ],
+)
+def test_what_is_recommended(service: WorkedService, patient: str, recommended: list[str]) -> None:
+    """Injections where swallowing may fail or waiting may harm; never to stop vitamin K, for the INR then rises."""
+    (worked,) = (worked for worked in WORKED if worked.id == patient)
+    (card,) = service.ask(worked).cards
+    pairs = zip(service.offered(card), card.get("suggestions", []), strict=True)
+    assert [key for key, suggestion in pairs if suggestion.get("isRecommended")] == recommended
