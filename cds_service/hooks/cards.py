@@ -139,7 +139,6 @@ class CardMaker:
                     "display": text.title,
                 },
             },
-            "overrideReasons": text.reasons,
             "extension": {
                 "cds-service.rule": {
                     "id": rule.id,
@@ -150,6 +149,8 @@ class CardMaker:
                 }
             },
         }
+        if text.reasons:
+            card["overrideReasons"] = list(text.reasons)
         if fresh:
             card.update(_selection(fresh, style, new_id))
         return card
@@ -157,8 +158,12 @@ class CardMaker:
     def _text(self, rule: Rule, variant: Variant | None, language: str) -> _Text:
         assert rule.card is not None
         card, knowledge = rule.card, self._knowledge
-        lines: list[Line] = (variant and variant.detail) or card.detail
-        uses: list[SuggestionUse] = (variant and variant.suggestions) or card.suggestions
+        lines: list[Line] = card.detail
+        uses: list[SuggestionUse] = card.suggestions
+        if variant is not None:
+            # What a variant leaves out is the card's; an empty list is not left out: it offers nothing.
+            lines = lines if variant.detail is None else variant.detail
+            uses = uses if variant.suggestions is None else variant.suggestions
         topic = knowledge.topics[knowledge.topic_of[rule.id]]
         primary = knowledge.source_of(rule.source[0])
         words = _WORDS[language]
