@@ -232,6 +232,7 @@ def test_a_dose_that_is_expressly_not_as_needed_is_known() -> None:
         ({"value": 2, "unit": "Tablet(s)"}, 10000),
         ({"value": 2, "unit": "片"}, 10000),
         ({"value": 2, "system": UCUM, "code": "{tbl}"}, 10000),
+        ({"value": 1, "system": UCUM, "code": "{pill}"}, 5000),
         ({"value": 1, "system": "http://terminology.hl7.org/CodeSystem/v3-orderableDrugForm", "code": "TAB"}, 5000),
     ],
 )

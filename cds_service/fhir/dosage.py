@@ -56,7 +56,7 @@ _UCUM_UNITS = {
     "ml": ("ml", 1.0),
     "L": ("ml", 1e3),
     "[drp]": ("drop", 1.0),
-    **dict.fromkeys(("{tbl}", "{tablet}", "{tab}", "{capsule}", "{cap}"), ("each", 1.0)),
+    **dict.fromkeys(("{tbl}", "{tablet}", "{tab}", "{pill}", "{capsule}", "{cap}"), ("each", 1.0)),
 }
 _REPORTED = 200
 _CACHED_BYTES = 2048
