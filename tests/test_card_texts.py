@@ -46,8 +46,10 @@ def texts(service: WorkedService, language: Language) -> Iterator[tuple[str, str
             yield key, order.test.note.in_language(language) if order.test.note else ""
     for name, reason in knowledge.override_reasons.items():
         yield name, reason.text.in_language(language)
-    for label in (*knowledge.facts.items(), *knowledge.thresholds.items()):
-        yield label[0], label[1].label.in_language(language)
+    for name, fact in knowledge.facts.items():
+        yield name, fact.label.in_language(language)
+    for name, threshold in knowledge.thresholds.items():
+        yield name, threshold.label.in_language(language)
 
 
 def lines(service: WorkedService) -> Iterator[tuple[Rule, Line]]:

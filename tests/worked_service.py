@@ -21,6 +21,8 @@ from cds_service.settings import Settings
 from cds_service.trust.clients import ClientProfile
 
 Json = dict[str, Any]
+# Rule, variant, severity and what is offered.
+Signature = tuple[str, str, str, tuple[str, ...]]
 
 # The patients beside each rule, by the rule's id.
 BESIDE: Mapping[str, tuple[WorkedPatient, ...]] = {
@@ -69,6 +71,7 @@ class WorkedService:
     def __init__(self) -> None:
         self.knowledge: KnowledgeBase = load_knowledge()
         self._answer = make_answer(self.knowledge, Settings())
+        self._as_written: dict[str, set[Signature]] = {}
 
     def resources(self, worked: WorkedPatient) -> WorkedResources:
         return patient_resources(worked, self.knowledge.terminology, noon(worked))
@@ -79,6 +82,12 @@ class WorkedService:
         assert not worked.enable
         resources = self.resources(worked)
         return self.ask_with(worked.hook, self.request(worked, resources), noon(worked), language=language)
+
+    def as_written(self, worked: WorkedPatient) -> set[Signature]:
+        """What the cards say for one of the WORKED, as it is written; asked once."""
+        if worked.id not in self._as_written:
+            self._as_written[worked.id] = signature(self, self.ask(worked))
+        return self._as_written[worked.id]
 
     def request(self, worked: WorkedPatient, resources: WorkedResources) -> Json:
         return hook_request(worked, resources, prefetch=prefetch_of(resources))
@@ -137,8 +146,8 @@ def reasons(node: Any) -> Iterator[str]:
             yield from reasons(child)
 
 
-def signature(service: WorkedService, outcome: Outcome) -> set[tuple[str, str, str, tuple[str, ...]]]:
-    """What the cards say, apart from wording, order and ids: rule, variant, severity and what is offered."""
+def signature(service: WorkedService, outcome: Outcome) -> set[Signature]:
+    """What the cards say, apart from wording, order and ids."""
     return {
         (
             rule_id(card),
