@@ -18,6 +18,7 @@ Source = Literal[
     "procedures",
     "service-requests",
     "goals",
+    "draft-orders",
 ]
 Route = Literal["oral", "sublingual", "nasal", "im", "sc", "iv", "parenteral", "topical"]
 

@@ -92,7 +92,7 @@ def test_a_draft_whose_medicine_cannot_be_looked_up_is_told() -> None:
     by_reference = draft(medicationReference={"reference": "Medication/x"})
     del by_reference["medicationCodeableConcept"]
     record = read(drafts=[by_reference])
-    assert record.incomplete == {"medication-requests": "1 × draft order whose medicine could not be looked up"}
+    assert record.incomplete == {"draft-orders": "1 × draft order whose medicine could not be looked up"}
 
 
 def test_a_drafted_test_is_read() -> None:
@@ -134,7 +134,7 @@ def test_a_draft_that_cannot_be_read_is_told_and_the_others_are_judged() -> None
     record = read(drafts=[draft(status=7), draft(id="m2")])
     assert record.orders is not None
     assert [order.reference for order in record.orders] == ["MedicationRequest/m2"]
-    assert record.incomplete == {"medication-requests": "1 × draft order could not be read"}
+    assert record.incomplete == {"draft-orders": "1 × draft order could not be read"}
 
 
 @pytest.mark.parametrize("resource", [observation(), PATIENT, {"resourceType": "Encounter", "id": "e1"}])

@@ -115,6 +115,27 @@ def test_none_of_these_subjects_is_the_patient(subject: object) -> None:
     assert record.notes == ("1 × Observation dropped: its subject is not the patient of the call, or not stated",)
 
 
+@pytest.mark.parametrize(
+    ("subject", "incomplete"),
+    [
+        (STRANGER, False),
+        ({"reference": "Group/p1"}, False),
+        ({"reference": "https://other.example/fhir/Patient/p1"}, False),
+        ({"reference": "p1"}, True),
+        ({"reference": "urn:uuid:78"}, True),
+        ({"display": "Patient p1"}, True),
+        (7, True),
+        (None, True),
+    ],
+)
+def test_only_a_subject_that_names_nobody_leaves_the_list_incomplete(subject: object, incomplete: bool) -> None:
+    assert bool(read(observation(subject=subject), server=SERVER).incomplete) is incomplete
+
+
+def test_a_result_of_no_interest_may_name_nobody() -> None:
+    assert read(observation(subject=None, code={"text": "Body height"})).incomplete == {}
+
+
 def test_an_absolute_reference_counts_by_its_id_when_no_server_is_named() -> None:
     assert read(observation(subject={"reference": "https://ehr.example/fhir/Patient/p1"})).labs
 

@@ -14,6 +14,7 @@ from cds_service.record import MedicationUse, Source
 
 _NONE_TAKEN = Fact(point(0))
 _LISTS: tuple[Source, ...] = ("medication-requests", "medication-statements")
+_DRAFTS: tuple[Source, ...] = ("draft-orders",)
 
 
 def deriver(definition: FactDefinition) -> Callable[[FactTable], Fact]:
@@ -24,7 +25,7 @@ def deriver(definition: FactDefinition) -> Callable[[FactTable], Fact]:
     if state in ("raised", "lowered"):
         return changes.deriver(definition, passes)
     within, since = definition.within, definition.since
-    sources = _LISTS if state in ("active", "recent") else ()
+    sources = _LISTS if state in ("active", "recent") else _DRAFTS
     take = {
         "exists": _exists,
         "highest_daily_dose": _highest_daily_dose,

@@ -48,7 +48,8 @@ def read_drafts(entries: Sequence[Entry], reading: Reading) -> tuple[DraftOrder,
         except UNREADABLE:
             reading.remarks[f"draft {kind} could not be read"] += 1
             if kind in SOURCES and may_matter(kind, entry.resource, reading):
-                reading.gap(SOURCES[kind], "draft order could not be read")
+                source = "draft-orders" if kind in _MEDICATION_ORDERS else SOURCES[kind]
+                reading.gap(source, "draft order could not be read")
             continue
         if order is not None:
             orders.append(order)

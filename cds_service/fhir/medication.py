@@ -109,7 +109,7 @@ def read_draft(raw: msgspec.Raw, kind: str, reading: Reading, address: str) -> t
     # While an order is being written it may have no medicine yet (CDS Hooks, order-select).
     product = _product(entry, reading, may_be_blank=True)
     if not product.known:
-        reading.gap(MEDICATION_SOURCES[kind], "draft order whose medicine could not be looked up")
+        reading.gap("draft-orders", "draft order whose medicine could not be looked up")
     return reference, _use(entry, kind, "draft", product, reading, reference) if product.concepts else None
 
 

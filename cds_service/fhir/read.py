@@ -104,6 +104,7 @@ def read_record(
     if drafted is not None:
         if drafted.unreadable or not drafted.resource_type:
             reading.remarks["draft order that could not be opened"] += max(drafted.unreadable, 1)
+            reading.gap("draft-orders", "draft order that could not be opened")
         orders = selected(read_drafts(drafted.entries, reading), selections)
     unread, incomplete = _states(obtained, reading)
     return PatientRecord(

@@ -17,6 +17,10 @@ from cds_service.terminology import Kind, Terminology
 ERRONEOUS = "entered-in-error"
 
 
+class UnclearSubjectError(msgspec.ValidationError):
+    """A resource does not say whose it is: it is not used, and the list that it stands in is not whole."""
+
+
 @dataclass(slots=True)
 class Reading:
     """The reading of one record.
@@ -47,19 +51,22 @@ class Reading:
 
         Args:
             kind: FHIR type of the resource, for the remark.
-            missing: what holds when no subject is written at all.
+            missing: no subject at all means the patient of the call.
+        Raises:
+            UnclearSubjectError: nobody can tell; a subject that is certainly somebody else is a plain False.
         """
         written = next((bytes(subject) for subject in subjects if bytes(subject) not in (b"", b"null")), None)
         if written is None:
-            ours = missing
+            ours = True if missing else None
+        elif written in self._subjects:
+            ours = self._subjects[written]
         else:
-            known = self._subjects.get(written)
-            if known is None:
-                reference = read_reference(msgspec.Raw(written)).reference
-                known = self._subjects[written] = reference is not None and self.whose.is_patient(reference)
-            ours = known
+            reference = read_reference(msgspec.Raw(written)).reference
+            ours = self._subjects[written] = None if reference is None else self.whose.is_patient(reference)
         if not ours:
             self.remarks[f"{kind} dropped: its subject is not the patient of the call, or not stated"] += 1
+        if ours is None:
+            raise UnclearSubjectError("no subject that could be told")
         return ours
 
     def gap(self, source: Source, what: str) -> None:

@@ -64,11 +64,14 @@ class Whose:
     server: str | None
     addresses: frozenset[str] = frozenset()
 
-    def is_patient(self, reference: str) -> bool:
+    def is_patient(self, reference: str) -> bool | None:
+        """Whether the reference is the patient; None if it does not say whom it means (a bare id, an unknown urn)."""
         if reference in self.addresses:
             return True
         parts = literal(reference)
-        if parts is None or parts.type != "Patient" or parts.id != self.patient_id:
+        if parts is None:
+            return None
+        if parts.type != "Patient" or parts.id != self.patient_id:
             return False
         return not parts.base or self.server is None or parts.base == self.server
 

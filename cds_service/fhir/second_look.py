@@ -67,4 +67,4 @@ def _leniently(concept: Any) -> Written | None:
 
 def _of_somebody_else(subject: Any, reading: Reading) -> bool:
     reference = subject.get("reference") if isinstance(subject, dict) else None
-    return isinstance(reference, str) and not reading.whose.is_patient(reference)
+    return isinstance(reference, str) and reading.whose.is_patient(reference) is False
