@@ -1,0 +1,254 @@
+"""Cards: in which order, how many, in whose words, and with which suggestions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import pytest
+from fhir_parts import is_uuid
+from kb import NOW, draft, knowledge, knowledge_with, lab, med, problem, record, rule
+
+from cds_service.artifacts.schema import Rule
+from cds_service.evaluate import Evaluator
+from cds_service.fhir.orders import Setting
+from cds_service.hooks.call import _new_id
+from cds_service.hooks.cards import CardMaker, Style
+from cds_service.hooks.replies import HookResponse
+from cds_service.record import PatientRecord
+
+Card = dict[str, Any]
+ALWAYS = {"fact": "patient_is_alive", "is": True}
+SETTING = Setting("Patient/p1", "2026-11-20T12:00:00+00:00", "", "Encounter/e1", "Practitioner/7")
+TESTS = [{"order": "order-mma"}, {"order": "order-hcy"}]
+MEDICINES = [
+    {"order": "b12-im-regimen", "recommended": True},
+    {"order": "b12-oral-1000", "recommended": True},
+    {"order": "order-mma"},
+]
+
+
+def cards(
+    *rules: Rule, patient: PatientRecord | None = None, new_id: Callable[[], str] | None = None, **style: Any
+) -> list[Card]:
+    """The cards of these rules, checked against the model of replies."""
+    base = knowledge_with(*rules)
+    evaluation = Evaluator(base).evaluate(patient or record(), NOW, [r.id for r in rules])
+    numbers = count()
+    made = CardMaker(base).cards(
+        evaluation.speaking, evaluation.facts, SETTING, Style(**style), new_id or (lambda: f"id-{next(numbers)}")
+    )
+    HookResponse.model_validate({"cards": made})
+    return made
+
+
+def ids(made: list[Card]) -> list[str]:
+    return [card["extension"]["cds-service.rule"]["id"] for card in made]
+
+
+def one(name: str = "one", *, indicator: str = "warning", priority: int = 1, offers: Any = (), **more: Any) -> Rule:
+    changed = {"indicator": indicator, "suggestions": list(offers)} | more.pop("card", {})
+    return rule(name, more.pop("when", ALWAYS), priority=priority, card=changed, **more)
+
+
+def labels(card: Card) -> list[str]:
+    return [suggestion["actions"][0]["description"].partition(":")[0] for suggestion in card.get("suggestions", ())]
+
+
+def empty(value: Any) -> bool:
+    """Whether anything in a reply is null or empty."""
+    if isinstance(value, dict):
+        return not value or any(empty(inner) for inner in value.values())
+    return value is None or value == "" or (isinstance(value, list | tuple) and (not value or any(map(empty, value))))
+
+
+# --- order and number --------------------------------------------------------------------------------------------
+
+
+def test_critical_cards_come_first_then_warnings_then_by_priority() -> None:
+    rules = (
+        one("info-1", indicator="info", priority=1),
+        one("warning-5", priority=5),
+        one("critical-9", indicator="critical", priority=9),
+        one("warning-2", priority=2),
+    )
+    assert ids(cards(*rules)) == ["critical-9", "warning-2", "warning-5", "info-1"]
+
+
+def test_a_variant_decides_the_rank_of_its_card() -> None:
+    variant = {"id": "urgent", "when": ALWAYS, "indicator": "critical"}
+    rules = (one("first", priority=1), one("second", indicator="info", priority=2, variants=[variant]))
+    made = cards(*rules)
+    assert ids(made) == ["second", "first"]
+    assert made[0]["extension"]["cds-service.rule"]["variant"] == "urgent"
+
+
+def infos(number: int, start: int = 10) -> tuple[Rule, ...]:
+    return tuple(one(f"info-{n}", indicator="info", priority=start + n) for n in range(number))
+
+
+def test_a_chart_that_opens_shows_three_cards_at_most() -> None:
+    assert ids(cards(one("warning"), *infos(4), chart=True)) == ["warning", "info-0", "info-1"]
+
+
+def test_a_chart_that_opens_keeps_every_warning_and_drops_the_info_cards() -> None:
+    warnings = tuple(one(f"warning-{n}", priority=n + 1) for n in range(4))
+    assert ids(cards(*infos(2), *warnings, chart=True)) == [f"warning-{n}" for n in range(4)]
+
+
+def test_an_order_shows_as_many_cards_as_there_are() -> None:
+    assert len(cards(one("warning"), *infos(4))) == 5
+
+
+def test_palliative_care_hides_info_cards_and_nothing_else() -> None:
+    dying = record(problems=(problem("palliative-care"),))
+    rules = (one("critical", indicator="critical"), one("warning"), one("info", indicator="info"))
+    assert ids(cards(*rules, patient=dying)) == ["critical", "warning"]
+
+
+def test_info_cards_are_shown_if_nobody_could_read_about_palliative_care() -> None:
+    assert ids(cards(one("info", indicator="info"), patient=record(unread=["conditions"]))) == ["info"]
+
+
+# --- what stands on a card ---------------------------------------------------------------------------------------
+
+
+def test_a_card_names_rule_version_knowledge_statements_and_source() -> None:
+    card = cards(one())[0]
+    assert card["extension"]["cds-service.rule"] == {
+        "id": "one",
+        "version": "1.0.0",
+        "knowledge": knowledge().version,
+        "statements": ["S0-25"],
+    }
+    assert card["source"]["topic"] == {"system": "urn:cds-service:rule", "code": "one", "display": "Card of one."}
+    source = knowledge().sources["S0"]
+    assert source.short.en in card["source"]["label"]
+    assert f"evidence tier {source.tier}" in card["source"]["label"]
+    assert card["detail"].endswith(f"*Rule one 1.0.0, knowledge {knowledge().version}*")
+
+
+def test_a_client_may_want_a_topic_of_letters_and_digits() -> None:
+    card = cards(one("some-rule-2"), alphanumeric_topic=True)[0]
+    assert card["source"]["topic"]["code"] == "somerule2"
+
+
+def test_the_reasons_of_the_rule_come_before_those_of_the_topic() -> None:
+    card = cards(one(card={"override_reasons": ["treated-elsewhere"]}))[0]
+    topic = knowledge().topics["vitamin-b12"].override_reasons
+    assert [reason["code"] for reason in card["overrideReasons"]] == ["treated-elsewhere", *topic]
+    assert {reason["system"] for reason in card["overrideReasons"]} == {"urn:cds-service:override-reason"}
+
+
+def test_a_line_is_printed_only_if_its_condition_surely_holds() -> None:
+    lines = [
+        {"en": f"Line {word}.", "zh": f"行{word}。", "when": {"fact": "age", "known": wanted}}
+        for word, wanted in (("known", True), ("unknown", False))
+    ] + [{"en": "Line unread.", "zh": "行未读。", "when": {"fact": "takes_vka", "is": True}}]
+    detail = cards(one(card={"detail": lines}), patient=record(unread=["medication-requests"]))[0]["detail"]
+    assert [line for line in detail.split("\n\n") if line.startswith("Line")] == ["Line known."]
+
+
+def test_a_line_prints_facts_and_limits_and_cites_its_documents() -> None:
+    line = {
+        "en": "B12 {latest_serum_b12}; limit {b12_low}.",
+        "zh": "B12 {latest_serum_b12}；界值{b12_low}。",
+        "cites": ["S0-25", "G01"],
+    }
+    patient = record(labs=[lab("serum-vitamin-b12", 150, 10, reported="150 pg/mL")])
+    detail = cards(one(card={"detail": [line]}), patient=patient)[0]["detail"]
+    shorts = [knowledge().sources[source].short.en for source in ("S0", "G01")]
+    assert detail.startswith(f"B12 150 pg/mL on 10 Nov 2026; limit 200 pg/mL. *({'; '.join(shorts)})*")
+
+
+def test_a_line_that_no_seed_document_bears_is_marked_as_an_addition() -> None:
+    line = {"en": "A line.", "zh": "一行。", "cites": ["G01"]}
+    mixed = line | {"cites": ["S0-25", "G01"]}
+    for language, word in (("en", "addition"), ("zh", "补充")):
+        assert f"; {word})*" in cards(one(card={"detail": [line]}), language=language)[0]["detail"]
+        assert word not in cards(one(card={"detail": [mixed]}), language=language)[0]["detail"]
+
+
+def test_a_variant_replaces_what_it_names_and_keeps_the_rest() -> None:
+    text = {"en": "Other.", "zh": "其他。"}
+    variant = {"id": "v", "when": ALWAYS, "summary": text}
+    card = cards(one(offers=TESTS, variants=[variant]))[0]
+    assert (card["summary"], card["indicator"], len(card["suggestions"])) == ("Other.", "warning", 2)
+
+
+def test_a_variant_may_offer_nothing() -> None:
+    variant = {"id": "v", "when": ALWAYS, "suggestions": []}
+    card = cards(one(offers=TESTS, variants=[variant]))[0]
+    assert "suggestions" not in card
+    assert "selectionBehavior" not in card
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_no_member_of_a_card_is_null_or_empty(language: str) -> None:
+    made = cards(one("bare"), one("full", offers=[*MEDICINES, *TESTS]), language=language)
+    assert not any(map(empty, made))
+
+
+def test_ids_are_new_uuids_on_every_card_and_suggestion() -> None:
+    made = cards(one("a", offers=TESTS), one("b", priority=2), new_id=_new_id)
+    found = [card["uuid"] for card in made] + [s["uuid"] for card in made for s in card.get("suggestions", ())]
+    assert len(found) == len(set(found)) == 4
+    assert all(map(is_uuid, found))
+
+
+# --- suggestions on a card ---------------------------------------------------------------------------------------
+
+
+def test_tests_can_all_be_chosen_and_of_medicines_one() -> None:
+    assert cards(one(offers=TESTS))[0]["selectionBehavior"] == "any"
+    assert cards(one(offers=MEDICINES))[0]["selectionBehavior"] == "at-most-one"
+
+
+def test_a_client_may_take_no_other_behaviour_than_any() -> None:
+    assert cards(one(offers=MEDICINES), any_selection=True)[0]["selectionBehavior"] == "any"
+
+
+def test_of_at_most_one_only_one_is_recommended() -> None:
+    made = cards(one(offers=MEDICINES))[0]["suggestions"]
+    assert [s.get("isRecommended") for s in made] == [True, None, None]
+    made = cards(one(offers=MEDICINES), any_selection=True)[0]["suggestions"]
+    assert [s.get("isRecommended") for s in made] == [True, True, None]
+
+
+def test_what_a_card_above_offers_is_not_offered_again_but_named() -> None:
+    first, second = cards(one("a", offers=TESTS), one("b", priority=2, offers=[*TESTS, {"order": "order-cbc"}]))
+    label = knowledge().orders["order-mma"].label.en
+    assert labels(first)[0] == label
+    assert len(second["suggestions"]) == 1
+    assert f"Already offered on a card above: {label}; " in second["detail"]
+
+
+def test_a_card_whose_suggestions_all_stand_above_has_none() -> None:
+    second = cards(one("a", offers=TESTS), one("b", priority=2, offers=TESTS))[1]
+    assert not {"suggestions", "selectionBehavior"} & second.keys()
+
+
+def test_of_two_products_each_is_offered_once() -> None:
+    stop = [{"order": "stop-vitk", "of": "takes_vitamin_k"}]
+    both = record(medications=(med("menaquinone-7"), med("phytomenadione", start=400)))
+    first, second = cards(one("a", offers=stop), one("b", priority=2, offers=stop), patient=both)
+    assert len(first["suggestions"]) == 2
+    assert "suggestions" not in second
+
+
+def test_a_draft_says_why_and_on_which_results_it_rests() -> None:
+    words = {"fact": "latest_serum_b12", "below": "b12_low"}
+    patient = record(labs=[lab("serum-vitamin-b12", 150, 10)])
+    card = cards(one(when=words, offers=TESTS), patient=patient)[0]
+    resource = card["suggestions"][0]["actions"][0]["resource"]
+    assert resource["reasonCode"] == [{"text": "Card of one."}]
+    assert resource["supportingInfo"] == [{"reference": "Observation/serum-vitamin-b12-10"}]
+
+
+def test_a_draft_order_of_the_session_is_no_supporting_reference() -> None:
+    either = {"any": [{"fact": f"{verb}_vitamin_k", "is": True} for verb in ("takes", "drafts")]}
+    taken = med("menaquinone-7")
+    patient = record(medications=(taken,), orders=(draft("phytomenadione"),))
+    card = cards(one(when=either, offers=TESTS), patient=patient)[0]
+    assert card["suggestions"][0]["actions"][0]["resource"]["supportingInfo"] == [{"reference": taken.reference}]
