@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
@@ -15,13 +13,11 @@ import pytest
 from conftest import LogFile
 from flask.testing import FlaskClient
 from real_inputs import (
-    SAMPLES,
     Json,
     call,
     knowledge,
     problem,
     rules,
-    sample_request,
     services,
     shipped_service,
     told,
@@ -31,7 +27,6 @@ REQUESTS = Path(__file__).parent / "requests"
 NAMES = sorted(file.name for file in REQUESTS.glob("*.json"))
 SELECT, SIGN = "vitamin-k-order-select", "vitamin-k-order-sign"
 INCOMPLETE = "data-incomplete"
-LOW_B12 = next(sample for sample in SAMPLES if sample.id == "b12-low-metformin")
 
 Serve = Callable[..., AbstractContextManager[FlaskClient]]
 
@@ -281,34 +276,3 @@ def test_an_empty_search_of_epic_is_read_and_empty(client: FlaskClient) -> None:
 
     assert rules(call(client, "vitamin-b12-patient-view", body)) == ["b12-low"]
     assert rules(call(client, "vitamin-k-patient-view", body)) == []
-
-
-# --- A FHIR server that is down ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("listening", [False, True], ids=["a port nobody listens on", "a server that never answers"])
-def test_a_fhir_server_that_is_down_is_412_before_the_client_gives_up(serve: Serve, listening: bool) -> None:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        if listening:
-            server.listen()
-        base = f"http://127.0.0.1:{server.getsockname()[1]}/fhir"
-        with serve(fhir_allow=(base,), fhir_deadline=1.0) as client:
-            began = time.monotonic()
-            reply = call(client, "vitamin-b12-patient-view", sample_request(LOW_B12, fhir_server=base))
-            took = time.monotonic() - began
-
-    status, code, words = problem(reply)
-    assert (status, code) == (412, "incomplete")
-    assert "Patient" in words
-    assert took < 2
-
-
-def test_a_fhir_server_that_is_down_costs_nothing_when_all_was_sent(serve: Serve) -> None:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        base = f"http://127.0.0.1:{server.getsockname()[1]}/fhir"
-        with serve(fhir_allow=(base,)) as client:
-            request = sample_request(LOW_B12, prefetch=True, fhir_server=base)
-
-            assert rules(call(client, "vitamin-b12-patient-view", request)) == ["b12-low"]
