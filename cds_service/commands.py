@@ -1,4 +1,4 @@
-"""Terminal commands for those who write or question knowledge: `cds check`, `cds evaluate`, `cds explain`."""
+"""Terminal commands for those who write or question knowledge: `cds check`, `evaluate`, `explain`, `sample`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import click
 from cds_service.artifacts.base import KnowledgeBase
 from cds_service.artifacts.check import check as check_knowledge
 from cds_service.artifacts.load import knowledge_dir, load_knowledge
+from cds_service.artifacts.worked import read_worked
 from cds_service.errors import BadRequest
 from cds_service.evaluate import Evaluation, Evaluator
 from cds_service.fhir.bundle import Entry, Obtained, open_resource
@@ -23,6 +24,7 @@ from cds_service.hooks.cards import CardMaker, Style
 from cds_service.record import PatientRecord, Source
 from cds_service.rules.explain import as_lines
 from cds_service.rules.explain import explain as explain_decisions
+from cds_service.sandbox.patients import patient_resources
 
 _LISTS: dict[str, Source] = {
     "Observation": "observations",
@@ -108,6 +110,33 @@ def explain_command(bundle: Any, hook: str, as_of: datetime | None, rules: tuple
         return
     for line in as_lines(nodes):
         click.echo(line)
+
+
+@click.command("sample")
+@click.argument("patient", required=False)
+def sample_command(patient: str | None) -> None:
+    """Prints an invented patient as a FHIR Bundle, for `cds evaluate -` and `cds explain -`; without a name, lists them.
+
+    The sample patients of the sandbox are told as of today, the worked patients of the rules as of their own day.
+    """
+    root = knowledge_dir()
+    paths = [root / "sandbox" / "patients.yaml", *sorted(root.glob("*/*.examples.yaml"))]
+    everybody = {worked.id: (worked, path) for path in paths for worked in read_worked(path, root)}
+    if patient is None:
+        for worked, path in everybody.values():
+            day = "" if path.parent.name == "sandbox" else f" --as-of {worked.as_of}"
+            click.echo(f"{worked.id}  --hook {worked.hook}{day}  {worked.name.en}")
+        return
+    if patient not in everybody:
+        raise BadRequest(f"There is no sample patient {patient}. `cds sample` lists them.")
+    worked, path = everybody[patient]
+    now = datetime.now().astimezone() if path.parent.name == "sandbox" else None
+    resources = patient_resources(worked, load_knowledge(root).terminology, now)
+    drafts = (resources.drafts or {}).get("entry", [])
+    entries = [*({"resource": resource} for resource in resources.all), *drafts]
+    click.echo(
+        json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}, ensure_ascii=False, indent=2)
+    )
 
 
 @dataclass(frozen=True, slots=True)
