@@ -1,0 +1,263 @@
+"""Suggestions: drafts that are valid FHIR, of the right patient, and only what is neither done, pending nor unsafe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from fhir.resources.R4B.medicationrequest import MedicationRequest
+from fhir.resources.R4B.servicerequest import ServiceRequest
+from fhir.resources.R4B.task import Task
+from kb import ago, draft, facts, knowledge, lab, med, problem, record
+
+from cds_service.artifacts.schema import SuggestionUse
+from cds_service.errors import KnowledgeError
+from cds_service.facts.conditions import compiled
+from cds_service.fhir.orders import Setting, check_templates
+from cds_service.hooks.suggestions import Suggestion, make_offer, suggest
+from cds_service.record import DraftOrder, LabResult, PatientRecord, PendingTest
+
+SETTING = Setting(
+    "Patient/p1", "2026-11-20T12:00:00+00:00", "Because.", "Encounter/e1", "Practitioner/7", ("Observation/o1",)
+)
+MODELS = {"ServiceRequest": ServiceRequest, "MedicationRequest": MedicationRequest, "Task": Task}
+MMA = "methylmalonic-acid"
+
+
+def offered(
+    order: str, patient: PatientRecord, *, setting: Setting = SETTING, language: str = "en", **use: Any
+) -> list[Suggestion]:
+    """What an order of the shipped catalogue comes to for a patient."""
+    offer = make_offer(SuggestionUse.model_validate({"order": order, **use}), knowledge().orders[order], compiled)
+    return list(suggest(offer, facts(patient), setting, language))
+
+
+def resource(suggestion: Suggestion) -> dict[str, Any]:
+    found: dict[str, Any] = suggestion.action["resource"]
+    return found
+
+
+def members(value: Any) -> list[Any]:
+    """Every value in a resource, at any depth."""
+    if isinstance(value, Mapping):
+        return [inner for member in value.values() for inner in members(member)] or [None]
+    if isinstance(value, list | tuple):
+        return [inner for member in value for inner in members(member)] or [None]
+    return [value]
+
+
+# --- valid drafts ------------------------------------------------------------------------------------------------
+
+TAKES = record(medications=(med("menaquinone-7"), med("vitamin-k-antagonist")))
+LHON = record(problems=(problem("leber-optic-neuropathy"),))
+EVERY = [
+    (name, {"of": "takes_vitamin_k"} if order.stop else {})
+    for name, order in knowledge().orders.items()
+    if order.test or order.medicine or order.stop
+]
+
+
+@pytest.mark.parametrize("author", ["Practitioner/7", "PractitionerRole/7", "Patient/p1", "RelatedPerson/7", None])
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(("name", "use"), EVERY, ids=[name for name, _ in EVERY])
+def test_every_draft_is_valid_fhir_for_every_kind_of_user(
+    name: str, use: dict[str, str], language: str, author: str | None
+) -> None:
+    setting = Setting(SETTING.patient, SETTING.authored, SETTING.reason, None, author)
+    found = [s for patient in (TAKES, LHON) for s in offered(name, patient, setting=setting, language=language, **use)]
+    assert found
+    for suggestion in found:
+        draft_resource = resource(suggestion)
+        MODELS[draft_resource["resourceType"]].model_validate(draft_resource)
+        assert draft_resource.get("requester") == (author and {"reference": author})
+        assert None not in members(draft_resource)
+        assert "" not in members(draft_resource)
+
+
+@pytest.mark.parametrize(("name", "use"), EVERY, ids=[name for name, _ in EVERY])
+def test_every_draft_is_a_proposal_for_this_patient_and_encounter(name: str, use: dict[str, str]) -> None:
+    for suggestion in offered(name, TAKES, **use):
+        found = resource(suggestion)
+        assert suggestion.action["type"] == "create"
+        assert (found["status"], found["intent"]) == ("draft", "proposal")
+        assert (found.get("subject") or found["for"]) == {"reference": "Patient/p1"}
+        assert found["encounter"] == {"reference": "Encounter/e1"}
+        assert found["authoredOn"] == SETTING.authored
+        assert "id" not in found
+
+
+def test_a_catalogue_with_a_draft_that_is_no_fhir_is_told_with_its_place() -> None:
+    order = knowledge().orders["b12-oral-1000"]
+    assert order.medicine is not None
+    first = order.medicine[0]
+    medicine = first.medicine.model_copy(update={"dose": first.medicine.dose.model_copy(update={"value": "much"})})
+    broken = order.model_copy(update={"medicine": [first.model_copy(update={"medicine": medicine})]})
+    where = {"order:b12-oral-1000": "orders.yaml:53"}
+    with pytest.raises(
+        KnowledgeError, match=r"^orders.yaml:53: b12-oral-1000 would draft a resource that is not valid"
+    ):
+        check_templates({"b12-oral-1000": broken}, where)
+
+
+def test_the_shipped_catalogue_drafts_valid_fhir() -> None:
+    check_templates(knowledge().orders, knowledge().where)
+
+
+# --- tests -------------------------------------------------------------------------------------------------------
+
+
+def test_a_test_is_drafted_with_its_code_note_and_reason() -> None:
+    (suggestion,) = offered("order-hcy", record())
+    order = knowledge().orders["order-hcy"].test
+    assert order is not None
+    assert order.note is not None
+    found = resource(suggestion)
+    assert found["code"]["coding"][0] == {
+        "system": "http://loinc.org", "code": order.codings[0].code, "display": order.codings[0].display,
+    }  # fmt: skip
+    assert found["note"] == [{"text": order.note.en}]
+    assert found["reasonCode"] == [{"text": "Because."}]
+    assert found["supportingInfo"] == [{"reference": "Observation/o1"}]
+    assert suggestion.action["description"] == f"{suggestion.label}. {order.note.en}"
+
+
+@pytest.mark.parametrize(("days", "again"), [(0, False), (90, False), (91, True)])
+def test_a_test_is_not_offered_while_a_result_is_fresh(days: int, again: bool) -> None:
+    assert bool(offered("order-mma", record(labs=[lab(MMA, 0.3, days)]))) is again
+
+
+def test_a_result_that_cannot_be_used_is_not_fresh() -> None:
+    assert offered("order-mma", record(labs=[lab(MMA, None, 5)]))
+
+
+def test_a_result_of_a_test_that_answers_the_same_question_is_fresh_too() -> None:
+    assert not offered("order-folate", record(labs=[lab("serum-folate", 5, 5)]))
+
+
+def test_a_blood_count_is_fresh_for_30_days() -> None:
+    assert [bool(offered("order-cbc", record(labs=[lab("haemoglobin", 120, days)]))) for days in (30, 31)] == [
+        False,
+        True,
+    ]
+
+
+def test_an_inr_is_always_offered() -> None:
+    assert offered("order-inr", record(labs=[lab("inr", 2.5, 0)]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "days", "again"),
+    [("order", 90, False), ("order", 91, True), ("result in progress", 14, False), ("result in progress", 15, True)],
+)
+def test_a_test_that_is_pending_is_not_offered(kind: Any, days: int, again: bool) -> None:
+    pending = PendingTest(frozenset({MMA}), "ServiceRequest/s", ago(days), kind)
+    assert bool(offered("order-mma", record(pending=(pending,)))) is again
+
+
+def test_a_test_drafted_in_this_session_is_not_offered() -> None:
+    assert not offered("order-mma", record(orders=(DraftOrder("ServiceRequest/d", False, tests=frozenset({MMA})),)))
+
+
+def test_a_test_is_offered_although_results_could_not_be_read() -> None:
+    assert offered("order-mma", record(unread=["observations", "service-requests"]))
+
+
+# --- medicines ---------------------------------------------------------------------------------------------------
+
+
+def test_a_medicine_is_drafted_with_its_whole_schedule() -> None:
+    (suggestion,) = offered("b12-im-regimen", record())
+    steps = resource(suggestion)["dosageInstruction"]
+    assert [step["sequence"] for step in steps] == [1, 2, 3]
+    assert [(s["timing"]["repeat"]["period"], s["timing"]["repeat"]["periodUnit"]) for s in steps] == [
+        (1, "d"), (1, "wk"), (1, "mo"),
+    ]  # fmt: skip
+    assert steps[0]["timing"]["repeat"]["boundsRange"]["high"]["value"] == 14
+    assert "boundsRange" not in steps[2]["timing"]["repeat"]
+    assert {step["doseAndRate"][0]["doseQuantity"]["code"] for step in steps} == {"ug"}
+    assert steps[2]["text"] in suggestion.action["description"]
+
+
+@pytest.mark.parametrize("order", ["b12-oral-1000", "b12-im-regimen"])
+def test_no_medicine_is_drafted_for_somebody_of_unknown_age(order: str) -> None:
+    assert offered(order, record())
+    assert not offered(order, record(born=None))
+
+
+ON_WARFARIN = (med("vitamin-k-antagonist"),)
+
+
+@pytest.mark.parametrize(
+    ("labs", "withheld"),
+    [([], False), ([lab("inr", 3.0)], False), ([lab("inr", 3.1)], True), ([lab("inr", 4.0, 15)], False)],
+)
+def test_no_injection_is_drafted_while_the_inr_is_above_its_range(labs: list[LabResult], withheld: bool) -> None:
+    patient = record(labs=labs, medications=ON_WARFARIN)
+    assert (not offered("b12-im-regimen", patient)) is withheld
+    assert offered("b12-oral-1000", patient)
+
+
+def test_a_high_inr_withholds_nothing_from_somebody_without_an_anticoagulant() -> None:
+    assert offered("b12-im-regimen", record(labs=[lab("inr", 4.0)]))
+
+
+@pytest.mark.parametrize("unread", ["observations", "medication-statements"])
+def test_no_injection_is_drafted_if_it_cannot_be_known_whether_it_is_safe(unread: Any) -> None:
+    labs = [] if unread == "observations" else [lab("inr", 4.0)]
+    uses = ON_WARFARIN if unread == "observations" else ()
+    assert not offered("b12-im-regimen", record(labs=labs, medications=uses, unread=[unread]))
+
+
+def test_the_first_medicine_that_fits_is_drafted() -> None:
+    def text(patient: PatientRecord) -> str:
+        (suggestion,) = offered("b12-oral-1000", patient)
+        return str(resource(suggestion)["medicationCodeableConcept"]["text"])
+
+    assert "Hydroxocobalamin" in text(LHON)
+    assert "Cyanocobalamin" in text(record())
+
+
+def test_an_offer_with_a_condition_is_made_only_if_it_surely_holds() -> None:
+    when = {"fact": "pernicious_anaemia", "is": True}
+    assert offered("order-mma", record(problems=(problem("pernicious-anaemia"),)), when=when)
+    assert not offered("order-mma", record(), when=when)
+    assert not offered("order-mma", record(unread=["conditions"]), when=when)
+
+
+def test_a_recommendation_with_a_condition_is_given_only_if_it_surely_holds() -> None:
+    recommended = {"fact": "pernicious_anaemia", "is": True}
+    patients = [record(problems=(problem("pernicious-anaemia"),)), record(), record(unread=["conditions"])]
+    found = [offered("order-mma", patient, recommended=recommended)[0].recommended for patient in patients]
+    assert found == [True, False, False]
+
+
+# --- products ----------------------------------------------------------------------------------------------------
+
+
+def test_a_draft_is_removed_by_its_reference() -> None:
+    patient = record(orders=(draft("menaquinone-7", name="d1"), draft("phytomenadione", name="d2", selected=False)))
+    found = offered("remove-vitk", patient, of="selects_vitamin_k")
+    assert [s.action for s in found] == [
+        {"type": "delete", "description": f"{found[0].label}", "resourceId": "MedicationRequest/d1"}
+    ]
+    assert found[0].treatment
+    assert "menaquinone-7" in found[0].label
+
+
+def test_every_product_that_is_taken_gets_a_proposal_to_stop_it() -> None:
+    patient = record(medications=(med("menaquinone-7"), med("phytomenadione", start=400)))
+    found = offered("stop-vitk", patient, of="takes_vitamin_k")
+    focus = [resource(suggestion)["focus"] for suggestion in found]
+    assert [f["display"] for f in focus] == ["menaquinone-7", "phytomenadione"]
+    assert [f["reference"] for f in focus] == [use.reference for use in patient.medications]
+
+
+def test_without_such_a_product_there_is_nothing_to_stop() -> None:
+    assert offered("stop-vitk", record(), of="takes_vitamin_k") == []
+
+
+def test_a_product_name_is_written_as_one_plain_line() -> None:
+    odd = med("menaquinone-7", product="Vitamin\nK2\u202e\x07 MK-7")
+    (suggestion,) = offered("stop-vitk", record(medications=(odd,)), of="takes_vitamin_k")
+    assert suggestion.label.endswith("Vitamin K2 MK-7")
