@@ -115,7 +115,7 @@ def explain_command(bundle: Any, hook: str, as_of: datetime | None, rules: tuple
 @click.command("sample")
 @click.argument("patient", required=False)
 def sample_command(patient: str | None) -> None:
-    """Prints an invented patient as a FHIR Bundle, for `cds evaluate -` and `cds explain -`; without a name, lists them.
+    """Prints an invented patient as a FHIR Bundle for `cds evaluate -` or `cds explain -`; without a name, lists them.
 
     The sample patients of the sandbox are told as of today, the worked patients of the rules as of their own day.
     """
@@ -134,9 +134,8 @@ def sample_command(patient: str | None) -> None:
     resources = patient_resources(worked, load_knowledge(root).terminology, now)
     drafts = (resources.drafts or {}).get("entry", [])
     entries = [*({"resource": resource} for resource in resources.all), *drafts]
-    click.echo(
-        json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}, ensure_ascii=False, indent=2)
-    )
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
+    click.echo(json.dumps(bundle, ensure_ascii=False, indent=2))
 
 
 @dataclass(frozen=True, slots=True)
