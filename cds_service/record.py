@@ -140,13 +140,15 @@ class DraftOrder:
     """A draft order of the session. `selected`: one of those to be judged (all of them when signing).
 
     `use` is None for orders of no medicine that the knowledge names; `tests` holds the observation value sets that a
-    drafted laboratory order asks for.
+    drafted laboratory order asks for. `written` is the draft of a medicine as the client sent it, for suggestions that
+    change it; FHIR wants whole resources there.
     """
 
     reference: str
     selected: bool
     use: MedicationUse | None = None
     tests: frozenset[str] = frozenset()
+    written: bytes = field(default=b"", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -275,7 +275,7 @@ def _check_rules(knowledge: KnowledgeBase) -> None:
                 raise _fail(
                     knowledge,
                     key,
-                    f"order {use.order}: `of` goes with orders that remove, hold, replace or stop.",
+                    f"order {use.order}: `of` goes with orders that remove or stop, hold or replace something.",
                     "Add or drop it.",
                     use.order,
                 )

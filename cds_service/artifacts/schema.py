@@ -26,7 +26,7 @@ class Line(Text):
 class SuggestionUse(Strict):
     """An order of the catalogue, offered when its condition (if any) is true.
 
-    of: for orders that remove or stop something, the fact whose products they are about.
+    of: for orders about products that are there already, the fact whose products they are about.
     """
 
     order: Id
@@ -151,11 +151,16 @@ class Step(Strict):
         return value
 
 
-class Medicine(Strict):
-    """A medicine to be drafted: product, dose, route and schedule, each in code and in words."""
+class Product(Strict):
+    """A medicinal product, in code and in words."""
 
     text: Plain
     codings: list[CodeRef] = []
+
+
+class Medicine(Product):
+    """A medicine to be drafted: product, dose, route and schedule, each in code and in words."""
+
     dose: Quantity
     route: Literal["oral", "sublingual", "im"]
     schedule: Annotated[list[Step], Field(min_length=1)]
@@ -178,12 +183,19 @@ class LabOrder(Strict):
 
 
 class Order(Strict):
-    """One entry of the suggestion catalogue. Exactly one of test, medicine, remove, stop."""
+    """One entry of the suggestion catalogue. Exactly one of the kinds.
+
+    test: draft a laboratory test; medicine: draft a prescription, the first choice whose condition holds.
+    remove: delete a draft; hold: put a draft on hold; replace: put another product into a draft, its dosage unchanged.
+    stop: propose to stop a product on the list.
+    """
 
     label: Plain
     test: LabOrder | None = None
     medicine: list[MedicineChoice] | None = None
     remove: Literal[True] | None = None
+    hold: Literal[True] | None = None
+    replace: Product | None = None
     stop: Literal[True] | None = None
     withheld_when: Condition | None = None
     source: list[StatementId] = []
@@ -192,10 +204,16 @@ class Order(Strict):
     def is_treatment(self) -> bool:
         return self.test is None
 
+    @property
+    def about_products(self) -> bool:
+        """Whether it does something to products that are there already, named by `of` where a rule uses it."""
+        return self.test is None and self.medicine is None
+
     @model_validator(mode="after")
     def _one_kind(self) -> Order:
-        if len([k for k in (self.test, self.medicine, self.remove, self.stop) if k is not None]) != 1:
-            raise ValueError("an order is exactly one of test, medicine, remove, stop")
+        kinds = (self.test, self.medicine, self.remove, self.hold, self.replace, self.stop)
+        if len([kind for kind in kinds if kind is not None]) != 1:
+            raise ValueError("an order is exactly one of test, medicine, remove, hold, replace, stop")
         return self
 
 

@@ -37,7 +37,7 @@ def _deriver(knowledge: KnowledgeBase, fact: FactDefinition) -> Deriver:
         case "pending":
             return _pending(fact)
         case "patient":
-            return {"age": observations.age, "alive": _alive, "orders_in_hand": _orders_in_hand}[fact.patient or "age"]
+            return _OF_THE_PATIENT[fact.patient or "age"]
         case "count":
             return _count(fact.count or [])
     assert fact.when is not None
@@ -50,6 +50,14 @@ def _alive(table: FactTable) -> Fact:
 
 def _orders_in_hand(table: FactTable) -> Fact:
     return NO if table.record.orders is None else YES
+
+
+_OF_THE_PATIENT: Mapping[str, Deriver] = {
+    "age": observations.age,
+    "sex": observations.sex,
+    "alive": _alive,
+    "orders_in_hand": _orders_in_hand,
+}
 
 
 def _problem(knowledge: KnowledgeBase, fact: FactDefinition) -> Deriver:

@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
 
 from cds_service.artifacts.vocabulary import FactDefinition
-from cds_service.facts import changes, replacement, vitamin_k
+from cds_service.facts import changes, prophylaxis, replacement, vitamin_k
 from cds_service.facts.fact import Fact, FactTable, Missing
 from cds_service.facts.vitamin_k import chain_start, daily_dose, is_active, unchanged_since
 from cds_service.quantity import Interval, point
 from cds_service.record import MedicationUse, Source
 
 _NONE_TAKEN = Fact(point(0))
+_FILTERS = vitamin_k.FILTERS | {
+    "replacement": replacement.is_replacement,
+    "prophylaxis": prophylaxis.is_prophylaxis,
+}
 _LISTS: tuple[Source, ...] = ("medication-requests", "medication-statements")
 _DRAFTS: tuple[Source, ...] = ("draft-orders",)
 
@@ -80,8 +84,8 @@ def _used_since(table: FactTable, use: MedicationUse, since: date) -> bool:
 def _filter(definition: FactDefinition) -> Callable[[FactTable, MedicationUse], bool]:
     routes = frozenset(definition.route or ())
     dose = definition.dose
-    excluded = [vitamin_k.FILTERS[name] for name in definition.except_]
-    required = vitamin_k.FILTERS[definition.only] if definition.only else None
+    excluded = [_FILTERS[name] for name in definition.except_]
+    required = _FILTERS[definition.only] if definition.only else None
 
     def passes(table: FactTable, use: MedicationUse) -> bool:
         if routes and use.route not in routes:

@@ -59,7 +59,11 @@ def read_drafts(entries: Sequence[Entry], reading: Reading) -> tuple[DraftOrder,
 def _read_draft(kind: str, entry: Entry, address: str, reading: Reading) -> DraftOrder | None:
     if kind in _MEDICATION_ORDERS:
         medicine = read_draft(entry.resource, kind, reading, address)
-        return None if medicine is None else DraftOrder(medicine[0], selected=False, use=medicine[1])
+        if medicine is None:
+            return None
+        reference, use = medicine
+        # Only a draft that can be judged is worth keeping for a suggestion.
+        return DraftOrder(reference, selected=False, use=use, written=bytes(entry.resource) if use else b"")
     if kind in _TEST_ORDERS:
         test = read_draft_test(entry.resource, kind, reading, address)
         return None if test is None else DraftOrder(test[0], selected=False, tests=test[1])

@@ -7,13 +7,14 @@ call only references, dates and texts are filled in, and those are checked where
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cds_service.artifacts.schema import CodeRef, LabOrder, Medicine, Order, Step
 from cds_service.coding import SNOMED, SYSTEMS, UCUM
 from cds_service.errors import KnowledgeError
+from cds_service.fhir.redraft import held, replaced
 
 _LABORATORY = {"coding": [{"system": SNOMED, "code": "108252007", "display": "Laboratory procedure"}]}
 # SNOMED CT route concepts (Global Patient Set).
@@ -132,6 +133,18 @@ def _dosage(number: int, step: Step, medicine: Medicine, language: str) -> dict[
     }
 
 
+def _changed(order: Order, language: str) -> Iterator[dict[str, Any] | None]:
+    """What an order that changes a draft makes of one."""
+    draft = (
+        b'{"resourceType": "MedicationRequest", "id": "example", "status": "draft", "intent": "order",'
+        b' "medicationCodeableConcept": {"text": "product"}, "subject": {"reference": "Patient/example"}}'
+    )
+    if order.hold:
+        yield held(draft)
+    if order.replace:
+        yield replaced(draft, order.replace, language)
+
+
 def check_templates(orders: Mapping[str, Order], where: Mapping[str, str]) -> None:
     """Validates what every order of the catalogue would draft, in both languages, as FHIR R4.
 
@@ -158,6 +171,8 @@ def check_templates(orders: Mapping[str, Order], where: Mapping[str, str]) -> No
                     ServiceRequest.model_validate(service_request(order.test, setting, language))
                 for choice in order.medicine or ():
                     MedicationRequest.model_validate(medication_request(choice.medicine, setting, language))
+                for changed in _changed(order, language):
+                    MedicationRequest.model_validate(changed)
                 if order.stop:
                     Task.model_validate(stop_task("MedicationStatement/example", "product", order.label.en, setting))
             except (ValidationError, KeyError) as error:

@@ -13,6 +13,7 @@ from cds_service.facts.conditions import Test
 from cds_service.facts.fact import FactTable
 from cds_service.facts.observations import Window, usable
 from cds_service.fhir.orders import Setting, medication_request, service_request, stop_task
+from cds_service.fhir.redraft import held, replaced
 from cds_service.hooks.wording import clean
 from cds_service.record import MedicationUse
 
@@ -94,11 +95,11 @@ def suggest(offer: Offer, table: FactTable, setting: Setting, language: str) -> 
                 yield Suggestion((offer.key, ""), label, True, recommended, _create(f"{label}: {schedule}", resource))
                 return
     else:
-        yield from _about_products(offer, table, setting, label, recommended)
+        yield from _about_products(offer, table, setting, language, label, recommended)
 
 
 def _about_products(
-    offer: Offer, table: FactTable, setting: Setting, label: str, recommended: bool
+    offer: Offer, table: FactTable, setting: Setting, language: str, label: str, recommended: bool
 ) -> Iterator[Suggestion]:
     """One suggestion for each product that the named fact has found."""
     for item in table[offer.of or ""].evidence:
@@ -106,12 +107,26 @@ def _about_products(
             continue
         product = clean(item.product)
         description = f"{label}: {product}"
-        if offer.order.remove:
+        if offer.order.stop:
+            action = _create(description, stop_task(item.reference, product, label, setting))
+        elif offer.order.remove:
             # CDS Hooks 2.0, Action: a delete names the resource in resourceId.
             action = {"type": "delete", "description": description, "resourceId": item.reference}
         else:
-            action = _create(description, stop_task(item.reference, product, label, setting))
+            resource = _redrafted(offer.order, item, table, language)
+            if resource is None:
+                continue
+            # CDS Hooks 2.0, Action: an update carries the whole resource.
+            action = {"type": "update", "description": description, "resource": resource}
         yield Suggestion((offer.key, item.reference), description, True, recommended, action)
+
+
+def _redrafted(order: Order, use: MedicationUse, table: FactTable, language: str) -> dict[str, Any] | None:
+    """The draft of a product with the change that an order makes; None if the client could not tell which it is."""
+    written = next((draft.written for draft in table.record.orders or () if draft.use is use), b"")
+    if not written:
+        return None
+    return held(written) if order.hold else replaced(written, order.replace, language) if order.replace else None
 
 
 def _create(description: str, resource: dict[str, Any]) -> dict[str, Any]:
