@@ -204,7 +204,7 @@ def b12_card(service: WorkedService, language: Language, **said: str) -> dict[st
         medicine["medicationCodeableConcept"]["text"] = said.get("medicine", "Tablet")
         medicine["dosageInstruction"][0]["text"] = said.get("dose", "one a day")
     request = service.request(worked, resources)
-    (card,) = service.ask_with(worked.hook, request, noon(worked), language=language).cards
+    (card,) = service.ask_with(worked, request, noon(worked), language=language).cards
     assert rule_id(card) == "b12-low"
     return card
 
@@ -228,7 +228,7 @@ def vitamin_k_card(service: WorkedService, language: Language, product: str) -> 
     for kind in ("MedicationRequest", "MedicationStatement"):
         for medicine in resources.by_type[kind]:
             medicine["medicationCodeableConcept"]["text"] = product
-    (card,) = service.ask_with(worked.hook, service.request(worked, resources), noon(worked), language=language).cards
+    (card,) = service.ask_with(worked, service.request(worked, resources), noon(worked), language=language).cards
     assert rule_id(card) == "vka-menatetrenone"
     return card
 

@@ -35,7 +35,7 @@ def request_of(service: WorkedService, worked: WorkedPatient) -> dict[str, Any]:
 
 
 def ask(service: WorkedService, worked: WorkedPatient, request: dict[str, Any], days: int = 0) -> Outcome:
-    return service.ask_with(worked.hook, request, noon(worked) + timedelta(days=days))
+    return service.ask_with(worked, request, noon(worked) + timedelta(days=days))
 
 
 @bounded

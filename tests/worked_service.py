@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time
 from functools import lru_cache
 from typing import Any
@@ -15,12 +15,13 @@ from cds_service.artifacts.base import KnowledgeBase
 from cds_service.artifacts.load import knowledge_dir, load_knowledge
 from cds_service.artifacts.worked import WorkedPatient, read_worked
 from cds_service.hooks.call import make_answer
-from cds_service.hooks.messages import Call, parse_request
+from cds_service.hooks.messages import Call, HookRequest, parse_request
 from cds_service.sandbox.patients import WorkedResources, hook_request, patient_resources, prefetch_of
 from cds_service.settings import Settings
 from cds_service.trust.clients import ClientProfile
 
 Json = dict[str, Any]
+Answer = Callable[[str, HookRequest, Call], Json]
 # Rule, variant, severity and what is offered.
 Signature = tuple[str, str, str, tuple[str, ...]]
 
@@ -70,7 +71,7 @@ class WorkedService:
 
     def __init__(self) -> None:
         self.knowledge: KnowledgeBase = load_knowledge()
-        self._answer = make_answer(self.knowledge, Settings())
+        self._answers: dict[frozenset[str], Answer] = {}
         self._as_written: dict[str, set[Signature]] = {}
 
     def resources(self, worked: WorkedPatient) -> WorkedResources:
@@ -78,10 +79,7 @@ class WorkedService:
 
     def ask(self, worked: WorkedPatient, *, language: str = "en") -> Outcome:
         """Calls every service of the patient's hook with full prefetch, at noon of the day of judgement."""
-        # A rule that is off by default cannot be switched on by a call, so such a patient would prove nothing here.
-        assert not worked.enable
-        resources = self.resources(worked)
-        return self.ask_with(worked.hook, self.request(worked, resources), noon(worked), language=language)
+        return self.ask_with(worked, self.request(worked, self.resources(worked)), noon(worked), language=language)
 
     def as_written(self, worked: WorkedPatient) -> set[Signature]:
         """What the cards say for one of the WORKED, as it is written; asked once."""
@@ -92,20 +90,30 @@ class WorkedService:
     def request(self, worked: WorkedPatient, resources: WorkedResources) -> Json:
         return hook_request(worked, resources, prefetch=prefetch_of(resources))
 
-    def ask_with(self, hook: str, request: Json, now: datetime, *, language: str = "en") -> Outcome:
-        """Calls every service of a hook with one request."""
-        outcome = Outcome({})
+    def ask_with(self, worked: WorkedPatient, request: Json, now: datetime, *, language: str = "en") -> Outcome:
+        """Calls every service of the patient's hook with a request of one's own."""
+        outcome, hook, answer = Outcome({}), worked.hook, self._answer(frozenset(worked.enable))
         profile = ClientProfile(name="tests", explain=True)
         for service in self.knowledge.services.values():
             if service.hook != hook:
                 continue
             parsed = parse_request(msgspec.json.encode(request), hook, profile)
             call = Call(profile, "zh" if language == "zh" else "en", now, {"notes": {}})
-            response = msgspec.json.decode(msgspec.json.encode(self._answer(service.id, parsed, call)))
+            response = msgspec.json.decode(msgspec.json.encode(answer(service.id, parsed, call)))
             explained = response["extension"].pop("cds-service.explain")
             outcome.responses[service.id] = response
             outcome.explained.update({node["rule"]: node for node in explained})
         return outcome
+
+    def _answer(self, enabled: frozenset[str]) -> Answer:
+        """The answering function of a site that has switched on these rules, which are off by default."""
+        if enabled not in self._answers:
+            rules = {
+                name: rule.model_copy(update={"enabled": True}) if name in enabled else rule
+                for name, rule in self.knowledge.rules.items()
+            }
+            self._answers[enabled] = make_answer(replace(self.knowledge, rules=rules), Settings())
+        return self._answers[enabled]
 
     def offered(self, card: Json, language: str = "en") -> list[str]:
         """The catalogue keys of a card's suggestions, known by their labels."""
