@@ -14,6 +14,7 @@ from typing import Any
 from cds_service.artifacts.schema import CodeRef, LabOrder, Medicine, Order, Step
 from cds_service.coding import SNOMED, SYSTEMS, UCUM
 from cds_service.errors import KnowledgeError
+from cds_service.fhir.reference import leads_somewhere
 from cds_service.fhir.redraft import held, replaced
 
 _LABORATORY = {"coding": [{"system": SNOMED, "code": "108252007", "display": "Laboratory procedure"}]}
@@ -96,7 +97,7 @@ def stop_task(reference: str, product: str, label: str, setting: Setting) -> dic
         "intent": "proposal",
         "code": {"coding": [_ABORT], "text": label},
         "description": f"{label}: {product}",
-        "focus": {"reference": reference, "display": product},
+        "focus": {"reference": reference, "display": product} if leads_somewhere(reference) else {"display": product},
         **_about(setting, "for"),
         "reasonCode": {"text": setting.reason},
     }

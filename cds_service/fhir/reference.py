@@ -45,6 +45,11 @@ def literal(reference: str) -> Literal | None:
     return Literal(normal_base(match[1] or ""), match[2], match[3]) if match else None
 
 
+def leads_somewhere(reference: str) -> bool:
+    """Whether a reader of ours can follow it: an entry without an id is known by its type or its place only."""
+    return literal(reference) is not None or reference.startswith("urn:")
+
+
 def normal_base(url: str) -> str:
     """A server's base URL as it is compared: scheme and host in lower case, no slash at the end."""
     scheme, mark, rest = url.rstrip("/").partition("://")

@@ -13,6 +13,7 @@ from cds_service.artifacts.schema import Line, Rule, SuggestionUse, Variant
 from cds_service.facts.conditions import Test, compiled, evidence
 from cds_service.facts.fact import FactTable
 from cds_service.fhir.orders import Setting
+from cds_service.fhir.reference import leads_somewhere
 from cds_service.hooks.suggestions import NewId, Offer, Suggestion, make_offer, suggest
 from cds_service.hooks.wording import Wording
 from cds_service.record import LabResult, MedicationUse, Problem
@@ -225,7 +226,7 @@ def _supporting(rule: Rule, table: FactTable) -> tuple[str, ...]:
             item.reference
             for item in evidence(rule.when, table)
             if isinstance(item, LabResult | Problem) or (isinstance(item, MedicationUse) and item.status != "draft")
-            if item.reference
+            if leads_somewhere(item.reference)
         )
     )
 

@@ -14,6 +14,7 @@ from cds_service.facts.fact import FactTable
 from cds_service.facts.observations import Window, usable
 from cds_service.fhir.orders import Setting, medication_request, service_request, stop_task
 from cds_service.fhir.redraft import held, replaced
+from cds_service.fhir.reference import leads_somewhere
 from cds_service.hooks.wording import clean
 from cds_service.record import MedicationUse
 
@@ -110,6 +111,8 @@ def _about_products(
         if offer.order.stop:
             action = _create(description, stop_task(item.reference, product, label, setting))
         elif offer.order.remove:
+            if not leads_somewhere(item.reference):
+                continue
             # CDS Hooks 2.0, Action: a delete names the resource in resourceId.
             action = {"type": "delete", "description": description, "resourceId": item.reference}
         else:
