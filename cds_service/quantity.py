@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
+from typing import Any
 
+from lark.exceptions import LarkError
+from pint import Quantity
 from pint.errors import PintError
 from ucumvert import PintUcumRegistry
 from ucumvert.parser import InvalidUcumError
@@ -113,14 +116,23 @@ def factor(unit: str, canonical: str, molar_mass: float | None = None) -> float 
     if unit == canonical:
         return 1.0
     try:
-        source, target = _registry().from_ucum(unit), _registry().from_ucum(canonical)
+        source, target = _size(unit), _size(canonical)
         if source.dimensionality != target.dimensionality and molar_mass is not None:
             # Amount of substance to mass or back, by the analyte's molar mass in g/mol.
-            mass = _registry().from_ucum("g/mol") * molar_mass
+            mass = _size("g/mol") * molar_mass
             source = source * mass if "[substance]" in source.dimensionality else source / mass
         return tidy(float(source.to(target).magnitude))
-    except (InvalidUcumError, PintError, ValueError, ArithmeticError):
+    except (InvalidUcumError, LarkError, PintError, ValueError, ArithmeticError):
+        # LarkError: units of a scale of their own, such as [pH].
         return None
+
+
+def _size(unit: str) -> Quantity[Any]:
+    """One of this unit; ValueError for an annotation alone ("{INR}"), which the library reads as a word."""
+    read = _registry().from_ucum(unit)
+    if not isinstance(read, Quantity):
+        raise ValueError("an annotation is no unit")
+    return read
 
 
 @lru_cache(maxsize=1)

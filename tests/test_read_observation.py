@@ -331,6 +331,11 @@ def test_one_that_cannot_be_read_and_is_of_another_test_is_not_missed() -> None:
     assert read(observation(code=coded("1-1") | {"text": "Sodium"}, status=7)).incomplete == {}
 
 
+@pytest.mark.parametrize("unit", ["{INR}", "[pH]"])
+def test_a_ucum_code_that_measures_nothing_of_the_kind_makes_a_result_unusable(unit: str) -> None:
+    assert only(observation(valueQuantity=quantity(210, unit, unit))).unusable == "unit not convertible"
+
+
 def test_after_sixty_four_unlisted_units_a_further_one_is_not_looked_up() -> None:
     # A unit that the library has not seen costs it milliseconds; a call may not spend seconds on invented ones.
     flood = [observation(id=f"x{n}", valueQuantity=quantity(210, f"pg/mL.m{n}")) for n in range(64)]
