@@ -128,10 +128,10 @@ def factor(unit: str, canonical: str, molar_mass: float | None = None) -> float 
 
 
 def _size(unit: str) -> Quantity[Any]:
-    """One of this unit; ValueError for an annotation alone ("{INR}"), which the library reads as a word."""
+    """One of this unit; InvalidUcumError for an annotation alone ("{INR}"), which the library reads as a word."""
     read = _registry().from_ucum(unit)
     if not isinstance(read, Quantity):
-        raise ValueError("an annotation is no unit")
+        raise InvalidUcumError("an annotation is no unit")
     return read
 
 
