@@ -252,3 +252,9 @@ def test_a_draft_order_of_the_session_is_no_supporting_reference() -> None:
     patient = record(medications=(taken,), orders=(draft("phytomenadione"),))
     card = cards(one(when=either, offers=TESTS), patient=patient)[0]
     assert card["suggestions"][0]["actions"][0]["resource"]["supportingInfo"] == [{"reference": taken.reference}]
+
+
+def test_a_result_without_an_address_is_no_supporting_reference() -> None:
+    patient = record(labs=[lab("serum-vitamin-b12", 150, 10, reference="Observation")])
+    card = cards(one(when={"fact": "latest_serum_b12", "below": "b12_low"}, offers=TESTS), patient=patient)[0]
+    assert "supportingInfo" not in card["suggestions"][0]["actions"][0]["resource"]

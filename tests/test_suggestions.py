@@ -261,3 +261,16 @@ def test_a_product_name_is_written_as_one_plain_line() -> None:
     odd = med("menaquinone-7", product="Vitamin\nK2\u202e\x07 MK-7")
     (suggestion,) = offered("stop-vitk", record(medications=(odd,)), of="takes_vitamin_k")
     assert suggestion.label.endswith("Vitamin K2 MK-7")
+
+
+@pytest.mark.parametrize("reference", ["MedicationRequest/#1", "MedicationRequest"])
+def test_a_draft_that_the_client_could_not_find_is_not_removed(reference: str) -> None:
+    nameless = draft("menaquinone-7", reference=reference)
+    assert offered("remove-vitk", record(orders=(nameless,)), of="selects_vitamin_k") == []
+
+
+def test_a_product_without_an_address_is_named_by_its_words() -> None:
+    nameless = med("menaquinone-7", reference="MedicationStatement")
+    (suggestion,) = offered("stop-vitk", record(medications=(nameless,)), of="takes_vitamin_k")
+    assert resource(suggestion)["focus"] == {"display": "menaquinone-7"}
+    Task.model_validate(resource(suggestion))
