@@ -186,7 +186,8 @@ class Order(Strict):
     """One entry of the suggestion catalogue. Exactly one of the kinds.
 
     test: draft a laboratory test; medicine: draft a prescription, the first choice whose condition holds.
-    remove: delete a draft; hold: put a draft on hold; replace: put another product into a draft, its dosage unchanged.
+    remove: delete a draft; hold: put a draft on hold; replace: put another product into a draft, its dosage unchanged;
+    correct_unit: write a draft's dose in the unit of its product, without the number.
     stop: propose to stop a product on the list.
     """
 
@@ -196,6 +197,7 @@ class Order(Strict):
     remove: Literal[True] | None = None
     hold: Literal[True] | None = None
     replace: Product | None = None
+    correct_unit: Literal[True] | None = None
     stop: Literal[True] | None = None
     withheld_when: Condition | None = None
     source: list[StatementId] = []
@@ -211,9 +213,9 @@ class Order(Strict):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Order:
-        kinds = (self.test, self.medicine, self.remove, self.hold, self.replace, self.stop)
+        kinds = (self.test, self.medicine, self.remove, self.hold, self.replace, self.correct_unit, self.stop)
         if len([kind for kind in kinds if kind is not None]) != 1:
-            raise ValueError("an order is exactly one of test, medicine, remove, hold, replace, stop")
+            raise ValueError("an order is exactly one of test, medicine, remove, hold, replace, correct_unit, stop")
         return self
 
 

@@ -14,8 +14,8 @@ from typing import Any
 from cds_service.artifacts.schema import CodeRef, LabOrder, Medicine, Order, Step
 from cds_service.coding import SNOMED, SYSTEMS, UCUM
 from cds_service.errors import KnowledgeError
+from cds_service.fhir.redraft import held, replaced, unit_corrected
 from cds_service.fhir.reference import leads_somewhere
-from cds_service.fhir.redraft import held, replaced
 
 _LABORATORY = {"coding": [{"system": SNOMED, "code": "108252007", "display": "Laboratory procedure"}]}
 # SNOMED CT route concepts (Global Patient Set).
@@ -144,6 +144,8 @@ def _changed(order: Order, language: str) -> Iterator[dict[str, Any] | None]:
         yield held(draft)
     if order.replace:
         yield replaced(draft, order.replace, language)
+    if order.correct_unit:
+        yield unit_corrected(draft, "mg", language)
 
 
 def check_templates(orders: Mapping[str, Order], where: Mapping[str, str]) -> None:

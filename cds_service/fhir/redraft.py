@@ -1,4 +1,4 @@
-"""A draft as the client sent it to the same draft with one thing changed: put on hold, or with another product.
+"""A draft as the client sent it to the same draft with one thing changed: its status, its product or its dose's unit.
 
 A CDS Hooks `update` replaces the whole resource, so every element that is not changed stays as it was written. Only
 the narrative goes, because it would still tell the old state.
@@ -6,12 +6,12 @@ the narrative goes, because it would still tell the old state.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from cds_service.artifacts.schema import Product
-from cds_service.coding import SYSTEMS
+from cds_service.coding import SYSTEMS, UCUM
 
 Json = dict[str, Any]
 _draft = msgspec.json.Decoder(Json)
@@ -42,6 +42,42 @@ def replaced(written: bytes, product: Product, language: str) -> Json | None:
     return _without_orphan(changed, old)
 
 
+def unit_corrected(written: bytes, unit: Literal["mg", "ug"], language: str) -> Json | None:
+    """The draft with its dose in another unit and the number left out, for somebody to fill in.
+
+    A Quantity without a value is valid FHIR, and nobody can sign such a dose by oversight. What the dosage said in
+    words stays readable behind the request to confirm it. None if the draft has no id.
+    """
+    draft = _opened(written)
+    if draft is None:
+        return None
+    dosages = draft.get("dosageInstruction")
+    instructions = [one for one in dosages if isinstance(one, dict)] if isinstance(dosages, list) else []
+    return draft | {"dosageInstruction": [_to_confirm(one, unit, language) for one in instructions or [{}]]}
+
+
+def _to_confirm(dosage: Json, unit: Literal["mg", "ug"], language: str) -> Json:
+    quantity = {"unit": _SHOWN[unit], "system": UCUM, "code": unit}
+    text = _CONFIRM[language].format(_SHOWN[unit])
+    if isinstance(old := dosage.get("text"), str):
+        text += " " + _WRITTEN[language].format(old)
+    # FHIR R4 and later keep the dose in doseAndRate, STU3 and before in the dosage itself.
+    dose: Json = {"doseAndRate": [{"doseQuantity": quantity}]}
+    if "doseQuantity" in dosage or "doseRange" in dosage:
+        dose = {"doseQuantity": quantity}
+    return {key: one for key, one in dosage.items() if key not in _DOSE} | {"text": text} | dose
+
+
+_SHOWN = {"mg": "mg", "ug": "µg"}
+_CONFIRM = {"en": "Dose to be confirmed, in {}.", "zh": "剂量待确认，单位{}。"}
+_WRITTEN = {"en": "As first written: {}", "zh": "原文：{}"}
+# What says how much: all of it would contradict the dose to be filled in.
+_DOSE = frozenset(
+    (
+        *("text", "_text", "doseAndRate", "doseQuantity", "doseRange"),
+        *("maxDosePerPeriod", "maxDosePerAdministration", "maxDosePerLifetime"),
+    )
+)
 _CONCEPT = "medicationCodeableConcept"
 _MEDICATION = frozenset((_CONCEPT, "medicationReference", "medication"))
 

@@ -13,7 +13,7 @@ from cds_service.facts.conditions import Test
 from cds_service.facts.fact import FactTable
 from cds_service.facts.observations import Window, usable
 from cds_service.fhir.orders import Setting, medication_request, service_request, stop_task
-from cds_service.fhir.redraft import held, replaced
+from cds_service.fhir.redraft import held, replaced, unit_corrected
 from cds_service.fhir.reference import leads_somewhere
 from cds_service.hooks.wording import clean
 from cds_service.record import MedicationUse
@@ -129,7 +129,12 @@ def _redrafted(order: Order, use: MedicationUse, table: FactTable, language: str
     written = next((draft.written for draft in table.record.orders or () if draft.use is use), b"")
     if not written:
         return None
-    return held(written) if order.hold else replaced(written, order.replace, language) if order.replace else None
+    if order.hold:
+        return held(written)
+    if order.correct_unit:
+        # Menatetrenone is dosed in milligrams, all other vitamin K2 in micrograms.
+        return unit_corrected(written, "mg" if "menatetrenone" in use.concepts else "ug", language)
+    return replaced(written, order.replace, language) if order.replace else None
 
 
 def _create(description: str, resource: dict[str, Any]) -> dict[str, Any]:

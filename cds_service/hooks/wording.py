@@ -42,6 +42,7 @@ _UNITS = {
 _WORDS = {
     "en": {
         "since": " since {}",
+        "until": ", ended on {}",
         "on": " on {}",
         "range": " (laboratory range {})",
         "flag": ", flagged {}",
@@ -59,6 +60,7 @@ _WORDS = {
     },
     "zh": {
         "since": "，自{}起",
+        "until": "，止于{}",
         "on": "，{}",
         "range": "（实验室范围{}）",
         "flag": "，标记{}",
@@ -168,7 +170,7 @@ class Wording:
             case LabResult():
                 return self._lab(item, labelled)
             case MedicationUse():
-                return escaped(item.product) + self._dose(item) + self._since(item.start)
+                return escaped(item.product) + self._dose(item) + self._since(item.start) + self._until(item)
             case Problem():
                 return escaped(item.text) + self._since(item.since)
             case PendingTest():
@@ -191,6 +193,11 @@ class Wording:
 
     def _since(self, start: date | None) -> str:
         return self._words["since"].format(day(start, self._language)) if start else ""
+
+    def _until(self, use: MedicationUse) -> str:
+        """The last day of a product that is no longer taken."""
+        ended = use.end is not None and use.end < self._today
+        return self._words["until"].format(day(use.end, self._language)) if use.end and ended else ""
 
     def _lab(self, result: LabResult, labelled: bool) -> str:
         value_set = self._knowledge.terminology.value_sets[result.concept]
