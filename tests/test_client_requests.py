@@ -26,6 +26,7 @@ from real_inputs import (
 REQUESTS = Path(__file__).parent / "requests"
 NAMES = sorted(file.name for file in REQUESTS.glob("*.json"))
 SELECT, SIGN = "vitamin-k-order-select", "vitamin-k-order-sign"
+FOR_ORDERS = {"order-select": SELECT, "order-sign": SIGN}
 INCOMPLETE = "data-incomplete"
 
 Serve = Callable[..., AbstractContextManager[FlaskClient]]
@@ -149,10 +150,9 @@ def test_the_sandbox_gets_no_card_before_a_drug_is_chosen(client: FlaskClient) -
 )
 def test_the_sandbox_gets_the_card_from_the_choice_of_the_drug_on(client: FlaskClient, name: str) -> None:
     body = request(name)
-    service = services(body["hook"])[0]
     [order] = drafts(body)
 
-    [card] = told(call(client, service, body))
+    [card] = told(call(client, FOR_ORDERS[body["hook"]], body))
 
     assert card.rule == "vka-vitk-started"
     removals = [action for action in map(json.loads, card.actions) if action["type"] == "delete"]
@@ -226,7 +226,7 @@ def test_a_running_order_without_status_and_subject_type_is_not_taken_for_none(c
     """Warfarin is there, but neither whose nor whether it is taken: neither a card nor a silent empty list is true."""
     body = completed(request(name))
 
-    assert rules(call(client, services(body["hook"])[0], body)) == [INCOMPLETE]
+    assert rules(call(client, FOR_ORDERS[body["hook"]], body)) == [INCOMPLETE]
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("pddi")])
@@ -235,7 +235,7 @@ def test_the_interaction_is_shown_once_the_running_order_says_what_it_is(client:
     [running] = [entry["resource"] for entry in body["prefetch"]["medicationRequests"]["entry"]]
     running |= {"status": "active", "subject": {"reference": "Patient/f207"}}
 
-    assert rules(call(client, services(body["hook"])[0], body)) == ["vka-vitk-started"]
+    assert rules(call(client, FOR_ORDERS[body["hook"]], body)) == ["vka-vitk-started"]
 
 
 # --- Epic -------------------------------------------------------------------------------------------------------------
