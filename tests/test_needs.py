@@ -17,7 +17,6 @@ from cds_service.hooks.needs import Need, needs_of
 from cds_service.hooks.replies import Discovery, HookResponse
 from cds_service.settings import Settings
 
-SERVICES = list(knowledge().services.values())
 TOKEN = re.compile(r"\{\{(.*?)\}\}")
 # FHIR search prefixes for dates, and anything that looks like a day.
 DATE = re.compile(r"\b(eq|gt|lt|ge|le)?\d{4}-\d{2}(-\d{2})?\b")
@@ -32,82 +31,82 @@ LISTS = {
 }
 
 
-def each_need(test: Any) -> Any:
-    """Runs a test for every prefetch key of every service."""
-    pairs = [(service, need) for service in SERVICES for need in needs_of(knowledge(), service)]
-    return pytest.mark.parametrize(("service", "need"), pairs, ids=[f"{s.id}-{n.key}" for s, n in pairs])(test)
+def services() -> list[Service]:
+    return list(knowledge().services.values())
+
+
+def needs() -> list[Need]:
+    """Every prefetch key of every service."""
+    return [need for service in services() for need in needs_of(knowledge(), service)]
+
+
+def searches() -> list[Need]:
+    return [need for need in needs() if need.sources]
 
 
 def keys(service: Service) -> list[str]:
     return [need.key for need in needs_of(knowledge(), service)]
 
 
-@each_need
-def test_a_template_is_a_read_or_a_search_of_one_type_below_the_base(service: Service, need: Need) -> None:
-    assert re.fullmatch(r"[A-Z][A-Za-z]+(/\{\{[a-zA-Z.]+\}\}|\?[^\s]+)", need.template)
+def test_a_template_is_a_read_or_a_search_of_one_type_below_the_base() -> None:
+    for need in needs():
+        assert re.fullmatch(r"[A-Z][A-Za-z]+(/\{\{[a-zA-Z.]+\}\}|\?[^\s]+)", need.template)
 
 
-@each_need
-def test_a_template_holds_only_the_patient_of_the_context(service: Service, need: Need) -> None:
-    assert TOKEN.findall(need.template) == ["context.patientId"]
-    assert "{" not in TOKEN.sub("", need.template)
+def test_a_template_holds_only_the_patient_of_the_context() -> None:
+    for need in needs():
+        assert TOKEN.findall(need.template) == ["context.patientId"]
+        assert "{" not in TOKEN.sub("", need.template)
 
 
-@each_need
-def test_a_search_uses_only_parameters_that_every_server_has(service: Service, need: Need) -> None:
-    if "?" not in need.template:
-        return
-    names = [name for name, _ in parse_qsl(need.template.partition("?")[2], strict_parsing=True)]
-    assert set(names) <= {"patient", "code", "_sort", "_count"}
-    assert len(names) == len(set(names))
-    assert names[0] == "patient"
+def test_a_search_uses_only_parameters_that_every_server_has() -> None:
+    for need in searches():
+        names = [name for name, _ in parse_qsl(need.template.partition("?")[2], strict_parsing=True)]
+        assert set(names) <= {"patient", "code", "_sort", "_count"}
+        assert len(names) == len(set(names))
+        assert names[0] == "patient"
 
 
-@each_need
-def test_a_template_holds_no_date_for_it_would_stand_still(service: Service, need: Need) -> None:
-    searched = re.sub(r"code=[^&]*", "", need.template)
-    assert not DATE.search(searched)
+def test_a_template_holds_no_date_for_it_would_stand_still() -> None:
+    for need in needs():
+        assert not DATE.search(re.sub(r"code=[^&]*", "", need.template))
 
 
-@each_need
-def test_results_come_newest_first_and_in_one_page_if_they_can(service: Service, need: Need) -> None:
-    if need.key == "labs":
-        assert "&_sort=-date" in need.template
-    if need.sources:
-        assert "&_count=" in need.template
+def test_results_come_newest_first_and_lists_in_large_pages() -> None:
+    assert all("&_sort=-date" in need.template for need in searches() if need.key == "labs")
+    assert all("&_count=" in need.template for need in searches())
 
 
-@each_need
-def test_a_key_asks_for_the_type_its_name_promises(service: Service, need: Need) -> None:
-    wanted = LISTS.get(need.key, "Patient")
-    assert need.types == {wanted}
-    assert re.match(rf"{wanted}[/?]", need.template)
-    assert need.query("p1") == need.template.replace("{{context.patientId}}", "p1")
+def test_a_key_asks_for_the_type_its_name_promises() -> None:
+    for need in needs():
+        wanted = LISTS.get(need.key, "Patient")
+        assert need.types == {wanted}
+        assert re.match(rf"{wanted}[/?]", need.template)
+        assert need.query("p1") == need.template.replace("{{context.patientId}}", "p1")
 
 
 def test_codes_are_searched_with_their_system() -> None:
-    for service in SERVICES:
-        for need in needs_of(knowledge(), service):
-            for codes in re.findall(r"code=([^&]*)", need.template):
-                assert all(code.startswith("http://loinc.org|") for code in codes.split(","))
+    found = [codes for need in searches() for codes in re.findall(r"code=([^&]*)", need.template)]
+    assert found
+    assert all(code.startswith("http://loinc.org|") for codes in found for code in codes.split(","))
 
 
-@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.id)
-def test_the_patient_is_asked_for_first_and_every_key_once(service: Service) -> None:
-    asked = keys(service)
-    assert asked[0] == "patient"
-    assert len(asked) == len(set(asked))
-    assert set(asked) <= {"patient", *LISTS}
+def test_the_patient_is_asked_for_first_and_every_key_once() -> None:
+    for service in services():
+        asked = keys(service)
+        assert asked[0] == "patient"
+        assert len(asked) == len(set(asked))
+        assert set(asked) <= {"patient", *LISTS}
 
 
-@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.id)
-def test_what_a_service_asks_for_is_what_its_discovery_announces(service: Service) -> None:
-    announced = next(s for s in discovery(knowledge(), "en")["services"] if s["id"] == service.id)
-    assert announced["prefetch"] == {need.key: need.template for need in needs_of(knowledge(), service)}
+def test_what_a_service_asks_for_is_what_its_discovery_announces() -> None:
+    announced = {service["id"]: service["prefetch"] for service in discovery(knowledge(), "en")["services"]}
+    for service in services():
+        assert announced[service.id] == {need.key: need.template for need in needs_of(knowledge(), service)}
 
 
 def test_goals_are_the_only_list_that_a_service_can_do_without() -> None:
-    chart = next(s for s in SERVICES if s.id == "vitamin-k-patient-view")
+    chart = knowledge().services["vitamin-k-patient-view"]
     assert "goals" in keys(chart)
     assert [need.key for need in needs_of(knowledge(), chart) if need.optional] == ["goals"]
 
@@ -120,20 +119,20 @@ def small_service(*rules: str) -> Service:
 
 
 def test_a_rule_about_two_products_asks_for_no_goals_and_no_other_results() -> None:
-    needs = {need.key: need for need in needs_of(knowledge(), small_service("doac-vitk-silent"))}
-    assert "goals" not in needs
-    assert "serviceRequests" not in needs
-    assert "2132-9" not in needs.get("labs", Need("labs", "", frozenset())).template
+    asked = {need.key: need for need in needs_of(knowledge(), small_service("doac-vitk-silent"))}
+    assert "goals" not in asked
+    assert "serviceRequests" not in asked
+    assert "2132-9" not in asked.get("labs", Need("labs", "", frozenset())).template
 
 
 def test_a_rule_that_offers_a_test_asks_for_what_is_already_ordered() -> None:
-    needs = {need.key: need for need in needs_of(knowledge(), small_service("b12-low"))}
-    assert {"labs", "serviceRequests"} <= needs.keys()
-    assert all(code in needs["labs"].template for code in ("2132-9", "13964-2", "13965-9"))
+    asked = {need.key: need for need in needs_of(knowledge(), small_service("b12-low"))}
+    assert {"labs", "serviceRequests"} <= asked.keys()
+    assert all(code in asked["labs"].template for code in ("2132-9", "13964-2", "13965-9"))
 
 
 def test_a_key_speaks_for_one_list_of_the_record() -> None:
-    found = [source for need in needs_of(knowledge(), SERVICES[0]) for source in need.sources]
+    found = [source for need in needs_of(knowledge(), services()[0]) for source in need.sources]
     assert len(found) == len(set(found))
 
 
@@ -144,7 +143,7 @@ def test_a_key_speaks_for_one_list_of_the_record() -> None:
 def test_discovery_is_as_the_specification_has_it(language: str) -> None:
     document = discovery(knowledge(), language)
     Discovery.model_validate(document)
-    assert [service["id"] for service in document["services"]] == [service.id for service in SERVICES]
+    assert [service["id"] for service in document["services"]] == [service.id for service in services()]
 
 
 def test_discovery_speaks_chinese_where_it_is_asked_to() -> None:
@@ -164,17 +163,17 @@ def test_usage_requirements_name_every_key_and_which_are_optional() -> None:
         assert "412" in usage
 
 
-@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.id)
-def test_every_service_in_discovery_answers_a_call_with_nothing_on_record(service: Service) -> None:
-    prefetch: dict[str, Any] = dict.fromkeys(keys(service)) | {"patient": patient()}
-    is_order = service.hook.startswith("order-")
-    body = request(prefetch, hook=service.hook, drafts=searchset() if is_order else None)
-    reply = make_answer(knowledge(), Settings())(service.id, body, call())
-    HookResponse.model_validate(reply)
-    assert reply["cards"] == []
+def test_every_service_in_discovery_answers_a_call_with_nothing_on_record() -> None:
+    answer = make_answer(knowledge(), Settings())
+    for service in services():
+        prefetch: dict[str, Any] = dict.fromkeys(keys(service)) | {"patient": patient()}
+        drafts = searchset() if service.hook.startswith("order-") else None
+        reply = answer(service.id, request(prefetch, hook=service.hook, drafts=drafts), call())
+        HookResponse.model_validate(reply)
+        assert reply["cards"] == []
 
 
 def test_a_service_that_is_published_has_a_rule_that_can_show_a_card() -> None:
-    for service in SERVICES:
+    for service in services():
         assert any(knowledge().rules[rule].kind == "rule" for rule in service.rules)
         assert all(service.hook in knowledge().rules[rule].hooks for rule in service.rules)
