@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time
 from functools import lru_cache
@@ -31,7 +31,14 @@ BESIDE: Mapping[str, tuple[WorkedPatient, ...]] = {
     for path in sorted(knowledge_dir().glob("*/*.examples.yaml"))
 }
 WORKED: tuple[WorkedPatient, ...] = tuple(worked for patients in BESIDE.values() for worked in patients)
-each_worked_patient = pytest.mark.parametrize("worked", WORKED, ids=lambda worked: worked.id)
+
+
+def each_patient(patients: Sequence[WorkedPatient]) -> pytest.MarkDecorator:
+    """One test item per worked patient, called by its id."""
+    return pytest.mark.parametrize("worked", patients, ids=lambda worked: worked.id)
+
+
+each_worked_patient = each_patient(WORKED)
 
 
 @dataclass(frozen=True)
