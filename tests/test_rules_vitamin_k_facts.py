@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from kb import ago, draft, facts, lab, med, problem, record
+from kb import TODAY, ago, draft, facts, knowledge, lab, med, problem, record
 from pydantic import ValidationError
 
 from cds_service.artifacts.vocabulary import FactDefinition
 from cds_service.facts.fact import Fact, FactTable
+from cds_service.hooks.wording import Wording
 from cds_service.quantity import Interval, point
 from cds_service.record import InrGoal, MedicationUse
 
@@ -363,8 +364,8 @@ def test_classes_of_bone_losing_medicines_count_once_each() -> None:
 )
 @pytest.mark.parametrize("member", ["daily_dose", "dose"])
 def test_a_slip_is_a_dose_a_thousand_times_off(concept: str, dose: float, slip: bool, member: str) -> None:
-    table = facts(record(orders=(draft(concept, **{member: point(dose)}),)))
-    assert table["selects_k2_with_unit_slip"].value is slip
+    members: dict[str, Any] = {member: point(dose)}
+    assert facts(record(orders=(draft(concept, **members),)))["selects_k2_with_unit_slip"].value is slip
 
 
 def test_a_dose_range_that_only_may_reach_the_limit_is_no_slip() -> None:
@@ -389,6 +390,22 @@ def test_vitamin_k2_of_unstated_form_is_a_supplement_below_the_dose_of_menatetre
     assert table["selects_k2_supplement"].value is supplement
 
 
+# In words
+
+
+@pytest.mark.parametrize(
+    ("language", "end", "words"),
+    [
+        ("en", 10, "menaquinone-7 since 16 Oct 2025, ended on 10 Nov 2026"),
+        ("zh", 10, "menaquinone-7，自2025年10月16日起，止于2026年11月10日"),
+        ("en", 0, "menaquinone-7 since 16 Oct 2025"),
+        ("en", -5, "menaquinone-7 since 16 Oct 2025"),
+    ],
+)
+def test_a_product_no_longer_taken_is_named_with_its_last_day(language: str, end: int, words: str) -> None:
+    assert Wording(knowledge(), language, TODAY).evidence(med(MK7, start=400, end=end)) == words
+
+
 # How such facts may be written
 
 
@@ -405,5 +422,5 @@ def test_vitamin_k2_of_unstated_form_is_a_supplement_below_the_dose_of_menatetre
 )
 def test_a_fact_about_a_change_needs_its_date_and_its_window(members: dict[str, Any]) -> None:
     words = {"label": {"en": "Change", "zh": "变化"}, "medication": [MK7], **members}
-    with pytest.raises(ValidationError, match="state: |before goes with"):
+    with pytest.raises(ValidationError, match=r"state: |before goes with"):
         FactDefinition.model_validate(words)

@@ -60,7 +60,7 @@ def _to_confirm(dosage: Json, unit: Literal["mg", "ug"], language: str) -> Json:
     quantity = {"unit": _SHOWN[unit], "system": UCUM, "code": unit}
     text = _CONFIRM[language].format(_SHOWN[unit])
     if isinstance(old := dosage.get("text"), str):
-        text += " " + _WRITTEN[language].format(old)
+        text += _WRITTEN[language].format(old)
     # FHIR R4 and later keep the dose in doseAndRate, STU3 and before in the dosage itself.
     dose: Json = {"doseAndRate": [{"doseQuantity": quantity}]}
     if "doseQuantity" in dosage or "doseRange" in dosage:
@@ -70,7 +70,7 @@ def _to_confirm(dosage: Json, unit: Literal["mg", "ug"], language: str) -> Json:
 
 _SHOWN = {"mg": "mg", "ug": "µg"}
 _CONFIRM = {"en": "Dose to be confirmed, in {}.", "zh": "剂量待确认，单位{}。"}
-_WRITTEN = {"en": "As first written: {}", "zh": "原文：{}"}
+_WRITTEN = {"en": " As first written: {}", "zh": "原文：{}"}
 # What says how much: all of it would contradict the dose to be filled in.
 _DOSE = frozenset(
     (
