@@ -224,7 +224,7 @@ def test_a_client_that_wants_no_412_gets_a_card_that_names_what_is_missing() -> 
     assert rules_of(reply) == ["data-incomplete"]
     card = reply["cards"][0]
     assert card["indicator"] == "info"
-    assert "medicationStatements (not sent as prefetch" in card["detail"]
+    assert "- Medication statements (over-the-counter products included)" in card["detail"]
     assert "suggestions" not in card
 
 

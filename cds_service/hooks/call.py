@@ -59,10 +59,10 @@ class _Answerer:
         obtained = acquire(needs, request, egress, without_token=call.profile.fhir_without_token, deadline=deadline)
         try:
             record = self._record(request, obtained)
-        except Unprocessable as error:
+        except Unprocessable:
             if call.profile.on_missing_data == "412":
                 raise
-            return self._response([incomplete_card(self._knowledge, [str(error)], call.language, _new_id)])
+            return self._response([incomplete_card(self._knowledge, ["patient"], call.language, _new_id)])
         for note in record.notes:
             call.log["notes"][note] = call.log["notes"].get(note, 0) + 1
         evaluation = self._evaluator.evaluate(record, call.now, service.rules)
@@ -103,14 +103,14 @@ class _Answerer:
         cards = self._cards.cards(evaluation.speaking, evaluation.facts, _setting(request, call), style, _new_id)
         call.log["cards"] = [card["extension"]["cds-service.rule"]["id"] for card in cards]
         if evaluation.undecided:
-            parts = missing_parts(evaluation, needs, obtained)
+            parts = missing_parts(evaluation.facts.record, needs, obtained)
             if not cards and parts.unread and call.profile.on_missing_data == "412":
                 raise Unprocessable(
-                    f"Data that the rules need could not be had: {'; '.join(parts.words)}. "
+                    f"Data that the rules need could not be had: {'; '.join(parts.reasons)}. "
                     "Send these keys as prefetch, or let them be fetched.",
                     expression=f"prefetch.{parts.unread[0]}",
                 )
-            cards.append(incomplete_card(self._knowledge, parts.words, call.language, _new_id))
+            cards.append(incomplete_card(self._knowledge, parts.lists, call.language, _new_id))
         response = self._response(cards)
         if self._settings.explain or call.profile.explain:
             response["extension"]["cds-service.explain"] = explain(
