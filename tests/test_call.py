@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -23,9 +24,10 @@ from fhir_parts import (
     statement,
     without_ids,
 )
-from kb import knowledge
+from kb import knowledge, knowledge_with, rule
 from requests.utils import requote_uri
 
+from cds_service.artifacts.schema import Rule
 from cds_service.errors import Unprocessable
 from cds_service.hooks.call import make_answer
 from cds_service.hooks.messages import Call, HookRequest
@@ -246,17 +248,20 @@ def test_one_entry_that_cannot_be_read_costs_the_others_nothing() -> None:
     assert "vka-vitk-concurrent" in rules_of(answer(request(sent)))
 
 
-def test_cards_that_are_sure_come_before_the_card_of_what_is_missing() -> None:
-    sent = without(lists_of((*ON_BOTH, result("b12", "2132-9", 120, "pg/mL")), B12), "serviceRequests", "procedures")
-    reply = answer(request(sent), service=B12)
-    assert "b12-low" in rules_of(reply)
+def test_cards_that_are_sure_are_shown_before_the_card_of_what_is_missing() -> None:
+    sure = rule("sure", {"fact": "patient_is_alive", "is": True})
+    hanging = rule("hanging", {"fact": "pernicious_anaemia", "is": True}, priority=2)
+    body = request({"patient": patient()})
 
+    def rules_with(*rules: Rule) -> list[str]:
+        service = replace(knowledge().services[B12], rules=tuple(one.id for one in rules))
+        small = replace(knowledge_with(*rules), services={B12: service})
+        return rules_of(make_answer(small, Settings())(B12, body, call()))
 
-def test_missing_conditions_leave_a_sure_warning_in_place_and_are_named_if_they_matter() -> None:
-    sent = without(lists_of(ON_BOTH, VIEW), "conditions")
-    rules = rules_of(answer(request(sent)))
-    assert rules[0] == "vka-vitk-concurrent"
-    assert "data-incomplete" not in rules[:-1]
+    assert rules_with(sure, hanging) == ["sure", "data-incomplete"]
+    assert rules_with(sure) == ["sure"]
+    with pytest.raises(Unprocessable):
+        rules_with(hanging)
 
 
 def test_a_list_with_a_default_is_no_reason_for_a_412() -> None:
