@@ -79,6 +79,10 @@ _WORDS = {
 }
 _LONGEST = 160
 _MARKUP = re.compile(r"([\\`*_\[\]#|~!])")
+# What makes an address: a double slash, an at sign, a dot before a letter. The break stands where parsers look for
+# plain signs: in a host name they (cmark-gfm, linkify-it) take a zero-width space for a letter.
+_ADDRESS = re.compile(r"//|@|\.(?=[^\W\d_])")
+_BREAKS = {"//": "/\u200b/", "@": "\u200b@\u200b", ".": "\u200b.\u200b"}
 
 
 def clean(text: str) -> str:
@@ -92,12 +96,11 @@ def clean(text: str) -> str:
 def escaped(text: str) -> str:
     """Text from a record for use in a card's detail: shown as it is, never read as Markdown, HTML or a link.
 
-    GitHub Flavored Markdown also turns bare addresses into links; a zero-width space after `://`, `www.` and `@`
-    stops that.
+    GitHub Flavored Markdown also turns bare addresses into links; zero-width spaces between their signs stop that.
     """
     plain = clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     plain = _MARKUP.sub(r"\\\1", plain)
-    return plain.replace("://", "://\u200b").replace("www.", "www.\u200b").replace("@", "@\u200b")
+    return _ADDRESS.sub(lambda found: _BREAKS[found[0]], plain)
 
 
 @lru_cache(maxsize=4096)
