@@ -66,6 +66,7 @@ def check(root: Path, today: date) -> tuple[KnowledgeBase | None, list[Finding]]
         *_examples(knowledge, root),
         *_reviews(knowledge, today),
         *_unused(knowledge),
+        *_register(knowledge),
     ]
     return knowledge, sorted(findings, key=lambda f: (f.level, f.where))
 
@@ -155,6 +156,28 @@ def _unused(knowledge: KnowledgeBase) -> Iterator[Finding]:
         yield Finding(
             "warning", knowledge.where[f"order:{name}"], f"no rule offers the order {name}.", "Use it or remove it."
         )
+
+
+def cited(knowledge: KnowledgeBase) -> set[str]:
+    """Ids of the statements that rules, card lines, thresholds and orders rest on."""
+    found = {cite for rule in knowledge.rules.values() for cite in rule.source}
+    found |= {cite for rule in knowledge.rules.values() for line in lines_of(rule) for cite in line.cites}
+    found |= {cite for threshold in knowledge.thresholds.values() for cite in threshold.source}
+    return found | {cite for order in knowledge.orders.values() for cite in order.source}
+
+
+def _register(knowledge: KnowledgeBase) -> Iterator[Finding]:
+    """What a statement was disposed as is what becomes of it: used if it is a rule, a parameter or card text."""
+    found = cited(knowledge)
+    for statement in knowledge.statements.values():
+        where = knowledge.where[f"statement:{statement.id}"]
+        meant = {"rule", "parameter", "card"} & set(statement.disposition)
+        if meant and statement.id not in found:
+            what = f"{statement.id} is disposed as {' and '.join(sorted(meant))}, but nothing cites it."
+            yield Finding("error", where, what, "Cite it where it is used, or change its disposition.")
+        if not meant and statement.id in found:
+            what = f"{statement.id} is cited, but not disposed as rule, parameter or card."
+            yield Finding("error", where, what, "Add the disposition, or cite another statement.")
 
 
 def _used(knowledge: KnowledgeBase) -> tuple[set[str], set[str], set[str]]:
