@@ -85,6 +85,12 @@ def test_an_entry_still_active_leads_to_the_new_one_of_the_same_dose() -> None:
     assert with_inr(med(MK7, start=400, daily=100), med(MK7, start=10, daily=100))[RAISED].value is False
 
 
+@pytest.mark.parametrize(("course_days", "raised"), [(30, False), (29, True), (None, True)])
+def test_an_ended_entry_without_an_end_reaches_as_far_as_its_course(course_days: int | None, raised: bool) -> None:
+    before = med(MK7, start=130, status="ended", course_days=course_days, daily=100)
+    assert with_inr(before, med(MK7, start=10, daily=100))[RAISED].value is raised
+
+
 def test_another_product_is_new_beside_an_old_one() -> None:
     assert with_inr(med(MK7, start=400, daily=100), med(D3_K2, start=10, daily=100))[RAISED].value is True
 

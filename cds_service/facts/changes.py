@@ -61,8 +61,10 @@ class _Span:
         return timedelta(days=self.table.limits["medication_gap"])
 
     def reach(self, use: MedicationUse) -> date:
-        """The last day on which a use is known to have gone on."""
-        return use.end or (self.table.today if use.status == "active" else use.start or date.min)
+        """The last day on which a use is known to have gone on; an ended one without an end, as long as its course."""
+        if use.end is not None or use.status == "active":
+            return use.end or self.table.today
+        return use.start + timedelta(days=use.course_days or 0) if use.start else date.min
 
 
 def _same_product(other: MedicationUse, use: MedicationUse) -> bool:
