@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
 from typing import Any
 
+import msgspec
 from lark.exceptions import LarkError
 from pint import Quantity
 from pint.errors import PintError
@@ -18,8 +18,7 @@ from ucumvert.parser import InvalidUcumError
 _DIGITS = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(msgspec.Struct, frozen=True):
     """What is known of a number: every value between `low` and `high`.
 
     A plain result is a point; `<150` is [0, 150), `>=2000` is [2000, inf).

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
 
 from cds_service.quantity import Interval
 
@@ -23,8 +26,7 @@ Source = Literal[
 Route = Literal["oral", "sublingual", "nasal", "im", "sc", "iv", "parenteral", "topical"]
 
 
-@dataclass(frozen=True, slots=True)
-class Patient:
+class Patient(msgspec.Struct, frozen=True):
     """The patient of the call. `birth_date` None: not recorded or not usable."""
 
     id: str
@@ -33,8 +35,7 @@ class Patient:
     deceased: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LabResult:
+class LabResult(msgspec.Struct, frozen=True):
     """One laboratory result of an analyte the knowledge names.
 
     Attributes:
@@ -62,8 +63,7 @@ class LabResult:
     partial_date: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class MedicationUse:
+class MedicationUse(msgspec.Struct, frozen=True):
     """One entry of the medication lists, or one draft order, for a product the knowledge names.
 
     Attributes:
@@ -101,8 +101,7 @@ class MedicationUse:
     partial_start: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """A condition or a completed procedure, of a concept the knowledge names.
 
     `current` is what the entry says of itself (clinical status active, recurrence, relapse or missing; a completed
@@ -116,8 +115,7 @@ class Problem:
     since: date | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PendingTest:
+class PendingTest(msgspec.Struct, frozen=True):
     """A test that is ordered or in progress: an active or draft ServiceRequest, or a preliminary Observation."""
 
     concepts: frozenset[str]
@@ -126,8 +124,7 @@ class PendingTest:
     kind: Literal["order", "result in progress"] = "order"
 
 
-@dataclass(frozen=True, slots=True)
-class InrGoal:
+class InrGoal(msgspec.Struct, frozen=True):
     """The patient's own INR target range, from a Goal."""
 
     low: float
@@ -151,8 +148,7 @@ class DraftOrder:
     written: bytes = field(default=b"", compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class PatientRecord:
+class PatientRecord(msgspec.Struct, frozen=True):
     """What was read about one patient.
 
     Attributes:
@@ -164,14 +160,14 @@ class PatientRecord:
     """
 
     patient: Patient
-    labs: Mapping[str, tuple[LabResult, ...]] = field(default_factory=dict)
+    labs: Mapping[str, tuple[LabResult, ...]] = msgspec.field(default_factory=dict)
     medications: tuple[MedicationUse, ...] = ()
     problems: tuple[Problem, ...] = ()
     pending: tuple[PendingTest, ...] = ()
     inr_goal: InrGoal | None = None
     orders: tuple[DraftOrder, ...] | None = None
-    unread: Mapping[Source, str] = field(default_factory=dict)
-    incomplete: Mapping[Source, str] = field(default_factory=dict)
+    unread: Mapping[Source, str] = msgspec.field(default_factory=dict)
+    incomplete: Mapping[Source, str] = msgspec.field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def known_on(self, today: date) -> PatientRecord:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import date, timedelta
 from math import inf
 from typing import Any
 
 import pytest
 from kb import NOW, ago, facts, knowledge, lab, problem, record
+from msgspec.structs import replace
 
 from cds_service.facts.fact import Fact, FactTable
 from cds_service.fhir.bundle import Obtained, open_resource

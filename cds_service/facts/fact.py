@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
+
+import msgspec
 
 from cds_service.quantity import Interval
 from cds_service.record import InrGoal, LabResult, MedicationUse, Patient, PatientRecord, PendingTest, Problem, Source
@@ -17,8 +18,7 @@ Value = Interval | bool | str
 Kind = Literal["unread", "incomplete", "absent", "unusable", "unstated"]
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(msgspec.Struct, frozen=True):
     """Why a fact is unknown. `about` names the list, the date or the detail; never patient data."""
 
     kind: Kind
@@ -30,8 +30,7 @@ class Missing:
         return self.kind in ("unread", "incomplete")
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(msgspec.Struct, frozen=True):
     """A value with its evidence, or None with the reason. `on` is the day it speaks of."""
 
     value: Value | None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -22,8 +21,7 @@ class Entry(msgspec.Struct):
     resource_type: str = ""
 
 
-@dataclass(slots=True)
-class Opened:
+class Opened(msgspec.Struct):
     """What was in the JSON.
 
     Attributes:
@@ -36,15 +34,14 @@ class Opened:
     """
 
     resource_type: str = ""
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[Entry] = msgspec.field(default_factory=list)
     next_url: str | None = None
     total: int | None = None
     outcome: str | None = None
     unreadable: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Obtained:
+class Obtained(msgspec.Struct, frozen=True):
     """What was obtained for one prefetch key, from the request or from the FHIR server.
 
     Attributes:

@@ -8,8 +8,9 @@ call only references, dates and texts are filled in, and those are checked where
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from cds_service.artifacts.schema import CodeRef, LabOrder, Medicine, Order, Step
 from cds_service.coding import SNOMED, SYSTEMS, UCUM
@@ -31,8 +32,7 @@ _ABORT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(msgspec.Struct, frozen=True):
     """Whom and what a draft is for.
 
     Attributes:

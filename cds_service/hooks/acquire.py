@@ -12,9 +12,9 @@ A prefetch key has six states, and they are kept apart:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from cds_service.errors import EgressError
 from cds_service.fhir.bundle import Obtained, Opened, open_resource

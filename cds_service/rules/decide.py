@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from cds_service.artifacts.base import KnowledgeBase
 from cds_service.artifacts.schema import Rule, Variant
@@ -14,8 +15,7 @@ from cds_service.facts.fact import FactTable
 Outcome = Literal["speaks", "silent", "silenced", "unknown", "undecided", "not applicable"]
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """What became of one rule for one patient.
 
     outcome:
@@ -33,8 +33,7 @@ class Decision:
     silenced_by: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Compiled:
+class _Compiled(msgspec.Struct, frozen=True):
     rule: Rule
     when: Test
     unless: Test | None
