@@ -92,7 +92,7 @@ def test_evidence_is_that_of_the_members_that_hold() -> None:
     low, high = lab("mcv", 90), lab("mcv", 110)
     words = {"any": [{"fact": "a", "is": True}, {"fact": "b", "is": True}, {"fact": "c", "is": False}]}
     table = told(a=Fact(True, (high,)), b=Fact(False, (low,)), c=Fact(False, (low,)))
-    assert evidence(condition(words), table) == (high,)
+    assert evidence(condition(words))(table) == (high,)
 
 
 # --- the quick and the slow walk ---------------------------------------------------------------------------------
@@ -206,13 +206,13 @@ def test_what_reading_could_change_is_what_trying_every_outcome_finds(words: dic
         holds(plain, told(**(fixed | dict(zip(unread, tried, strict=True)))))
         for tried in product((Fact(True), Fact(False), ABSENT), repeat=len(unread))
     }
-    assert could(condition(plain), told(**fixed)) == (True in outcomes, False in outcomes)
+    assert could(condition(plain))(told(**fixed)) == (True in outcomes, False in outcomes)
 
 
 def test_a_count_that_unread_lists_could_raise_may_end_on_either_side_of_its_limit() -> None:
     open_count = Fact(Interval(1, 3), missing=Missing("unread", "conditions"))
     closed = Fact(Interval(1, 3))
     asked = condition({"fact": "x", "at_least": "limit"})
-    assert could(asked, told({"limit": 2}, x=open_count)) == (True, True)
-    assert could(asked, told({"limit": 2}, x=closed)) == (False, False)
-    assert could(asked, told({"limit": 1}, x=open_count)) == (True, False)
+    assert could(asked)(told({"limit": 2}, x=open_count)) == (True, True)
+    assert could(asked)(told({"limit": 2}, x=closed)) == (False, False)
+    assert could(asked)(told({"limit": 1}, x=open_count)) == (True, False)

@@ -7,7 +7,7 @@ in words.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from cds_service.artifacts.vocabulary import Condition
@@ -96,40 +96,63 @@ class Could(NamedTuple):
     be_false: bool
 
 
-def could(condition: Condition, table: FactTable) -> Could:
-    """What a condition could be if the unread lists were read.
+def could(condition: Condition) -> Callable[[FactTable], Could]:
+    """What a condition could be if the unread lists were read, as a function of the facts.
 
     An unknown that was looked for and not found (no result, no unit, no dose) stays unknown and can be neither; one
     that was not read can be either. So a rule that is unknown because a result does not exist is silent for good, and
     one that is unknown because a list could not be read is undecided.
     """
-    if condition.all is not None:
-        parts = [could(child, table) for child in condition.all]
-        return Could(all(p.be_true for p in parts), any(p.be_false for p in parts))
-    if condition.any is not None:
-        parts = [could(child, table) for child in condition.any]
-        return Could(any(p.be_true for p in parts), all(p.be_false for p in parts))
+    if condition.all is not None or condition.any is not None:
+        return _could_of_group([could(child) for child in condition.all or condition.any or ()], bool(condition.all))
     if condition.not_ is not None:
-        part = could(condition.not_, table)
-        return Could(part.be_false, part.be_true)
-    outcome = _leaf(condition)(table)
-    if outcome is not None:
-        return Could(outcome, not outcome)
-    missing = table[condition.fact or ""].missing
-    return Could(True, True) if missing is not None and missing.may_exist else Could(False, False)
+        inner = could(condition.not_)
+        return lambda table: Could(*reversed(inner(table)))
+    return _could_of_leaf(condition.fact or "", _leaf(condition))
 
 
-def evidence(condition: Condition, table: FactTable) -> tuple[Evidence, ...]:
+def _could_of_group(parts: list[Callable[[FactTable], Could]], is_all: bool) -> Callable[[FactTable], Could]:
+    """`all` can be true if every part can, and false if one can; `any` the other way round."""
+    for_true, for_false = (all, any) if is_all else (any, all)
+
+    def can(table: FactTable) -> Could:
+        found = [part(table) for part in parts]
+        return Could(for_true([one.be_true for one in found]), for_false([one.be_false for one in found]))
+
+    return can
+
+
+def _could_of_leaf(name: str, test: Test) -> Callable[[FactTable], Could]:
+    def can(table: FactTable) -> Could:
+        outcome = test(table)
+        if outcome is not None:
+            return Could(outcome, not outcome)
+        missing = table[name].missing
+        may_exist = missing is not None and missing.may_exist
+        return Could(may_exist, may_exist)
+
+    return can
+
+
+def evidence(condition: Condition) -> Callable[[FactTable], tuple[Evidence, ...]]:
     """The evidence of the facts in a condition that hold and support it, each once, in reading order."""
-    found: dict[int, Evidence] = {}
-    _collect(condition, table, found)
-    return tuple(found.values())
+    supporting = list(_supporting(condition))
+
+    def collected(table: FactTable) -> tuple[Evidence, ...]:
+        found: dict[int, Evidence] = {}
+        for name, test in supporting:
+            if test(table) is True:
+                found.update((id(item), item) for item in table[name].evidence)
+        return tuple(found.values())
+
+    return collected
 
 
-def _collect(condition: Condition, table: FactTable, found: dict[int, Evidence]) -> None:
+def _supporting(condition: Condition) -> Iterator[tuple[str, Test]]:
+    """The facts that can support a condition, with the test of each; what is not so supports nothing."""
     if condition.fact is not None:
-        if condition.is_ is not False and condition.known is not False and _leaf(condition)(table) is True:
-            found.update((id(item), item) for item in table[condition.fact].evidence)
+        if condition.is_ is not False and condition.known is not False:
+            yield condition.fact, _leaf(condition)
         return
     for child in (*(condition.all or ()), *(condition.any or ())):
-        _collect(child, table, found)
+        yield from _supporting(child)

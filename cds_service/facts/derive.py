@@ -131,15 +131,16 @@ def _named_condition(fact: FactDefinition) -> Deriver:
     """A condition with a name; its evidence is that of the facts in it that hold."""
     assert fact.when is not None
     holds = conditions.compiled(fact.when)
-    condition = fact.when
+    could = conditions.could(fact.when)
+    evidence = conditions.evidence(fact.when)
 
     def derive(table: FactTable) -> Fact:
         value = holds(table)
         if value is None:
-            may_exist = any(conditions.could(condition, table))
+            may_exist = any(could(table))
             return Fact(
                 None, missing=Missing("unread" if may_exist else "absent", "a fact in its definition is unknown")
             )
-        return Fact(value, conditions.evidence(condition, table) if value else ())
+        return Fact(value, evidence(table) if value else ())
 
     return derive

@@ -47,10 +47,10 @@ def unknown(kind: Kind, about: str) -> Fact:
     return Fact(None, missing=Missing(kind, about))
 
 
-class FactTable:
+class FactTable(dict[str, Fact]):
     """All facts of one patient at one moment; each is derived when first asked for, and once."""
 
-    __slots__ = ("_derivers", "_known", "as_of", "limits", "record", "today")
+    __slots__ = ("_derivers", "as_of", "limits", "record", "today")
 
     def __init__(
         self,
@@ -70,18 +70,15 @@ class FactTable:
         self.today = as_of.date()
         self.limits = limits
         self._derivers = derivers
-        self._known: dict[str, Fact] = {}
 
-    def __getitem__(self, name: str) -> Fact:
-        fact = self._known.get(name)
-        if fact is None:
-            fact = self._known[name] = self._derivers[name](self)
+    def __missing__(self, name: str) -> Fact:
+        fact = self[name] = self._derivers[name](self)
         return fact
 
     @property
     def asked(self) -> Mapping[str, Fact]:
         """The facts that have been asked for so far."""
-        return self._known
+        return self
 
     def unread(self, sources: tuple[Source, ...]) -> Missing | None:
         """Why one of these lists does not tell, if it does not."""

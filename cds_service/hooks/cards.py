@@ -11,7 +11,7 @@ from cds_service.artifacts.base import KnowledgeBase
 from cds_service.artifacts.evidence import Source
 from cds_service.artifacts.schema import Line, Rule, SuggestionUse, Variant
 from cds_service.facts.conditions import Test, compiled, evidence
-from cds_service.facts.fact import FactTable
+from cds_service.facts.fact import Evidence, FactTable
 from cds_service.fhir.orders import Setting
 from cds_service.fhir.reference import leads_somewhere
 from cds_service.hooks.suggestions import NewId, Offer, Suggestion, make_offer, suggest
@@ -58,6 +58,7 @@ class _Text:
     indicator: str
     summary: str
     lines: tuple[tuple[Test | None, Sequence[str], str], ...]
+    evidence: Callable[[FactTable], tuple[Evidence, ...]]
     offers: tuple[Offer, ...]
     reasons: tuple[dict[str, str], ...]
     source_label: str
@@ -70,6 +71,7 @@ class CardMaker:
 
     def __init__(self, knowledge: KnowledgeBase) -> None:
         self._knowledge = knowledge
+        self._no_info_when = {t.id: compiled(t.no_info_when) for t in knowledge.topics.values() if t.no_info_when}
         self._texts = {
             (rule.id, variant.id if variant else "", language): self._text(rule, variant, language)
             for rule in knowledge.rules.values()
@@ -99,8 +101,8 @@ class CardMaker:
 
     def _quiet(self, decision: Decision, table: FactTable) -> bool:
         """Whether the topic wants no info cards for this patient (palliative care)."""
-        condition = self._knowledge.topics[self._knowledge.topic_of[decision.rule.id]].no_info_when
-        return condition is not None and compiled(condition)(table) is True
+        wants_none = self._no_info_when.get(self._knowledge.topic_of[decision.rule.id])
+        return wants_none is not None and wants_none(table) is True
 
     def _card(
         self,
@@ -120,7 +122,7 @@ class CardMaker:
             if when is None or when(table) is True
         ]
         mine = Setting(
-            setting.patient, setting.authored, text.title, setting.encounter, setting.author, _supporting(rule, table)
+            setting.patient, setting.authored, text.title, setting.encounter, setting.author, _supporting(text, table)
         )
         found = [s for offer in text.offers for s in suggest(offer, table, mine, style.language)]
         fresh = [s for s in found if s.key not in offered]
@@ -179,6 +181,7 @@ class CardMaker:
                 )
                 for line in lines
             ),
+            evidence=evidence(rule.when),
             offers=tuple(make_offer(use, knowledge.orders[use.order], compiled) for use in uses),
             reasons=tuple(
                 {
@@ -219,12 +222,12 @@ def _alternating(parts: Sequence[str]) -> Iterable[tuple[bool, str]]:
     return ((bool(index % 2), part) for index, part in enumerate(parts))
 
 
-def _supporting(rule: Rule, table: FactTable) -> tuple[str, ...]:
+def _supporting(text: _Text, table: FactTable) -> tuple[str, ...]:
     """References of the results, medicines and conditions that made the rule speak (drafts have no address yet)."""
     return tuple(
         dict.fromkeys(
             item.reference
-            for item in evidence(rule.when, table)
+            for item in text.evidence(table)
             if isinstance(item, LabResult | Problem) or (isinstance(item, MedicationUse) and item.status != "draft")
             if leads_somewhere(item.reference)
         )

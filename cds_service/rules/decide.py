@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 import msgspec
 
 from cds_service.artifacts.base import KnowledgeBase
 from cds_service.artifacts.schema import Rule, Variant
-from cds_service.facts.conditions import Test, compiled, could
+from cds_service.facts.conditions import Could, Test, compiled, could
 from cds_service.facts.fact import FactTable
 
 Outcome = Literal["speaks", "silent", "silenced", "unknown", "undecided", "not applicable"]
@@ -37,6 +37,8 @@ class _Compiled(msgspec.Struct, frozen=True):
     rule: Rule
     when: Test
     unless: Test | None
+    could_hold: Callable[[FactTable], Could]
+    could_be_stopped: Callable[[FactTable], Could] | None
     variants: tuple[tuple[Variant, Test], ...]
 
 
@@ -46,7 +48,7 @@ class Decider:
     def __init__(self, knowledge: KnowledgeBase) -> None:
         self._rules = {rule.id: _compile(rule) for rule in knowledge.rules.values()}
         self._applies = {topic.id: compiled(topic.applies) for topic in knowledge.topics.values()}
-        self._topics = knowledge.topics
+        self._could_apply = {topic.id: could(topic.applies) for topic in knowledge.topics.values()}
         self._topic_of = knowledge.topic_of
 
     def decide(self, table: FactTable, rules: Iterable[str], enabled: frozenset[str] = frozenset()) -> list[Decision]:
@@ -83,11 +85,10 @@ class Decider:
         return Decision(rule, "speaks", next((variant for variant, when in one.variants if when(table)), None))
 
     def _could_speak(self, one: _Compiled, table: FactTable) -> bool:
-        rule = one.rule
         return (
-            could(self._topics[self._topic_of[rule.id]].applies, table).be_true
-            and could(rule.when, table).be_true
-            and (rule.unless is None or could(rule.unless, table).be_false)
+            self._could_apply[self._topic_of[one.rule.id]](table).be_true
+            and one.could_hold(table).be_true
+            and (one.could_be_stopped is None or one.could_be_stopped(table).be_false)
         )
 
 
@@ -96,6 +97,8 @@ def _compile(rule: Rule) -> _Compiled:
         rule,
         compiled(rule.when),
         compiled(rule.unless) if rule.unless else None,
+        could(rule.when),
+        could(rule.unless) if rule.unless else None,
         tuple((variant, compiled(variant.when)) for variant in rule.variants),
     )
 
