@@ -60,8 +60,9 @@ class FactDefinition(Strict):
     observation: take latest or lowest (quantities), tested, flagged_low, flagged_high (booleans), or
         against_inr_target (a word).
     medication: take exists (boolean), or highest_daily_dose, highest_dose, longest_duration, longest_course,
-        shortest_unchanged, replacement_course (quantities). State raised or lowered: begun or dose raised, stopped or
-        dose lowered, in the days (`within`) before the day of the fact named in `before`.
+        shortest_unchanged, replacement_course (quantities). State recent: in use in the last days (`within`), or since
+        the day of another fact (`since`). State raised or lowered: begun or dose raised, stopped or dose lowered, in
+        the days (`within`) before the day of the fact named in `before`.
     condition: a current condition or completed procedure (boolean).
     pending: the test is ordered or in progress (boolean).
     patient: age (years), sex (a word), alive or orders_in_hand (booleans).
