@@ -157,6 +157,7 @@ class PatientRecord(msgspec.Struct, frozen=True):
         unread: lists that could not be read at all, each with the reason in words.
         incomplete: lists of which a part could not be read (a page, an entry), each with the reason.
         notes: operational remarks for the log (counts and reasons, no patient data).
+        lookups: references such as "Medication/m7" of products that entries rest on and that were not at hand.
     """
 
     patient: Patient
@@ -169,6 +170,7 @@ class PatientRecord(msgspec.Struct, frozen=True):
     unread: Mapping[Source, str] = msgspec.field(default_factory=dict)
     incomplete: Mapping[Source, str] = msgspec.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    lookups: tuple[str, ...] = ()
 
     def known_on(self, today: date) -> PatientRecord:
         """The record with every month or year that is not over yet meaning today, not a day that has not come."""

@@ -159,6 +159,8 @@ def _product(entry: MedicationEntry, reading: Reading, *, may_be_blank: bool = F
         reading.remarks["medicine by text alone that no value set names"] += 1
     anything = bool(texts or parts or any(coding.code or coding.display for coding in codings))
     known = anything or (may_be_blank and not reference.reference)
+    if not known and reference.reference and (address := reading.medications.address(reference.reference)):
+        reading.lookups.add(address)
     if not concepts:
         return Product(concepts, name, "", UNKNOWN, known)
     strength = _strength(parts, concepts)

@@ -118,6 +118,7 @@ def read_record(
         unread=unread,
         incomplete=incomplete,
         notes=tuple(f"{count} × {what}" for what, count in reading.remarks.items()),
+        lookups=tuple(sorted(reading.lookups)),
     )
 
 

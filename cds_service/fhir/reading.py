@@ -31,6 +31,7 @@ class Reading:
         remarks: what happened how often, in words without patient data.
         gaps: per list, which kinds of entries could not be read and how many of each.
         units_asked: the units whose conversion was looked up.
+        lookups: relative references of Medications that an entry rests on and that are not at hand.
     """
 
     terminology: Terminology
@@ -41,6 +42,7 @@ class Reading:
     remarks: Counter[str] = field(default_factory=Counter)
     gaps: dict[Source, Counter[str]] = field(default_factory=dict)
     units_asked: set[str] = field(default_factory=set)
+    lookups: set[str] = field(default_factory=set)
     _subjects: dict[bytes, bool | None] = field(default_factory=dict)
 
     def concepts(self, kind: Kind, raw: msgspec.Raw) -> frozenset[str]:

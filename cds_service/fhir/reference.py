@@ -102,6 +102,13 @@ class Medications:
         found = optional(_medication, raw) if raw is not None else None
         return None if found is None or found.status == "entered-in-error" else found
 
+    def address(self, reference: str) -> str | None:
+        """`Medication/id` if a reference leads to this EHR's server, so that it can be fetched there; else None."""
+        parts = literal(_unversioned(reference))
+        if parts is None or parts.type != "Medication" or (parts.base and parts.base != self.server):
+            return None
+        return f"Medication/{parts.id}"
+
     def _stored(self, reference: str) -> msgspec.Raw | None:
         reference = _unversioned(reference)
         if reference in self.by_address:

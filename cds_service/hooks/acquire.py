@@ -23,6 +23,9 @@ from cds_service.hooks.messages import HookRequest
 from cds_service.hooks.needs import Need
 from cds_service.trust.egress import Egress
 
+# A chart with more medicines that say nothing but a reference is not worth a hundred calls; the rest stays unknown.
+_MOST_LOOKUPS = 50
+
 
 def acquire(
     needs: Sequence[Need], request: HookRequest, egress: Egress, *, without_token: bool, deadline: float
@@ -37,7 +40,8 @@ def acquire(
     lacking = [need for need, obtained in zip(needs, sent, strict=True) if obtained.unread or obtained.incomplete]
     if not lacking:
         return sent
-    fetched, barred = _fetch(lacking, request, egress, without_token, deadline)
+    queries = {need.key: need.query(request.patient_id) for need in lacking}
+    fetched, barred = _fetch(queries, request, egress, without_token, deadline)
     completed = [
         _better(obtained, _from_fetch(need, fetched[need.key])) if need.key in fetched else _explained(obtained, barred)
         for need, obtained in zip(needs, sent, strict=True)
@@ -49,8 +53,22 @@ def acquire(
     ]
 
 
+def look_up(
+    references: Sequence[str], request: HookRequest, egress: Egress, *, without_token: bool, deadline: float
+) -> Obtained:
+    """The resources that entries refer to and that did not come with them, as far as they can be fetched.
+
+    Args:
+        references: relative, e.g. "Medication/m7"; no more than `_MOST_LOOKUPS` of them are fetched.
+    """
+    queries = {reference: reference for reference in references[:_MOST_LOOKUPS]}
+    fetched, _ = _fetch(queries, request, egress, without_token, deadline)
+    pages = [page for found in fetched.values() for page in found.pages]
+    return Obtained((), tuple(entry for page in pages for entry in open_resource(page).entries))
+
+
 def _fetch(
-    needs: Sequence[Need], request: HookRequest, egress: Egress, without_token: bool, deadline: float
+    queries: Mapping[str, str], request: HookRequest, egress: Egress, without_token: bool, deadline: float
 ) -> tuple[Mapping[str, Fetched], str]:
     """What the FHIR server gave per key, or nothing and why it was not asked."""
     if request.fhir_server is None:
@@ -58,7 +76,6 @@ def _fetch(
     # CDS Hooks 2.0, FHIR Resource Access: a service may call the server only with both address and authorization.
     if request.fhir_token is None and not without_token:
         return {}, "no fhirAuthorization to fetch it with"
-    queries = {need.key: need.query(request.patient_id) for need in needs}
     try:
         return fetch_all(egress, request.fhir_server, request.fhir_token, queries, deadline=deadline), ""
     except EgressError:

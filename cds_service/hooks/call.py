@@ -14,7 +14,7 @@ from cds_service.evaluate import Evaluation, Evaluator
 from cds_service.fhir.bundle import Obtained
 from cds_service.fhir.orders import Setting, check_templates
 from cds_service.fhir.read import read_record
-from cds_service.hooks.acquire import acquire
+from cds_service.hooks.acquire import acquire, look_up
 from cds_service.hooks.cards import CardMaker, Style
 from cds_service.hooks.incomplete import incomplete_card, missing_parts
 from cds_service.hooks.messages import Call, HookRequest
@@ -56,9 +56,13 @@ class _Answerer:
         service, needs = self._knowledge.services[service_id], self._needs[service_id]
         deadline = time.monotonic() + self._settings.fhir_deadline
         egress = self._egress((*self._settings.fhir_allow, *call.profile.fhir_servers))
-        obtained = acquire(needs, request, egress, without_token=call.profile.fhir_without_token, deadline=deadline)
+        open_server = call.profile.fhir_without_token
+        obtained = acquire(needs, request, egress, without_token=open_server, deadline=deadline)
         try:
             record = self._record(request, obtained)
+            if record.lookups:
+                found = look_up(record.lookups, request, egress, without_token=open_server, deadline=deadline)
+                record = self._record(request, [*obtained, found]) if found.entries else record
         except Unprocessable:
             if call.profile.on_missing_data == "412":
                 raise
