@@ -12,6 +12,7 @@ import msgspec
 
 from cds_service.artifacts.schema import Product
 from cds_service.coding import SYSTEMS, UCUM
+from cds_service.fhir.bundle import UNREADABLE
 
 Json = dict[str, Any]
 _draft = msgspec.json.Decoder(Json)
@@ -38,6 +39,8 @@ def replaced(written: bytes, product: Product, language: str) -> Json | None:
     # FHIR R5 writes `medication` as a CodeableReference; R4 and before have medication[x].
     name, value = ("medication", {"concept": concept}) if "medication" in draft else (_CONCEPT, concept)
     old = draft.get("medicationReference")
+    if isinstance(draft.get("medication"), dict):
+        old = draft["medication"].get("reference")
     changed = {key: one for key, one in draft.items() if key not in _MEDICATION} | {name: value}
     return _without_orphan(changed, old)
 
@@ -83,7 +86,11 @@ _MEDICATION = frozenset((_CONCEPT, "medicationReference", "medication"))
 
 
 def _opened(written: bytes) -> Json | None:
-    draft = _draft.decode(written)
+    try:
+        draft = _draft.decode(written)
+    except UNREADABLE:
+        # What the rules do not read was skipped until now, so this is the first look at it.
+        return None
     if not isinstance(draft.get("id"), str):
         return None
     draft.pop("text", None)
