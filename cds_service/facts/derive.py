@@ -69,14 +69,21 @@ def _problem(knowledge: KnowledgeBase, fact: FactDefinition) -> Deriver:
     within = fact.within
 
     def derive(table: FactTable) -> Fact:
-        found = tuple(
-            problem
-            for problem in table.record.problems
-            if not concepts.isdisjoint(problem.concepts)
-            and (problem.current or not lifelong.isdisjoint(problem.concepts))
-            and (
-                within is None
-                or (problem.since is not None and table.today - problem.since <= timedelta(days=table.limits[within]))
+        found = (
+            ()
+            if concepts.isdisjoint(table.named)
+            else tuple(
+                problem
+                for problem in table.record.problems
+                if not concepts.isdisjoint(problem.concepts)
+                and (problem.current or not lifelong.isdisjoint(problem.concepts))
+                and (
+                    within is None
+                    or (
+                        problem.since is not None
+                        and table.today - problem.since <= timedelta(days=table.limits[within])
+                    )
+                )
             )
         )
         if found:

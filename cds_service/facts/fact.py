@@ -50,7 +50,7 @@ def unknown(kind: Kind, about: str) -> Fact:
 class FactTable(dict[str, Fact]):
     """All facts of one patient at one moment; each is derived when first asked for, and once."""
 
-    __slots__ = ("_derivers", "as_of", "limits", "record", "today")
+    __slots__ = ("_derivers", "as_of", "limits", "named", "record", "today")
 
     def __init__(
         self,
@@ -69,6 +69,8 @@ class FactTable(dict[str, Fact]):
         self.as_of = as_of
         self.today = as_of.date()
         self.limits = limits
+        # Most facts are about a product or a problem that this record does not name anywhere.
+        self.named = _named(record)
         self._derivers = derivers
 
     def __missing__(self, name: str) -> Fact:
@@ -91,3 +93,10 @@ class FactTable(dict[str, Fact]):
                 if source in record.incomplete:
                     return Missing("incomplete", source)
         return None
+
+
+def _named(record: PatientRecord) -> frozenset[str]:
+    """The value sets of everything in the record that is no result: products, drafts, conditions and procedures."""
+    drafts = (order.use.concepts for order in record.orders or () if order.use is not None)
+    entries = (entry.concepts for entries in (record.medications, record.problems) for entry in entries)
+    return frozenset[str]().union(*drafts, *entries)

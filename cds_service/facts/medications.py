@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 from cds_service.artifacts.vocabulary import FactDefinition
 from cds_service.facts import changes, prophylaxis, replacement, vitamin_k
-from cds_service.facts.fact import Fact, FactTable, Missing
+from cds_service.facts.fact import NO, Fact, FactTable, Missing
 from cds_service.facts.vitamin_k import chain_start, daily_dose, is_active, unchanged_since
 from cds_service.quantity import Interval, point
 from cds_service.record import MedicationUse, Source
@@ -44,14 +44,16 @@ def deriver(definition: FactDefinition) -> Callable[[FactTable], Fact]:
         opened = table[since.fact] if since else None
         if opened is not None and opened.on is None:
             return Fact(None, missing=opened.missing or Missing("absent", "no such result"))
-        first = table.today - timedelta(days=table.limits[within]) if within else table.today
-        if since is not None and opened is not None and opened.on is not None:
-            first = opened.on + timedelta(days=since.days)
-        found = tuple(
-            use
-            for use in _in_state(table, state, first)
-            if not concepts.isdisjoint(use.concepts) and passes(table, use)
-        )
+        found: tuple[MedicationUse, ...] = ()
+        if not concepts.isdisjoint(table.named):
+            first = table.today - timedelta(days=table.limits[within]) if within else table.today
+            if since is not None and opened is not None and opened.on is not None:
+                first = opened.on + timedelta(days=since.days)
+            found = tuple(
+                use
+                for use in _in_state(table, state, first)
+                if not concepts.isdisjoint(use.concepts) and passes(table, use)
+            )
         if found or take is _exists:
             return take(table, found, sources)
         missing = table.unread(sources)
@@ -103,7 +105,7 @@ def _exists(table: FactTable, found: tuple[MedicationUse, ...], sources: tuple[S
     if found:
         return Fact(True, found, on=min((use.start for use in found if use.start), default=None))
     missing = table.unread(sources)
-    return Fact(None, missing=missing) if missing else Fact(False)
+    return Fact(None, missing=missing) if missing else NO
 
 
 def _highest(found: Iterable[MedicationUse], dose: Callable[[MedicationUse], Interval | None]) -> Fact:
