@@ -7,6 +7,7 @@ MedicationOrder. What is not taken (draft, on hold, cancelled, intended, not tak
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -29,8 +30,9 @@ from cds_service.fhir.shapes import (
 )
 from cds_service.fhir.strength import UNKNOWN, Strength, strength_in_name, strength_of_ratio
 from cds_service.fhir.timing import duration_days
-from cds_service.fhir.written import Written, optional, read_reference, read_written
+from cds_service.fhir.written import Written, concepts_of, optional, read_reference, read_written
 from cds_service.record import MedicationUse, Source
+from cds_service.terminology import Terminology
 
 MEDICATION_SOURCES: dict[str, Source] = {
     "MedicationRequest": "medication-requests",
@@ -52,6 +54,9 @@ _STOPPED = frozenset(("stopped", "stopped-as-directed", "stopped-not-as-directed
 # An order that is one of these is not signed any more. Signing an active order again is judged.
 _PAST_ORDERS = frozenset((ERRONEOUS, "cancelled", "stopped", "completed", "ended"))
 
+# Longer ones are recognised every time, so that the memory stays bounded.
+_CACHED_BYTES = 2048
+
 _entry = msgspec.json.Decoder(MedicationEntry)
 _period = msgspec.json.Decoder(PeriodShape | None)
 _dispense = msgspec.json.Decoder(DispenseShape | None)
@@ -63,13 +68,19 @@ _references = msgspec.json.Decoder(list[ReferenceShape] | ReferenceShape | None)
 
 
 class Product(NamedTuple):
-    """A product as an entry names it. `known` False: the reference leads nowhere, it might be anything."""
+    """A product as an entry names it.
+
+    Attributes:
+        known: False if the reference leads nowhere, so that it might be anything.
+        by_text: named by a text alone, without any code.
+    """
 
     concepts: frozenset[str]
     name: str
     form: str
     strength: Strength
     known: bool = True
+    by_text: bool = False
 
 
 def read_medication(raw: msgspec.Raw, kind: str, reading: Reading, address: str) -> MedicationUse | None:
@@ -139,36 +150,54 @@ def _by_adherence(entry: MedicationEntry) -> _Status | None:
 
 def _product(entry: MedicationEntry, reading: Reading, *, may_be_blank: bool = False) -> Product:
     """The product, from codes and text, from the Medication referred to, or from the reference's display."""
-    written = read_written(entry.medication_codeable_concept)
-    reference = read_reference(entry.medication_reference)
+    raw, reference = entry.medication_codeable_concept, read_reference(entry.medication_reference)
     if bytes(entry.medication):  # R5: a CodeableReference
-        written = read_written(entry.medication)
-        inner = optional(_codeable_reference, entry.medication)
+        raw = entry.medication
+        inner = optional(_codeable_reference, raw)
         reference = read_reference(inner.reference) if inner is not None else reference
-    medication = reading.medications.find(reference.reference, entry.contained) if reference.reference else None
+    if reference.reference or reference.display or len(written := bytes(raw)) > _CACHED_BYTES:
+        medication = reading.medications.find(reference.reference, entry.contained) if reference.reference else None
+        product = _recognised(reading.terminology, read_written(raw), _display(reference), medication)
+    else:
+        product = _recognised_by_code(reading.terminology, written)
+    if not product.concepts and product.by_text:
+        reading.remarks["medicine by text alone that no value set names"] += 1
+    if not reference.reference:
+        return product._replace(known=True) if may_be_blank else product
+    if not product.known and (address := reading.medications.address(reference.reference)):
+        reading.lookups.add(address)
+    return product
+
+
+@lru_cache(maxsize=4096)
+def _recognised_by_code(terminology: Terminology, written: bytes) -> Product:
+    """Most products are named by a CodeableConcept alone, the same ones again and again: each is recognised once."""
+    return _recognised(terminology, read_written(msgspec.Raw(written)), "", None)
+
+
+def _recognised(
+    terminology: Terminology, written: Written, display: str, medication: MedicationShape | None
+) -> Product:
+    """The product that all its names together mean, and its strength by its ingredient or else by a name."""
     told = read_written(medication.code) if medication is not None else Written()
-    texts = [text for text in (written.text, told.text, _display(reference)) if text]
+    texts = [text for text in (written.text, told.text, display) if text]
     codings = (*written.codings, *told.codings)
-    concepts = reading.terminology.concepts("medication", codings, " | ".join(texts))
+    concepts = terminology.concepts("medication", codings, " | ".join(texts))
     ingredients = _ingredients_of(medication) if medication is not None else []
-    parts = [(one, _ingredient_concepts(one, reading)) for one in ingredients]
+    parts = [(one, _ingredient_concepts(one, terminology)) for one in ingredients]
     if not concepts:
         concepts = frozenset[str]().union(*(found for _, found in parts))
     name = next((text for text in (*texts, *(c.display for c in codings)) if text), "")
-    if not concepts and texts and not codings:
-        reading.remarks["medicine by text alone that no value set names"] += 1
-    anything = bool(texts or parts or any(coding.code or coding.display for coding in codings))
-    known = anything or (may_be_blank and not reference.reference)
-    if not known and reference.reference and (address := reading.medications.address(reference.reference)):
-        reading.lookups.add(address)
+    by_text = bool(texts) and not codings
+    known = bool(texts or parts or any(coding.code or coding.display for coding in codings))
     if not concepts:
-        return Product(concepts, name, "", UNKNOWN, known)
+        return Product(concepts, name, "", UNKNOWN, known, by_text)
     strength = _strength(parts, concepts)
     if strength == UNKNOWN:
         names = dict.fromkeys((*texts, *(coding.display for coding in codings)))
-        found = (strength_in_name(text, reading.terminology, concepts) for text in names if text)
+        found = (strength_in_name(text, terminology, concepts) for text in names if text)
         strength = next((one for one in found if one != UNKNOWN), UNKNOWN)
-    return Product(concepts, name, _form(medication), strength, known)
+    return Product(concepts, name, _form(medication), strength, known, by_text)
 
 
 class _CodeableReference(msgspec.Struct):
@@ -191,11 +220,11 @@ def _ingredients_of(medication: MedicationShape) -> list[IngredientShape]:
     )
 
 
-def _ingredient_concepts(ingredient: IngredientShape, reading: Reading) -> frozenset[str]:
+def _ingredient_concepts(ingredient: IngredientShape, terminology: Terminology) -> frozenset[str]:
     found: frozenset[str] = frozenset()
     for raw in (ingredient.item_codeable_concept, ingredient.item):
         try:
-            found |= reading.concepts("medication", raw)
+            found |= concepts_of(terminology, "medication", raw)
         except UNREADABLE:
             continue
     return found
@@ -291,7 +320,7 @@ def _dates(entry: MedicationEntry, kind: str, status: str, dosing: Dosing) -> tu
         entry.occurrence_date_time,
         entry.effective_time_date_time,
     )
-    at = next((found for found in map(moment, moments) if found is not None), None)
+    at = next(filter(None, map(moment, moments)), None)
     periods = (entry.effective_period, entry.occurence_period, entry.occurrence_period, entry.effective_time_period)
     for raw in periods:
         period = optional(_period, raw)

@@ -83,7 +83,9 @@ def read_observation(raw: msgspec.Raw, reading: Reading, address: str) -> Sequen
     for result in (body, *(body.component or ())):
         if result is body and panel and not _holds_value(body):
             continue
-        for concept in sorted(concepts_of(terminology, "observation", result.code)):
+        # Without components, what told that the Observation matters is all there is.
+        mine = concepts_of(terminology, "observation", result.code) if head.component else concepts
+        for concept in sorted(mine):
             analyte = terminology.analyte(concept)
             if analyte is not None:
                 at = issued.at if issued else None
@@ -93,9 +95,9 @@ def read_observation(raw: msgspec.Raw, reading: Reading, address: str) -> Sequen
 
 def _when(body: ObservationShape) -> Moment | None:
     """When the sample was taken; the time of issue is for the caller to fall back to."""
+    when = moment(body.effective_date_time) or moment(body.effective_instant)
     period = body.effective_period
-    written = (body.effective_date_time, body.effective_instant, period and period.end, period and period.start)
-    return next((found for found in map(moment, written) if found is not None), None)
+    return when or (period and (moment(period.end) or moment(period.start))) or None
 
 
 def _holds_value(result: ResultShape) -> bool:
@@ -266,6 +268,8 @@ def _range_in_words(written: bytes) -> str | None:
 
 def _flag(raw: msgspec.Raw) -> str | None:
     """The first interpretation: R4 sends a list of them, STU3 one."""
+    if not bytes(raw):
+        return None
     try:
         written = read_written(raw)
     except UNREADABLE:

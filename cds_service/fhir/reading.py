@@ -57,19 +57,24 @@ class Reading:
         Raises:
             UnclearSubjectError: nobody can tell; a subject that is certainly somebody else is a plain False.
         """
-        written = next((bytes(subject) for subject in subjects if bytes(subject) not in (b"", b"null")), None)
-        if written is None:
-            ours = True if missing else None
-        elif written in self._subjects:
-            ours = self._subjects[written]
-        else:
-            reference = read_reference(msgspec.Raw(written)).reference
-            ours = self._subjects[written] = None if reference is None else self.whose.is_patient(reference)
+        ours = True if missing else None
+        for subject in subjects:
+            written = bytes(subject)
+            if written not in (b"", b"null"):
+                ours = self._is_patient(written)
+                break
         if not ours:
             self.remarks[f"{kind} dropped: its subject is not the patient of the call, or not stated"] += 1
         if ours is None:
             raise UnclearSubjectError("no subject that could be told")
         return ours
+
+    def _is_patient(self, written: bytes) -> bool | None:
+        """Whether a Reference is to the patient of the call; the same one or two come with every entry."""
+        if written not in self._subjects:
+            reference = read_reference(msgspec.Raw(written)).reference
+            self._subjects[written] = None if reference is None else self.whose.is_patient(reference)
+        return self._subjects[written]
 
     def gap(self, source: Source, what: str) -> None:
         """Something that may matter could not be read: its list is incomplete."""
