@@ -73,7 +73,16 @@ class _Entry(msgspec.Struct):
 
 
 class _Shell(msgspec.Struct):
-    resource_type: str = msgspec.field(default="", name="resourceType")
+    """A Bundle whose entries are all sound, decoded in one pass."""
+
+    entry: list[_Entry] | None = None
+    link: list[_Link] | None = None
+    total: int | None = None
+
+
+class _LooseShell(msgspec.Struct):
+    """A Bundle with an odd entry, which is found when they are decoded one by one."""
+
     entry: list[msgspec.Raw] | None = None
     link: list[_Link] | None = None
     total: int | None = None
@@ -93,6 +102,7 @@ class _Outcome(msgspec.Struct):
 
 
 _shell = msgspec.json.Decoder(_Shell)
+_loose_shell = msgspec.json.Decoder(_LooseShell)
 _entry = msgspec.json.Decoder(_Entry)
 _type = msgspec.json.Decoder(_Type)
 _outcome = msgspec.json.Decoder(_Outcome)
@@ -131,11 +141,15 @@ def open_resource(raw: bytes | msgspec.Raw) -> Opened:
             opened.entries.append(Entry(msgspec.Raw(raw), "", kind))
         return opened
     try:
-        shell = _shell.decode(raw)
+        shell: _Shell | _LooseShell = _shell.decode(raw)
     except UNREADABLE:
-        return _open_odd_bundle(raw, opened)
+        try:
+            shell = _loose_shell.decode(raw)
+        except UNREADABLE:
+            return _open_odd_bundle(raw, opened)
     opened.total = shell.total
-    opened.next_url = next((link.url for link in shell.link or () if link.relation == "next" and link.url), None)
+    if shell.link:
+        opened.next_url = next((link.url for link in shell.link if link.relation == "next" and link.url), None)
     for item in shell.entry or ():
         _add(opened, item)
     return opened
@@ -165,9 +179,9 @@ def _open_odd_bundle(raw: bytes | msgspec.Raw, opened: Opened) -> Opened:
     return opened
 
 
-def _add(opened: Opened, item: msgspec.Raw) -> None:
+def _add(opened: Opened, item: _Entry | msgspec.Raw) -> None:
     try:
-        entry = _entry.decode(item)
+        entry = item if isinstance(item, _Entry) else _entry.decode(item)
     except UNREADABLE:
         opened.unreadable += 1
         return

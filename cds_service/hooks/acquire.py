@@ -94,7 +94,7 @@ def _from_prefetch(need: Need, prefetch: Mapping[str, msgspec.Raw]) -> Obtained:
         return Obtained(need.sources, unread=f"the client could not fetch it ({opened.outcome})")
     if opened.resource_type != "Bundle" and opened.resource_type not in need.types:
         return Obtained(need.sources, unread="sent as a resource of another type")
-    return _judged(need, [opened], incomplete=_shortfall(opened))
+    return _judged(need, opened, incomplete=_shortfall(opened))
 
 
 def _is_null(raw: msgspec.Raw) -> bool:
@@ -114,19 +114,26 @@ def _shortfall(opened: Opened) -> str | None:
 def _from_fetch(need: Need, fetched: Fetched) -> Obtained:
     if fetched.failure is not None:
         return Obtained(need.sources, unread=f"fetching failed: {fetched.failure}")
-    return _judged(need, [open_resource(page) for page in fetched.pages], fetched.incomplete)
+    return _judged(need, _together([open_resource(page) for page in fetched.pages]), fetched.incomplete)
 
 
-def _judged(need: Need, pages: list[Opened], incomplete: str | None) -> Obtained:
-    entries = tuple(entry for page in pages for entry in page.entries)
-    failed = next((page.outcome for page in pages if page.outcome is not None), None)
-    unreadable = sum(page.unreadable for page in pages)
+def _together(pages: Sequence[Opened]) -> Opened:
+    """The pages of one search as if they had come as one."""
+    return Opened(
+        entries=[entry for page in pages for entry in page.entries],
+        outcome=next((page.outcome for page in pages if page.outcome is not None), None),
+        unreadable=sum(page.unreadable for page in pages),
+    )
+
+
+def _judged(need: Need, opened: Opened, incomplete: str | None) -> Obtained:
+    entries, failed = opened.entries, opened.outcome
     if failed is not None and not entries:
         return Obtained(need.sources, unread=f"the server reported {failed}")
     if failed is not None:
         incomplete = incomplete or f"the server reported {failed}"
-    if unreadable:
-        incomplete = incomplete or f"{unreadable} entries could not be read"
+    if opened.unreadable:
+        incomplete = incomplete or f"{opened.unreadable} entries could not be read"
     if not need.sources and not entries:
         return Obtained((), unread="no Patient in the answer")
     return Obtained(need.sources, entries, incomplete=incomplete)
