@@ -69,7 +69,8 @@ class Server:
         return sum(int(line.split()[1]) for line in self._family("rss")) / 1024
 
     def _family(self, column: str) -> list[str]:
-        listing = subprocess.run(["ps", "-A", "-o", f"pid=,{column}=,ppid="], capture_output=True, text=True, check=True)  # noqa: S607
+        command = ["ps", "-A", "-o", f"pid=,{column}=,ppid="]
+        listing = subprocess.run(command, capture_output=True, text=True, check=True)
         rows = [line for line in listing.stdout.splitlines() if len(line.split()) == 3]
         mine, found = {str(self.process.pid)}, True
         while found:
@@ -103,10 +104,10 @@ def serving(name: str, app: str, folder: Path) -> Iterator[Server]:
         "CDS_DATABASE_URL": f"sqlite:///{folder}/bench.db",
     }
     # The very server that `cds serve` starts, for both apps.
-    start = f"from cds_service.cli import run_server; from cds_service.settings import load_settings; run_server(load_settings(), {app!r})"
-    command = [sys.executable, "-c", start]
+    imports = "from cds_service.cli import run_server; from cds_service.settings import load_settings"
+    command = [sys.executable, "-c", f"{imports}; run_server(load_settings(), {app!r})"]
     with (folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)  # noqa: S603
+        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
     try:
         _wait(port, process, folder / f"{name}.log")
         yield Server(name, port, process)
@@ -132,8 +133,8 @@ def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
 
 def measure(server: Server, body: bytes, clients: int, seconds: float) -> Sample:
     """Calls from so many clients for so long. Any answer but a 200 with cards stops the run."""
-    head = f"POST {SERVICE} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    request = head.encode() + body
+    head = f"POST {SERVICE} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+    request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
     times: list[list[float]] = [[] for _ in range(clients)]
     spent, start = server.cpu(), time.perf_counter()
     threads = [threading.Thread(target=_calls, args=(server.port, request, start + seconds, mine)) for mine in times]
@@ -146,9 +147,8 @@ def measure(server: Server, body: bytes, clients: int, seconds: float) -> Sample
     if not all_times:
         raise SystemExit(f"{server.name} answered no call")
     count = len(all_times)
-    return Sample(
-        count / elapsed, all_times[count // 2] * 1e3, all_times[min(count - 1, int(count * 0.99))] * 1e3, cpu / count * 1e3
-    )
+    median, slow = all_times[count // 2], all_times[min(count - 1, int(count * 0.99))]
+    return Sample(count / elapsed, median * 1e3, slow * 1e3, cpu / count * 1e3)
 
 
 def _calls(port: int, request: bytes, until: float, times: list[float]) -> None:
@@ -175,11 +175,13 @@ def _answer(connection: socket.socket) -> None:
 
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {WORKERS} workers x {THREADS} threads, {ROUNDS} rounds of {seconds:g} s")
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {WORKERS} workers x {THREADS} threads")
+    print(f"medians of {ROUNDS} rounds of {seconds:g} s; service {SERVICE.rpartition('/')[2]}, every rule switched on")
     with TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "bare_app.py").write_text(BARE, encoding="utf-8")
-        with serving("bare", "bare_app:app", folder) as bare, serving("ours", "cds_service.web.wsgi:app", folder) as ours:
+        ours_app = "cds_service.web.wsgi:app"
+        with serving("bare", "bare_app:app", folder) as bare, serving("ours", ours_app, folder) as ours:
             before = ours.memory()
             for title, body in (("small", SMALL), ("large", LARGE)):
                 for clients in (1, 16):
@@ -189,10 +191,8 @@ def main() -> None:
 
 def _compare(title: str, bare: Server, ours: Server, body: bytes, clients: int, seconds: float) -> None:
     rounds = [[measure(server, body, clients, seconds) for server in (bare, ours)] for _ in range(ROUNDS)]
-    b, o = (
-        Sample(*(statistics.median(getattr(pair[i], field) for pair in rounds) for field in ("rate", "p50", "p99", "cpu")))
-        for i in (0, 1)
-    )
+    fields = ("rate", "p50", "p99", "cpu")
+    b, o = (Sample(*(statistics.median(getattr(pair[i], f) for pair in rounds) for f in fields)) for i in (0, 1))
     print(f"\n{title}\n{'':10}{'calls/s':>10}{'p50 ms':>10}{'p99 ms':>10}{'CPU ms':>10}")
     for label, sample in (("bare", b), ("ours", o)):
         print(f"{label:10}{sample.rate:10.0f}{sample.p50:10.2f}{sample.p99:10.2f}{sample.cpu:10.2f}")

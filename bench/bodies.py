@@ -1,4 +1,4 @@
-"""The two calls that are timed: a small one (10 resources, about 8 kB) and a large one (550 resources, about 570 kB)."""
+"""The two calls that are timed: a small one (10 resources, 9 kB) and a large one (551 resources, 550 kB)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def _bundle(resources: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _observation(number: int) -> dict[str, Any]:
     code, name, value, unit = _TESTS[number % len(_TESTS)]
-    when = f"2026-{12 - number // 28 % 12:02d}-{28 - number % 28:02d}T08:30:00Z" if number >= 20 else "2026-10-28T08:30:00Z"
+    when = "2026-10-28T08:30:00Z"
+    if number >= len(_TESTS):
+        when = f"2026-{12 - number // 28 % 12:02d}-{28 - number % 28:02d}T08:30:00Z"
     return {
         "resourceType": "Observation",
         "id": f"lab-{number}",
