@@ -41,13 +41,21 @@ REGISTER = 232
 HOOKS = ("patient-view", "order-select", "order-sign", "encounter-start", "encounter-discharge")
 
 
+_site_option = click.option(
+    "--site",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A site's overlay folder, laid over the knowledge.",
+)
+
+
 @click.command("check")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False)
+@_site_option
 @click.option("--quiet", is_flag=True, help="Errors only.")
-def check_command(folder: Path | None, quiet: bool) -> None:
+def check_command(folder: Path | None, site: Path | None, quiet: bool) -> None:
     """Reviews a knowledge folder: errors as file:line: what, why, do this. Exit code 1 if there is an error."""
     today = datetime.now().astimezone().date()
-    knowledge, findings = check_knowledge(folder or knowledge_dir(), today)
+    knowledge, findings = check_knowledge(folder or knowledge_dir(), today, site)
     for finding in findings:
         if finding.level == "error" or not quiet:
             click.echo(str(finding))
@@ -71,6 +79,7 @@ def _bundle_options(command: Any) -> Any:
         ),
         click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Day of judgement.  [today]"),
         click.option("--rule", "rules", multiple=True, help="Only these rules."),
+        _site_option,
         click.argument("bundle", type=click.File("rb")),
     ):
         command = option(command)
@@ -82,13 +91,19 @@ def _bundle_options(command: Any) -> Any:
 @click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Cards as JSON, as an EHR gets them.")
 def evaluate_command(
-    bundle: Any, hook: str, as_of: datetime | None, rules: tuple[str, ...], language: str, as_json: bool
+    bundle: Any,
+    hook: str,
+    as_of: datetime | None,
+    rules: tuple[str, ...],
+    site: Path | None,
+    language: str,
+    as_json: bool,
 ) -> None:
     """Prints the cards for a FHIR Bundle file with one Patient and what belongs to them ("-" reads standard input).
 
     With an order hook, the draft orders in the Bundle are the ones being judged.
     """
-    run = _Run.of(bundle.read(), hook, as_of, rules)
+    run = _Run.of(bundle.read(), hook, as_of, rules, site)
     setting = Setting(f"Patient/{run.record.patient.id}", run.as_of.isoformat(timespec="seconds"), "")
     numbers = iter(range(1, 10_000))
     cards = CardMaker(run.knowledge).cards(
@@ -99,15 +114,19 @@ def evaluate_command(
         return
     for card in cards:
         click.echo("\n".join(_card_lines(card)) + "\n")
+    if counted := [decision.rule.id for decision in run.evaluation.counted]:
+        click.echo(f"counted, not shown: {', '.join(counted)}")
     click.echo(f"{len(cards)} cards; knowledge {run.knowledge.version}; as of {run.as_of.date()}")
 
 
 @click.command("explain")
 @_bundle_options
 @click.option("--json", "as_json", is_flag=True, help="As JSON, as in the response's extension.")
-def explain_command(bundle: Any, hook: str, as_of: datetime | None, rules: tuple[str, ...], as_json: bool) -> None:
+def explain_command(
+    bundle: Any, hook: str, as_of: datetime | None, rules: tuple[str, ...], site: Path | None, as_json: bool
+) -> None:
     """Shows for a FHIR Bundle file, clause by clause, why each rule speaks, is silent or cannot tell."""
-    run = _Run.of(bundle.read(), hook, as_of, rules)
+    run = _Run.of(bundle.read(), hook, as_of, rules, site)
     nodes = explain_decisions(run.knowledge, run.evaluation.facts, run.evaluation.decisions)
     if as_json:
         click.echo(json.dumps(nodes, ensure_ascii=False, indent=2))
@@ -152,8 +171,8 @@ class _Run:
     as_of: datetime
 
     @classmethod
-    def of(cls, content: bytes, hook: str, day: datetime | None, rules: Iterable[str]) -> _Run:
-        knowledge = load_knowledge()
+    def of(cls, content: bytes, hook: str, day: datetime | None, rules: Iterable[str], site: Path | None) -> _Run:
+        knowledge = load_knowledge(site=site)
         chosen = list(rules) or [rule.id for rule in knowledge.rules.values() if hook in rule.hooks]
         if unknown := [rule for rule in chosen if rule not in knowledge.rules]:
             raise BadRequest(f"There is no rule {unknown[0]}. `cds check` lists the rules' files.")

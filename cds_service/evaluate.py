@@ -27,6 +27,11 @@ class Evaluation:
         return [d for d in self.decisions if d.outcome == "speaks" and d.rule.kind == "rule"]
 
     @property
+    def counted(self) -> list[Decision]:
+        """The rules in silent mode that would have a card to show."""
+        return [d for d in self.decisions if d.outcome == "counted" and d.rule.kind == "rule"]
+
+    @property
     def undecided(self) -> list[Decision]:
         """The rules that a list which could not be read leaves open."""
         return [d for d in self.decisions if d.outcome == "undecided" and d.rule.kind == "rule"]

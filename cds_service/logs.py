@@ -29,6 +29,7 @@ ALLOWED = frozenset(
         "status",  # HTTP status
         "duration_ms",
         "cards",  # rule ids of the cards
+        "counted",  # ids of the rules in silent mode that would have had a card
         "notes",  # remark -> how often; remarks are fixed sentences without data
         "correlation",
         "error",  # class of an error

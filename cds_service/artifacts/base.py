@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from cds_service.artifacts import schema
 from cds_service.artifacts.evidence import Source, Statement, Threshold
@@ -24,15 +25,27 @@ class Service:
     rules: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class SiteChange:
+    """What a site's overlay has changed: `file:line`, and who decided it, when and why."""
+
+    where: str
+    decided: str
+
+
 @dataclass(frozen=True)
 class KnowledgeBase:
     """Everything the clinical owners have written down, checked and linked.
 
     Attributes:
-        version: semantic version and content hash, e.g. "1.0.0+3f2a9c01d4e5".
+        version: semantic version and content hash, e.g. "1.0.0+3f2a9c01d4e5"; with an overlay a dot and its hash
+            follow.
         rules: by id, in order of priority; silences last.
         topic_of: rule id to topic id.
         where: "kind:name" to `file:line`, for messages and traces.
+        site: name of the site whose overlay has been laid over it.
+        site_changes: "kind:name" to what that overlay changed.
+        local_codes: (system URI, code) pairs of the site's own laboratory tests, to be searched for.
     """
 
     version: str
@@ -50,6 +63,9 @@ class KnowledgeBase:
     terminology: Terminology
     units: Mapping[str, str]
     where: Mapping[str, str]
+    site: str | None = None
+    site_changes: Mapping[str, SiteChange] = field(default_factory=lambda: MappingProxyType({}))
+    local_codes: frozenset[tuple[str, str]] = frozenset()
 
     def source_of(self, statement: str) -> Source:
         """The document that a statement id belongs to; an addition (G01) is its own statement."""

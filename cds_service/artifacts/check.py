@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from cds_service.artifacts.base import KnowledgeBase
+from cds_service.artifacts.claims import forbidden, words_of
 from cds_service.artifacts.links import (
     CODE_THRESHOLDS,
     REVERSAL_FACTS,
@@ -25,18 +25,6 @@ from cds_service.artifacts.vocabulary import Condition
 from cds_service.artifacts.worked import WorkedPatient, read_worked
 from cds_service.errors import KnowledgeError
 
-# What no card may say, whatever its source says: see the register's rejected statements.
-_FORBIDDEN = [
-    (
-        re.compile(r"\b(avoid|limit|restrict)\b(?<!need to avoid)[^.]{0,40}vegetable", re.IGNORECASE),
-        "tells people to avoid vegetables",
-    ),
-    (re.compile(r"限制[^。]{0,6}蔬菜|(?<!无需)忌食[^。]{0,6}蔬菜"), "tells people to avoid vegetables"),
-    (re.compile(r"prevents? (hip |bone )?fractures|预防骨折", re.IGNORECASE), "claims that fractures are prevented"),
-    (re.compile(r"no side effects|无副作用", re.IGNORECASE), "claims that there are no side effects"),
-    (re.compile(r"B12[^.。]{0,12}[µμu]mol/L", re.IGNORECASE), "gives B12 in µmol/L, a unit it is never reported in"),
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -51,14 +39,16 @@ class Finding:
         return f"{self.where}: {self.level}: {self.what} {self.do}"
 
 
-def check(root: Path, today: date) -> tuple[KnowledgeBase | None, list[Finding]]:
+def check(root: Path, today: date, site: Path | None = None) -> tuple[KnowledgeBase | None, list[Finding]]:
     """Loads a knowledge folder and reviews it.
 
+    Args:
+        site: a site's overlay folder, to be reviewed together with it.
     Returns:
         The knowledge (None if it cannot be loaded) and what was found, errors first.
     """
     try:
-        knowledge = load_knowledge(root)
+        knowledge = load_knowledge(root, site)
     except KnowledgeError as error:
         return None, [Finding("error", error.where, error.what, error.do)]
     findings = [
@@ -67,24 +57,15 @@ def check(root: Path, today: date) -> tuple[KnowledgeBase | None, list[Finding]]
         *_reviews(knowledge, today),
         *_unused(knowledge),
         *_register(knowledge),
+        *_site(knowledge),
     ]
     return knowledge, sorted(findings, key=lambda f: (f.level, f.where))
 
 
 def _texts(knowledge: KnowledgeBase) -> Iterator[Finding]:
     for rule in knowledge.rules.values():
-        for text in _words_of(rule):
-            for pattern, fault in _FORBIDDEN:
-                if pattern.search(text):
-                    yield Finding("error", knowledge.where[f"rule:{rule.id}"], f"the text {fault}.", "Reword it.")
-
-
-def _words_of(rule: Rule) -> Iterator[str]:
-    cards = [rule.card] if rule.card else []
-    for summary in (*(card.summary for card in cards), *(v.summary for v in rule.variants if v.summary)):
-        yield from (summary.en, summary.zh)
-    for line in lines_of(rule):
-        yield from (line.en, line.zh)
+        for fault in forbidden(words_of(rule)):
+            yield Finding("error", knowledge.where[f"rule:{rule.id}"], f"the text {fault}.", "Reword it.")
 
 
 def _examples(knowledge: KnowledgeBase, root: Path) -> Iterator[Finding]:
@@ -156,6 +137,28 @@ def _unused(knowledge: KnowledgeBase) -> Iterator[Finding]:
         yield Finding(
             "warning", knowledge.where[f"order:{name}"], f"no rule offers the order {name}.", "Use it or remove it."
         )
+
+
+def _site(knowledge: KnowledgeBase) -> Iterator[Finding]:
+    """What an overlay may do but somebody should look at: limits far from the shipped ones, unseen critical cards."""
+    for rule in knowledge.rules.values():
+        change = knowledge.site_changes.get(f"rule:{rule.id}")
+        indicators = {rule.card.indicator, *(v.indicator for v in rule.variants)} if rule.card else set()
+        if change and "critical" in indicators and (rule.silent or not rule.enabled):
+            what = f"nobody will see the critical card of {rule.id}."
+            yield Finding("warning", change.where, what, "Make sure that this is meant.")
+    for name, threshold in knowledge.thresholds.items():
+        change = knowledge.site_changes.get(f"threshold:{name}")
+        if change is None:
+            continue
+        own, shipped = threshold.values[-1].value, threshold.values[-2].value
+        if not shipped / 1.5 <= own <= shipped * 1.5:
+            yield Finding(
+                "warning",
+                change.where,
+                f"{name} is {own:g} {threshold.unit} here and {shipped:g} {threshold.unit} as shipped.",
+                "Check number and unit once more.",
+            )
 
 
 def cited(knowledge: KnowledgeBase) -> set[str]:

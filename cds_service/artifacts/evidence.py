@@ -56,8 +56,11 @@ class Statement(Strict):
 
 
 class DatedValue(Strict):
+    """A value and the day it came into force; `decided`: by whom, when and why, where a site has set its own."""
+
     since: date
     value: float
+    decided: str | None = None
 
     @field_validator("since", mode="before")
     @classmethod
@@ -77,5 +80,9 @@ class Threshold(Strict):
 
     def at(self, as_of: date) -> float:
         """The value in force on a day; before the first `since`, the first value."""
+        return self.in_force(as_of).value
+
+    def in_force(self, as_of: date) -> DatedValue:
+        """The same with its day, and who decided it."""
         started = [dated for dated in self.values if dated.since <= as_of]
-        return max(started, key=lambda dated: dated.since).value if started else self.values[0].value
+        return max(started, key=lambda dated: dated.since) if started else self.values[0]

@@ -229,7 +229,9 @@ def _check_orders(knowledge: KnowledgeBase) -> None:
         key = f"order:{name}"
         if order.withheld_when:
             _check_condition(knowledge, key, order.withheld_when)
-        for choice in order.medicine or ():
+        for regimen in order.regimens.values():
+            _cited(knowledge, key, regimen.source)
+        for choice in (*(order.medicine or ()), *(c for regimen in order.regimens.values() for c in regimen.medicine)):
             if choice.when:
                 _check_condition(knowledge, key, choice.when)
         if order.test:

@@ -14,6 +14,7 @@ from cds_service.artifacts import schema
 from cds_service.artifacts.base import KnowledgeBase, Service
 from cds_service.artifacts.evidence import Source, Statement, Threshold
 from cds_service.artifacts.links import check_links
+from cds_service.artifacts.overlay import with_overlay
 from cds_service.artifacts.text import Strict
 from cds_service.artifacts.vocabulary import FactDefinition
 from cds_service.artifacts.yaml_file import Path_, YamlFile
@@ -33,14 +34,18 @@ def knowledge_dir() -> Path:
     raise KnowledgeError(str(package), "has no knowledge folder.", "Install the service from its wheel or a checkout.")
 
 
-def load_knowledge(root: Path | None = None) -> KnowledgeBase:
+def load_knowledge(root: Path | None = None, site: Path | None = None) -> KnowledgeBase:
     """Reads, checks and links the knowledge folder.
 
+    Args:
+        site: a site's overlay folder; what it changes is laid over the knowledge.
     Raises:
         KnowledgeError: on the first fault, worded as `file:line: what, do this`.
     """
     root = root or knowledge_dir()
     knowledge = _Reader(root).read()
+    if site is not None:
+        knowledge = with_overlay(knowledge, site)
     try:
         check_links(knowledge)
     except KnowledgeError as error:

@@ -66,6 +66,7 @@ class Attributes(Strict):
 class Rule(Strict):
     """One rule: when it speaks, what it says, where that comes from and when it is wrong.
 
+    silent: it is judged and counted in the log, never shown, and silences no other rule.
     kind `silence`: it never shows a card; it names a situation in which the service deliberately says nothing, so that
     a trace and the catalogue can show that silence as a decision. `explains` lists the rules it keeps quiet.
     """
@@ -75,6 +76,7 @@ class Rule(Strict):
     version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
     status: Literal["draft", "active", "retired"]
     enabled: bool = True
+    silent: bool = False
     hooks: Annotated[list[Hook], Field(min_length=1)]
     priority: Annotated[int, Field(ge=1)] | None = None
     title: Plain
@@ -136,10 +138,15 @@ class CodeRef(Strict):
 
 
 class Step(Strict):
-    """One step of a schedule: once every so many days (d), weeks (wk) or months (mo), for so many days."""
+    """One step of a schedule: once (or `times`) every so many days (d), weeks (wk) or months (mo), for so many days.
+
+    every_to: the longest interval, where it is a range ("every 2 to 3 months").
+    """
 
     text: Plain
+    times: Annotated[int, Field(ge=1)] = 1
     every: Annotated[int, Field(ge=1)]
+    every_to: int | None = None
     unit: Literal["d", "wk", "mo"]
     for_days: list[int] | None = None
 
@@ -149,6 +156,12 @@ class Step(Strict):
         if value is not None and (len(value) != 2 or not 0 < value[0] <= value[1]):
             raise ValueError("for_days is two whole numbers, the shortest and the longest duration")
         return value
+
+    @model_validator(mode="after")
+    def _interval(self) -> Step:
+        if self.every_to is not None and self.every_to <= self.every:
+            raise ValueError("every_to is longer than every")
+        return self
 
 
 class Product(Strict):
@@ -171,6 +184,13 @@ class MedicineChoice(Strict):
     medicine: Medicine
 
 
+class Regimen(Strict):
+    """Another way of giving the same, which a site may choose instead of the order's own."""
+
+    medicine: Annotated[list[MedicineChoice], Field(min_length=1)]
+    source: Annotated[list[StatementId], Field(min_length=1)]
+
+
 class LabOrder(Strict):
     """A laboratory test to be drafted. It is not offered while a result is fresh or the test is pending."""
 
@@ -189,11 +209,13 @@ class Order(Strict):
     remove: delete a draft; hold: put a draft on hold; replace: put another product into a draft, its dosage unchanged;
     correct_unit: write a draft's dose in the unit of its product, without the number.
     stop: propose to stop a product on the list.
+    regimens: what a site may choose instead of `medicine`, by name.
     """
 
     label: Plain
     test: LabOrder | None = None
     medicine: list[MedicineChoice] | None = None
+    regimens: dict[Id, Regimen] = {}
     remove: Literal[True] | None = None
     hold: Literal[True] | None = None
     replace: Product | None = None
@@ -216,6 +238,8 @@ class Order(Strict):
         kinds = (self.test, self.medicine, self.remove, self.hold, self.replace, self.correct_unit, self.stop)
         if len([kind for kind in kinds if kind is not None]) != 1:
             raise ValueError("an order is exactly one of test, medicine, remove, hold, replace, correct_unit, stop")
+        if self.regimens and self.medicine is None:
+            raise ValueError("regimens go with medicine")
         return self
 
 

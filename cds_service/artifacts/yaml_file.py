@@ -25,10 +25,14 @@ class YamlFile:
     Attributes:
         name: path below the knowledge folder, for messages.
         data: dicts, lists, strings, numbers, booleans and None; dates stay strings.
+
+    Args:
+        manual: where it is told what the file may hold.
     """
 
-    def __init__(self, path: Path, root: Path) -> None:
+    def __init__(self, path: Path, root: Path, manual: str = "knowledge/README.md") -> None:
         self.name = path.relative_to(root).as_posix()
+        self._manual = manual
         self._lines: dict[Path_, int] = {}
         self._scalars: list[tuple[int, str]] = []
         try:
@@ -79,7 +83,7 @@ class YamlFile:
             member = ".".join(str(part) for part in (*path, *at)) or "the file"
             message = fault["msg"].removeprefix("Value error, ")
             raise KnowledgeError(
-                f"{self.name}:{self.line((*path, *at))}", f"{member}: {message}.", _advice(fault["type"])
+                f"{self.name}:{self.line((*path, *at))}", f"{member}: {message}.", _advice(fault["type"], self._manual)
             ) from error
 
     def _plain(self, node: yaml.Node, path: Path_) -> Any:
@@ -122,10 +126,10 @@ def _scalar(node: yaml.Node) -> Any:
     return node.value
 
 
-def _advice(kind: str) -> str:
+def _advice(kind: str, manual: str) -> str:
     match kind:
         case "missing":
             return "Add it."
         case "extra_forbidden":
-            return "Remove it, or check its spelling: knowledge files hold only members the schema knows."
-    return "See knowledge/README.md for what this file may hold."
+            return f"Remove it, or check its spelling; {manual} tells what may stand here."
+    return f"See {manual} for what this file may hold."

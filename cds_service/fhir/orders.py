@@ -117,7 +117,9 @@ def _coding(code: CodeRef) -> dict[str, str]:
 
 
 def _dosage(number: int, step: Step, medicine: Medicine, language: str) -> dict[str, Any]:
-    repeat: dict[str, Any] = {"frequency": 1, "period": step.every, "periodUnit": step.unit}
+    repeat: dict[str, Any] = {"frequency": step.times, "period": step.every, "periodUnit": step.unit}
+    if step.every_to:
+        repeat["periodMax"] = step.every_to
     if step.for_days:
         low, high = step.for_days
         repeat["boundsRange"] = {
@@ -172,7 +174,10 @@ def check_templates(orders: Mapping[str, Order], where: Mapping[str, str]) -> No
             try:
                 if order.test:
                     ServiceRequest.model_validate(service_request(order.test, setting, language))
-                for choice in order.medicine or ():
+                for choice in (
+                    *(order.medicine or ()),
+                    *(choice for regimen in order.regimens.values() for choice in regimen.medicine),
+                ):
                     MedicationRequest.model_validate(medication_request(choice.medicine, setting, language))
                 for changed in _changed(order, language):
                     MedicationRequest.model_validate(changed)

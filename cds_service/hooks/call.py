@@ -106,6 +106,8 @@ class _Answerer:
         )
         cards = self._cards.cards(evaluation.speaking, evaluation.facts, _setting(request, call), style, _new_id)
         call.log["cards"] = [card["extension"]["cds-service.rule"]["id"] for card in cards]
+        if evaluation.counted:
+            call.log["counted"] = [decision.rule.id for decision in evaluation.counted]
         if evaluation.undecided:
             parts = missing_parts(evaluation.facts.record, needs, obtained)
             if not cards and parts.unread and call.profile.on_missing_data == "412":

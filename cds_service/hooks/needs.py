@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from cds_service.artifacts.base import KnowledgeBase, Service
 from cds_service.artifacts.links import conditions_of, facts_behind, leaves, lines_of, suggestions_of
@@ -41,15 +43,18 @@ class Need:
 
 
 def needs_of(knowledge: KnowledgeBase, service: Service) -> tuple[Need, ...]:
-    """The prefetch keys of a service, the Patient first. A key that no rule of the service needs is not asked for."""
-    rules = [knowledge.rules[rule] for rule in service.rules]
+    """The prefetch keys of a service, the Patient first. A key that no rule of the service needs is not asked for.
+
+    A rule that the site has switched off needs nothing; one that is off as shipped can be switched on for a call.
+    """
+    rules = [knowledge.rules[rule] for rule in service.rules if not _switched_off(knowledge, rule)]
     facts = facts_behind(knowledge, _facts_named(knowledge, service, rules))
     tests = [test for rule in rules for use in suggestions_of(rule) if (test := knowledge.orders[use.order].test)]
     observed = {definition.observation for name in facts if (definition := knowledge.facts[name]).observation}
     observed |= {value_set for test in tests for value_set in (test.observation, *test.also_fresh)}
     observed |= {value_set for name in facts for value_set in knowledge.facts[name].pending or ()}
     needs = [Need("patient", f"Patient/{_PATIENT}", frozenset({"Patient"}))]
-    if codes := _loinc(knowledge, observed):
+    if codes := _codes(knowledge, observed):
         search = f"Observation?patient={_PATIENT}&code={codes}&_sort=-date&_count={_PAGE}"
         needs.append(Need("labs", search, frozenset({"Observation"}), ("observations",)))
     if any(knowledge.facts[name].state in ("active", "recent", "raised", "lowered") for name in facts):
@@ -69,20 +74,29 @@ def needs_of(knowledge: KnowledgeBase, service: Service) -> tuple[Need, ...]:
     return tuple(needs)
 
 
+def _switched_off(knowledge: KnowledgeBase, rule: str) -> bool:
+    return not knowledge.rules[rule].enabled and f"rule:{rule}" in knowledge.site_changes
+
+
 def _list(key: str, resource_type: str, source: Source, *, optional: bool = False) -> Need:
     template = f"{resource_type}?patient={_PATIENT}&_count={_PAGE}"
     return Need(key, template, frozenset({resource_type}), (source,), optional)
 
 
-def _loinc(knowledge: KnowledgeBase, value_sets: Iterable[str]) -> str:
-    """All LOINC codes of the value sets as one `code` parameter."""
+def _codes(knowledge: KnowledgeBase, value_sets: Iterable[str]) -> str:
+    """All LOINC codes of the value sets, and the codes of the site's own systems, as one `code` parameter."""
     codes = {
-        code
+        key
         for value_set in value_sets
-        for system, code in knowledge.terminology.value_sets[value_set].codes
-        if system == LOINC
+        for key in knowledge.terminology.value_sets[value_set].codes
+        if key[0] == LOINC or key in knowledge.local_codes
     }
-    return ",".join(f"{LOINC}|{code}" for code in sorted(codes))
+    return ",".join(f"{_escaped(system)}|{_escaped(code)}" for system, code in sorted(codes))
+
+
+def _escaped(part: str) -> str:
+    """FHIR search, Escaping Search Parameters: a sign that separates values is written with a backslash before it."""
+    return quote(re.sub(r"([\\$,|])", r"\\\1", part), safe=":/.-")
 
 
 def _facts_named(knowledge: KnowledgeBase, service: Service, rules: list[Rule]) -> set[str]:

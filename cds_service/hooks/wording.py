@@ -57,6 +57,7 @@ _WORDS = {
         "equals": " = {}",
         "dose": ", {}",
         "daily": ", {} a day",
+        "own limit": " (limit set by {})",
     },
     "zh": {
         "since": "，自{}起",
@@ -75,6 +76,7 @@ _WORDS = {
         "equals": "，即{}",
         "dose": "，{}",
         "daily": "，每日{}",
+        "own limit": "（{}设定的界值）",
     },
 }
 _LONGEST = 160
@@ -148,7 +150,10 @@ class Wording:
         """What stands for `{name}`: a limit with its unit, or a fact with value, unit and date."""
         threshold = self._knowledge.thresholds.get(name)
         if threshold is not None and name not in self._knowledge.facts:
-            return quantity(Interval(table.limits[name], table.limits[name]), threshold.unit, self._language)
+            text = quantity(Interval(table.limits[name], table.limits[name]), threshold.unit, self._language)
+            # The documents behind a line do not state a number that a site has set.
+            own = f"threshold:{name}" in self._knowledge.site_changes and threshold.in_force(self._today).decided
+            return text + self._words["own limit"].format(self._knowledge.site) if own else text
         return self.fact(name, table[name])
 
     def fact(self, name: str, fact: Fact) -> str:

@@ -12,7 +12,7 @@ from cds_service.artifacts.schema import Rule, Variant
 from cds_service.facts.conditions import Could, Test, compiled, could
 from cds_service.facts.fact import FactTable
 
-Outcome = Literal["speaks", "silent", "silenced", "unknown", "undecided", "not applicable"]
+Outcome = Literal["speaks", "counted", "silent", "silenced", "unknown", "undecided", "not applicable"]
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -20,6 +20,7 @@ class Decision(msgspec.Struct, frozen=True):
 
     outcome:
         speaks: its condition holds; for a silence: the service is deliberately silent here.
+        counted: its condition holds, but the rule is in silent mode: it is counted in the log and never shown.
         silent: its condition does not hold.
         silenced: it holds, but a rule that takes precedence speaks (`silenced_by`).
         unknown: something it needs was looked for and is not recorded, so it stays silent (`when_unknown`).
@@ -77,12 +78,18 @@ class Decider:
         outcome = holds[rule.id]
         if outcome is False:
             return Decision(rule, "silent")
-        silencer = next((other for other in rule.silenced_by if holds.get(other)), None)
+        # What nobody gets to see takes precedence over nothing.
+        silencer = next(
+            (other for other in rule.silenced_by if holds.get(other) and not self._rules[other].rule.silent), None
+        )
         if silencer is not None:
             return Decision(rule, "silenced", silenced_by=silencer)
         if outcome is None or applies[topic] is None:
-            return Decision(rule, "undecided" if self._could_speak(one, table) else "unknown")
-        return Decision(rule, "speaks", next((variant for variant, when in one.variants if when(table)), None))
+            # A rule in silent mode is no reason to ask for missing data.
+            may_speak = not rule.silent and self._could_speak(one, table)
+            return Decision(rule, "undecided" if may_speak else "unknown")
+        speaks: Outcome = "counted" if rule.silent else "speaks"
+        return Decision(rule, speaks, next((variant for variant, when in one.variants if when(table)), None))
 
     def _could_speak(self, one: _Compiled, table: FactTable) -> bool:
         return (

@@ -35,6 +35,8 @@ def _decision(knowledge: KnowledgeBase, facts: FactTable, decision: Decision) ->
         "at": knowledge.where[f"rule:{rule.id}"],
         "statements": list(rule.source),
     }
+    if change := knowledge.site_changes.get(f"rule:{rule.id}"):
+        node["site"] = {"at": change.where, "decided": change.decided}
     if decision.variant:
         node["variant"] = decision.variant.id
     if decision.silenced_by:
@@ -80,6 +82,8 @@ def _leaf(knowledge: KnowledgeBase, facts: FactTable, condition: Condition) -> N
                 "source": list(threshold.source),
             },
         }
+        if decided := threshold.in_force(facts.today).decided:
+            node["limit"]["decided"] = decided
     elif condition.is_ is not None:
         node |= {"test": "is", "wanted": condition.is_}
     else:
@@ -196,7 +200,8 @@ def _leaf_line(node: Node) -> str:
     if "limit" in node:
         limit = node["limit"]
         parts.append(
-            f"{node['test']} {limit['name']} {limit['value']:g} {limit['unit']} [{', '.join(limit['source'])}]"
+            f"{node['test']} {limit['name']} {limit['value']:g} {limit['unit']} "
+            f"[{limit.get('decided') or ', '.join(limit['source'])}]"
         )
     else:
         parts.append(f"{node['test']} {node['wanted']}")

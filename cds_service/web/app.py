@@ -66,7 +66,7 @@ def _shipped(settings: Settings) -> tuple[Knowledge, Answer, Discover]:
     from cds_service.hooks.call import make_answer
     from cds_service.hooks.discovery import discovery
 
-    knowledge = load_knowledge()
+    knowledge = load_knowledge(site=settings.site)
     return knowledge, make_answer(knowledge, settings), partial(discovery, knowledge)
 
 

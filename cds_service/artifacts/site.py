@@ -1,0 +1,102 @@
+"""What a site's overlay may say: limits, switches, wording, regimens, names and units of its own, and who decided."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from cds_service.artifacts.schema import UnitSpelling
+from cds_service.artifacts.text import Id, Name, Plain, Strict, Summary, Text
+
+# It is printed on cards, so it holds nothing that Markdown or a template would read.
+SiteName = Annotated[str, StringConstraints(pattern=r"^[^\s*_{}\[\]<>`|\\]([^*_{}\[\]<>`|\\\n]*[^\s*_{}\[\]<>`|\\])?$")]
+Words = Annotated[str, StringConstraints(pattern=r"\S", max_length=500)]
+
+
+class Decision(Strict):
+    """Who decided on changes, when and why; every change names one."""
+
+    by: Words
+    on: date
+    because: Words
+
+    @field_validator("on", mode="before")
+    @classmethod
+    def _iso(cls, value: Any) -> Any:
+        return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+class ThresholdChange(Strict):
+    """The site's own value of a limit, from a day on, in the unit of that limit."""
+
+    unit: str
+    value: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    since: date
+    decision: Id
+
+    @field_validator("since", mode="before")
+    @classmethod
+    def _iso(cls, value: Any) -> Any:
+        return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+class Reworded(Text):
+    """Other words for the line of a card whose English begins so; its condition and its sources stay."""
+
+    begins: Annotated[str, StringConstraints(min_length=8)]
+
+
+class VariantChange(Strict):
+    summary: Summary
+
+
+class RuleChange(Strict):
+    """A rule switched on, off or to silent mode, or worded otherwise. Its severity is not for a site to change."""
+
+    decision: Id
+    mode: Literal["on", "off", "silent"] | None = None
+    summary: Summary | None = None
+    variants: dict[Id, VariantChange] = {}
+    lines: list[Reworded] = []
+    add_lines: list[Plain] = []
+    override_reasons: list[Id] = []
+
+    @property
+    def rewords(self) -> bool:
+        return bool(self.summary or self.variants or self.lines or self.add_lines or self.override_reasons)
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> RuleChange:
+        if self.mode is None and not self.rewords:
+            raise ValueError("changes nothing; give a mode or a text")
+        return self
+
+
+class RegimenChange(Strict):
+    """Which of an order's regimens is drafted; `seed` is the order's own."""
+
+    use: Id
+    decision: Id
+
+
+class Synonyms(Strict):
+    """More names of a concept, as local records write them, and names that only look like it."""
+
+    text: list[Words] = []
+    not_text: list[Words] = []
+
+
+class Overlay(Strict):
+    """A site's overlay.yaml."""
+
+    site: SiteName
+    decisions: dict[Id, Decision] = {}
+    thresholds: dict[Name, ThresholdChange] = {}
+    rules: dict[Id, RuleChange] = {}
+    regimens: dict[Id, RegimenChange] = {}
+    override_reasons: dict[Id, Plain] = {}
+    synonyms: dict[Id, Synonyms] = {}
+    units: list[UnitSpelling] = []
+    leave_out: list[str] = []
