@@ -13,7 +13,7 @@ import pytest
 
 from cds_service.artifacts.base import KnowledgeBase
 from cds_service.artifacts.load import knowledge_dir, load_knowledge
-from cds_service.artifacts.worked import WorkedPatient, read_worked
+from cds_service.artifacts.worked import Expected, WorkedPatient, read_worked
 from cds_service.hooks.call import make_answer
 from cds_service.hooks.messages import Call, HookRequest, parse_request
 from cds_service.sandbox.patients import WorkedResources, hook_request, patient_resources, prefetch_of
@@ -124,13 +124,17 @@ class WorkedService:
 
     def offered(self, card: Json, language: str = "en") -> list[str]:
         """The catalogue keys of a card's suggestions, known by their labels."""
+        return [self._key(suggestion, language) for suggestion in card.get("suggestions", [])]
+
+    def recommended(self, card: Json) -> list[str]:
+        """The catalogue keys of the suggestions that a card recommends."""
+        return [self._key(one, "en") for one in card.get("suggestions", []) if one.get("isRecommended")]
+
+    def _key(self, suggestion: Json, language: str) -> str:
         labels = {order.label.in_language(language): key for key, order in self.knowledge.orders.items()}
-        found = []
-        for suggestion in card.get("suggestions", []):
-            fitting = [label for label in labels if suggestion["label"].startswith(label)]
-            assert fitting, suggestion["label"]
-            found.append(labels[max(fitting, key=len)])
-        return found
+        fitting = [label for label in labels if suggestion["label"].startswith(label)]
+        assert fitting, suggestion["label"]
+        return labels[max(fitting, key=len)]
 
 
 @lru_cache(maxsize=1)
@@ -159,6 +163,55 @@ def reasons(node: Any) -> Iterator[str]:
     elif isinstance(node, list):
         for child in node:
             yield from reasons(child)
+
+
+def complaints(service: WorkedService, outcome: Outcome, worked: WorkedPatient) -> Iterator[str]:
+    """What is otherwise than the worked patient states; nothing if all is as it must be."""
+    cards = outcome.by_rule
+    severities = {rule: card["indicator"] for rule, card in cards.items()}
+    stated = {rule: expected.severity for rule, expected in worked.expect.items()}
+    if severities != stated:
+        yield f"the cards are {severities}, not {stated}"
+    for rule, expected in worked.expect.items():
+        if rule in cards:
+            yield from (f"{rule}: {fault}" for fault in _complaints_of_card(service, cards[rule], expected))
+    for rule in worked.silent:
+        if outcome.came_to(rule) not in ("silent", "silenced", "unknown", "not applicable", "not asked"):
+            yield f"{rule} is not silent, but {outcome.came_to(rule)}"
+    # `undecided` says what is missing: the rule could not tell, and this is among its reasons.
+    for rule, reason in worked.undecided.items():
+        if outcome.came_to(rule) not in ("unknown", "undecided"):
+            yield f"{rule} is not undecided, but {outcome.came_to(rule)}"
+        elif not any(reason in found for found in reasons(outcome.explained[rule])):
+            yield f'{rule} is undecided, but not because of "{reason}"'
+
+
+def _complaints_of_card(service: WorkedService, card: Json, expected: Expected) -> Iterator[str]:
+    offered, recommended = service.offered(card), service.recommended(card)
+    variant = card["extension"]["cds-service.rule"].get("variant")
+    if expected.variant is not None and variant != expected.variant:
+        yield f"the variant is {variant}, not {expected.variant}"
+    if lacking := [key for key in expected.suggest if key not in offered]:
+        yield f"does not offer {', '.join(lacking)}"
+    if wrong := [key for key in expected.forbid if key in offered]:
+        yield f"offers {', '.join(wrong)}"
+    if expected.recommend is not None and recommended != expected.recommend:
+        yield f"recommends {recommended}, not {expected.recommend}"
+
+
+def complaints_of_silence(
+    service: WorkedService, outcome: Outcome, worked: WorkedPatient, beside: str
+) -> Iterator[str]:
+    """Beside a silence, `silent` names a rule that it explains; where that rule speaks, the silence does not hold."""
+    silence = service.knowledge.rules[beside]
+    holds = outcome.came_to(beside) == "speaks"
+    if silence.kind != "silence":
+        return
+    if set(silence.explains) & set(worked.silent):
+        if not holds:
+            yield f"{beside} does not hold"
+    elif holds and worked.expect.keys() & set(silence.explains):
+        yield f"{beside} holds beside a card that it would keep quiet"
 
 
 def signature(service: WorkedService, outcome: Outcome) -> set[Signature]:

@@ -199,11 +199,17 @@ class Goals(Strict):
 
 
 class Expected(Strict):
-    """What a card must be: `suggest` must be among its suggestions, `forbid` must not."""
+    """What a card must be: `suggest` must be among its suggestions, `forbid` must not.
+
+    recommend: exactly the suggestions that are recommended, where that is the point.
+    variant: the rule's variant that speaks, where severity and suggestions do not tell it.
+    """
 
     severity: Indicator
+    variant: Id | None = None
     suggest: list[Id] = Field(default=[])
     forbid: list[Id] = Field(default=[])
+    recommend: list[Id] | None = None
 
 
 class WorkedPatient(Strict):
