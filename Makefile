@@ -1,6 +1,7 @@
 # make run      the service with its sandbox on 127.0.0.1:8080, open to everybody (PORT=8081 for another port)
 # make test     all tests
 # make lint     style, types, and who may import whom
+# make catalogue  docs/rules/ anew, from knowledge/
 # make bench    speed, next to a bare Flask app
 # make lock     the lock files anew, from pyproject.toml (needs uv)
 # make clean    away with everything that can be made again; feedback in var/ stays
@@ -29,6 +30,10 @@ lint:
 	$(PY) -m mypy
 	.venv/bin/lint-imports --no-logo
 
+catalogue:
+	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
+	@$(PY) -m cds_service export catalogue docs/rules
+
 bench:
 	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
 	@for file in bench/bench_*.py; do echo "== $$file"; $(PY) $$file || exit 1; done
@@ -42,4 +47,4 @@ clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 	find cds_service tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: run test lint bench lock clean
+.PHONY: run test lint catalogue bench lock clean

@@ -1,4 +1,4 @@
-"""The command line: `cds serve`, `cds check`, `cds evaluate`, `cds explain`, `cds sample`.
+"""The command line: `cds serve`, `cds check`, `cds evaluate`, `cds explain`, `cds sample`, `cds export`.
 
 Exit codes: 0 done; 1 a fault in settings or knowledge, told on standard error; 2 the command was written wrongly.
 """
@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from cds_service import __version__
-from cds_service.commands import check_command, evaluate_command, explain_command, sample_command
+from cds_service.commands import check_command, evaluate_command, explain_command, export_commands, sample_command
 from cds_service.errors import CdsError, SettingsError
 from cds_service.settings import PREFIX, Settings, load_settings, unknown_variables
 
@@ -40,7 +40,7 @@ def main() -> None:
     """Decision support for vitamin B12 deficiency and for vitamin K with warfarin, over CDS Hooks."""
 
 
-for _command in (check_command, evaluate_command, explain_command, sample_command):
+for _command in (check_command, evaluate_command, explain_command, export_commands, sample_command):
     main.add_command(_command)
 
 
@@ -117,7 +117,12 @@ def _answers(url: str) -> bool:
 
 
 def _welcome(base: str, settings: Settings) -> str:
-    lines = [f"Ready: {base}", f"  services  {base}/cds-services", f"  health    {base}/health/ready"]
+    lines = [
+        f"Ready: {base}",
+        f"  services  {base}/cds-services",
+        f"  rules     {base}/rules",
+        f"  health    {base}/health/ready",
+    ]
     if not (settings.sandbox and settings.open):
         return "\n".join(lines)
     body = {

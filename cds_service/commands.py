@@ -1,4 +1,4 @@
-"""Terminal commands for those who write or question knowledge: `cds check`, `evaluate`, `explain`, `sample`."""
+"""Terminal commands for those who write or question knowledge: `cds check`, `evaluate`, `explain`, `export`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from cds_service.artifacts.load import knowledge_dir, load_knowledge
 from cds_service.artifacts.worked import read_worked
 from cds_service.errors import BadRequest
 from cds_service.evaluate import Evaluation, Evaluator
+from cds_service.export.catalogue import Catalogue
+from cds_service.export.markdown import write
 from cds_service.fhir.bundle import Entry, Obtained, open_resource
 from cds_service.fhir.orders import Setting
 from cds_service.fhir.read import read_record
@@ -133,6 +135,20 @@ def explain_command(
         return
     for line in as_lines(nodes):
         click.echo(line)
+
+
+@click.group("export")
+def export_commands() -> None:
+    """Writes the knowledge out for people and programs that do not call the service."""
+
+
+@export_commands.command("catalogue")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def catalogue_command(folder: Path) -> None:
+    """Writes every rule with its evidence as Markdown: FOLDER in English, FOLDER/zh in Chinese."""
+    root = knowledge_dir()
+    written = write(Catalogue(load_knowledge(root), root), folder.resolve())
+    click.echo(f"{len(written)} pages in {folder}")
 
 
 @click.command("sample")

@@ -3,6 +3,7 @@
 wsgi.py ── create_app ─┬─ hooks_api   discovery, calls, feedback
                        ├─ ops         health, index, the log line
                        ├─ problems    errors as OperationOutcomes
+                       ├─ catalogue   rules and evidence, for people
                        └─ sandbox     sample patients, if switched on
 """
 
@@ -52,6 +53,7 @@ def create_app(
     problems.register(app, log)
     hooks_api.add_routes(app, settings, knowledge, answer, discovery, store, clock)
     ops.add_routes(app, knowledge.version, knowledge.services, store)
+    _add_catalogue(app, settings, knowledge)
     if settings.sandbox:
         _add_sandbox(app, clock)
     if settings.prefix:
@@ -72,6 +74,18 @@ def _shipped(settings: Settings) -> tuple[Knowledge, Answer, Discover]:
 
 def _now(zone: tzinfo | None) -> datetime:
     return datetime.now(zone) if zone else datetime.now(UTC).astimezone()
+
+
+def _add_catalogue(app: Flask, settings: Settings, knowledge: Knowledge) -> None:
+    """What the service knows, to be read by people; whoever brings an evaluation of their own has no such pages."""
+    from cds_service.artifacts.base import KnowledgeBase
+    from cds_service.artifacts.load import knowledge_dir
+    from cds_service.export.catalogue import Catalogue
+    from cds_service.web.catalogue import catalogue_blueprint
+
+    if isinstance(knowledge, KnowledgeBase):
+        catalogue = Catalogue(knowledge, knowledge_dir())
+        app.register_blueprint(catalogue_blueprint(catalogue, settings.language, settings.prefix))
 
 
 def _add_sandbox(app: Flask, clock: Clock) -> None:

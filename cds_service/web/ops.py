@@ -25,6 +25,7 @@ def add_routes(app: Flask, knowledge_version: str, service_ids: Iterable[str], s
         "knowledge": knowledge_version,
         "discovery": "/cds-services",
         "services": sorted(service_ids),
+        "rules": "/rules",
         "health": ["/health/live", "/health/ready"],
     }
 

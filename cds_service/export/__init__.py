@@ -1,0 +1,1 @@
+"""The knowledge written out for people and programs that do not call the service."""
