@@ -66,6 +66,11 @@ def read_local_codes(path: Path, name: str, concepts: Mapping[str, ConceptCodes]
         seen[uri, code, match, concept] = line
         _check_unit(where, row.get("unit", ""), concept, concepts[concept].analyte)
         key = (uri, code.replace("-", "") if uri == NDC else code)
+        kind = concepts[concept].kind
+        if match != "exclude" and any(key in other.excluded for other in concepts.values() if other.kind == kind):
+            raise KnowledgeError(
+                where, "the shipped lists exclude this code, so the row would do nothing.", "Take the row out."
+            )
         getattr(found.setdefault(concept, LocalCodes()), match).add(key)
     return found
 
