@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
+from uuid import RFC_4122, UUID
 
 import pytest
 from fault_server import FaultServer, fault_server, hang, outcome, resource, status
@@ -289,3 +290,11 @@ def test_whatever_is_missing_there_is_never_a_false_silence(service: str, key: s
         assert on_missing_data == "412"
         return
     assert set(full) <= set(part) or "data-incomplete" in part
+
+
+def test_ids_of_a_reply_are_random_uuids_and_no_two_are_the_same() -> None:
+    replies = [answer(request(lists_of(ON_BOTH, VIEW))) for _ in range(20)]
+    cards = [card for reply in replies for card in reply["cards"]]
+    ids = [UUID(item["uuid"]) for card in cards for item in (card, *card.get("suggestions", ()))]
+    assert {(one.version, one.variant) for one in ids} == {(4, RFC_4122)}
+    assert len(set(ids)) == len(ids) > 20

@@ -142,7 +142,8 @@ def evidence(condition: Condition) -> Callable[[FactTable], tuple[Evidence, ...]
         found: dict[int, Evidence] = {}
         for name, test in supporting:
             if test(table) is True:
-                found.update((id(item), item) for item in table[name].evidence)
+                for item in table[name].evidence:
+                    found[id(item)] = item
         return tuple(found.values())
 
     return collected

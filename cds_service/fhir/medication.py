@@ -334,6 +334,8 @@ def _reasons(entry: MedicationEntry, reading: Reading) -> frozenset[str]:
     """Condition value sets of the stated reasons: codes, texts, and the Conditions referred to."""
     found: frozenset[str] = frozenset()
     for raw in (entry.reason_code, entry.reason_codeable_concept, entry.reason_for_use_codeable_concept, entry.reason):
+        if not bytes(raw):
+            continue
         for one in optional(_many, raw) or [raw]:
             try:
                 found |= reading.concepts("condition", one)

@@ -57,6 +57,7 @@ class _Text:
 
     indicator: str
     summary: str
+    # When the line is shown; its pieces, text and placeholder by turns; the documents behind it.
     lines: tuple[tuple[Test | None, Sequence[str], str], ...]
     evidence: Callable[[FactTable], tuple[Evidence, ...]]
     offers: tuple[Offer, ...]
@@ -117,7 +118,8 @@ class CardMaker:
     ) -> dict[str, Any]:
         rule = decision.rule
         lines = [
-            "".join(wording.placeholder(part, table) if odd else part for odd, part in _alternating(parts)) + cited
+            "".join([wording.placeholder(part, table) if index % 2 else part for index, part in enumerate(parts)])
+            + cited
             for when, parts, cited in text.lines
             if when is None or when(table) is True
         ]
@@ -215,11 +217,6 @@ def _source_label(source: Source, language: str) -> str:
 
 def _key(decision: Decision, language: str) -> tuple[str, str, str]:
     return decision.rule.id, decision.variant.id if decision.variant else "", language
-
-
-def _alternating(parts: Sequence[str]) -> Iterable[tuple[bool, str]]:
-    """Pieces of a split template: text, placeholder, text, ..."""
-    return ((bool(index % 2), part) for index, part in enumerate(parts))
 
 
 def _supporting(text: _Text, table: FactTable) -> tuple[str, ...]:

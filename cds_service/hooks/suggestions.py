@@ -32,6 +32,7 @@ class Offer:
     recommended: bool | Test
     withheld: Test | None
     choices: tuple[Test | None, ...]
+    fresh: Window
 
 
 def make_offer(use: SuggestionUse, order: Order, compiled: Callable[[Condition], Test]) -> Offer:
@@ -44,6 +45,7 @@ def make_offer(use: SuggestionUse, order: Order, compiled: Callable[[Condition],
         recommended=use.recommended if isinstance(use.recommended, bool) else compiled(use.recommended),
         withheld=compiled(order.withheld_when) if order.withheld_when else None,
         choices=tuple(compiled(choice.when) if choice.when else None for choice in order.medicine or ()),
+        fresh=Window(order.test.fresh_within if order.test else None),
     )
 
 
@@ -79,7 +81,7 @@ def suggest(offer: Offer, table: FactTable, setting: Setting, language: str) -> 
     label = order.label.in_language(language)
     recommended = offer.recommended if isinstance(offer.recommended, bool) else offer.recommended(table) is True
     if order.test is not None:
-        if not _fresh(order.test, table) and not _pending(order.test, table):
+        if not _fresh(order.test, offer.fresh, table) and not _pending(order.test, table):
             resource = service_request(order.test, setting, language)
             yield Suggestion(
                 (offer.key, ""),
@@ -145,10 +147,9 @@ def _with_note(label: str, note: Text | None, language: str) -> str:
     return f"{label}. {note.in_language(language)}" if note else label
 
 
-def _fresh(test: LabOrder, table: FactTable) -> bool:
+def _fresh(test: LabOrder, window: Window, table: FactTable) -> bool:
     if test.fresh_within is None:
         return False
-    window = Window(test.fresh_within)
     return any(next(usable(table, concept, window), None) for concept in (test.observation, *test.also_fresh))
 
 
