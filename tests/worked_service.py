@@ -189,7 +189,7 @@ def complaints(service: WorkedService, outcome: Outcome, worked: WorkedPatient) 
 def _complaints_of_card(service: WorkedService, card: Json, expected: Expected) -> Iterator[str]:
     offered, recommended = service.offered(card), service.recommended(card)
     variant = card["extension"]["cds-service.rule"].get("variant")
-    if expected.variant is not None and variant != expected.variant:
+    if "variant" in expected.model_fields_set and variant != expected.variant:
         yield f"the variant is {variant}, not {expected.variant}"
     if lacking := [key for key in expected.suggest if key not in offered]:
         yield f"does not offer {', '.join(lacking)}"

@@ -202,7 +202,7 @@ class Expected(Strict):
     """What a card must be: `suggest` must be among its suggestions, `forbid` must not.
 
     recommend: exactly the suggestions that are recommended, where that is the point.
-    variant: the rule's variant that speaks, where severity and suggestions do not tell it.
+    variant: the rule's variant that speaks (null: none of them), where severity and suggestions do not tell it.
     """
 
     severity: Indicator
