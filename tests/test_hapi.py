@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -26,7 +27,12 @@ from real_inputs import (
 )
 from servers.fixtures import store
 
+from cds_service.artifacts.load import load_knowledge
 from cds_service.artifacts.worked import WorkedPatient
+from cds_service.hooks.call import make_answer
+from cds_service.hooks.messages import Call, parse_request
+from cds_service.settings import Settings
+from cds_service.trust.clients import OPEN
 
 pytestmark = pytest.mark.hapi
 
@@ -144,6 +150,29 @@ def test_a_result_without_a_loinc_code_counts_when_sent_but_is_not_found_by_the_
 
     assert rules(call(client, "vitamin-b12-patient-view", request)) == []
     assert rules(call(client, "vitamin-b12-patient-view", sent)) == ["b12-low"]
+
+
+def test_a_result_with_a_local_code_that_the_site_lists_is_found_by_the_search(hapi: str, tmp_path: Path) -> None:
+    patient = "site-codes"
+    person = {"resourceType": "Patient", "id": patient, "gender": "male", "birthDate": "1950-01-01"}
+    coded = {"coding": [{"system": "urn:oid:2.999.1.1", "code": "B12S,1"}]}
+    result = results(patient, "b12", "", "pg/mL", [164], first=24)[0] | {"code": coded}
+    store(hapi, [person])
+    store(hapi, [result])
+    (tmp_path / "overlay.yaml").write_text("site: A clinic\n")
+    table = 'system,code,match,concept\nurn:oid:2.999.1.1,"B12S,1",exact,serum-vitamin-b12\n'
+    (tmp_path / "local_codes.csv").write_text(table)
+    request = sample_request(LOW_B12, fhir_server=hapi)
+    request["context"]["patientId"] = patient
+
+    answer = make_answer(load_knowledge(site=tmp_path), Settings(open=True, fhir_allow=(hapi,)))
+    reply = answer(
+        "vitamin-b12-patient-view",
+        parse_request(json.dumps(request).encode(), "patient-view", OPEN),
+        Call(OPEN, "en", NOW, {"notes": {}}),
+    )
+
+    assert [card["extension"]["cds-service.rule"]["id"] for card in reply["cards"]] == ["b12-low"]
 
 
 def test_a_patient_that_hapi_does_not_have_is_412(client: FlaskClient, hapi: str) -> None:
