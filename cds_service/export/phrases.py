@@ -9,7 +9,7 @@ from typing import cast
 from babel.dates import format_date
 
 from cds_service.artifacts.base import KnowledgeBase
-from cds_service.artifacts.evidence import Threshold
+from cds_service.artifacts.evidence import Source, Threshold
 from cds_service.artifacts.schema import Line
 from cds_service.artifacts.vocabulary import Condition, FactDefinition
 from cds_service.export.page import HERE, Item, Link, Span, Spans
@@ -37,6 +37,13 @@ class Phrases:
         if condition.not_ is not None:
             return Item((self._words("not"), self._words("colon")), (self.tree(condition.not_),))
         return Item(self._leaf(condition, in_full=True))
+
+    def under(self, head: Spans, condition: Condition, anchor: str = "") -> Item:
+        """A condition below a few words; the words that join its parts stand on the same line."""
+        tree = self.tree(condition)
+        if tree.children:
+            return Item((*head, *tree.spans), tree.children, anchor)
+        return Item(head, (tree,), anchor)
 
     def inline(self, condition: Condition) -> Spans:
         """A condition in one line, for the cell of a table."""
@@ -95,11 +102,10 @@ class Phrases:
             self._words("colon"),
         )
         children: tuple[Item, ...] = ()
+        said: Spans
         match definition.origin:
             case "when":
-                tree = self.tree(cast(Condition, definition.when))
-                # A tree of one line needs no heading of its own.
-                said, children = (tree.spans, tree.children) if tree.children else ((), (tree,))
+                return self.under(head, cast(Condition, definition.when), f"fact-{name}")
             case "count":
                 said = (self._words("count"), self._words("colon"))
                 children = tuple(Item((self.fact_name(part),)) for part in definition.count or ())
@@ -111,7 +117,9 @@ class Phrases:
 
     def _taken_from(self, definition: FactDefinition) -> Spans:
         sets = definition.medication or definition.condition or definition.pending or [definition.observation or ""]
-        key = {"condition": "condition", "pending": "pending"}.get(definition.origin, definition.take or "exists")
+        performed = any(self._knowledge.value_sets[one].performed for one in definition.condition or ())
+        of_condition = "condition_or_procedure" if performed else "condition"
+        key = {"condition": of_condition, "pending": "pending"}.get(definition.origin, definition.take or "exists")
         parts: list[Spans] = [self._around(key, self._value_sets(sets))]
         if definition.state:
             parts.append((self._words(definition.state),))
@@ -174,6 +182,10 @@ class Phrases:
     def amount(self, value: float, unit: str) -> str:
         return quantity(point(value), unit, self._language)
 
+    def unit(self, code: str) -> str:
+        """A UCUM unit as people write it."""
+        return self.amount(1, code).partition(" ")[2]
+
     def day(self, when: date) -> str:
         return str(format_date(when, "medium", _LOCALE[self._language]))
 
@@ -192,14 +204,26 @@ class Phrases:
 
     def _document(self, source_id: str, ids: Sequence[str], short: bool) -> Spans:
         source = self._knowledge.sources[source_id]
-        if short:
-            spans = [Span(source.short.in_language(self._language))]
-        else:
-            by = Span(f"{source.author}, {source.year}", None if self._language == "en" else "en")
-            spans = [Span(source.title.in_language(self._language)), self._words("open"), by, self._words("close")]
+        spans = [Span(source.short.in_language(self._language))] if short else [*self._title(source)]
         for cite in ids:
             spans += [Span(" "), statement_link(cite)]
         return tuple(spans)
+
+    def document(self, source: Source) -> Spans:
+        """Title, author and year, leading to the register of sources."""
+        title, *rest = self._title(source)
+        return (Span(title.text, to=Link("sources", source.id)), *rest)
+
+    def _title(self, source: Source) -> Spans:
+        year = Span(f"{say('comma', self._language)}{source.year}")
+        title = Span(source.title.in_language(self._language))
+        return (title, self._words("open"), self.author(source), year, self._words("close"))
+
+    def author(self, source: Source) -> Span:
+        """The author as the document names them, which is not translated."""
+        if source.author == "not stated":
+            return self._words("author_not_stated")
+        return Span(source.author, None if self._language == "en" else "en")
 
     # --- card text -------------------------------------------------------------------------------------------------
 

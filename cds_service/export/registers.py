@@ -108,18 +108,19 @@ def thresholds_page(knowledge: KnowledgeBase, uses: Uses, language: Language) ->
             )
         )
     title = say("thresholds", language)
-    head = ("threshold", "value", "sources", "note", "used_by")
+    head = ("limit", "value", "sources", "note", "used_by")
     table = Table(title, tuple(say(key, language) for key in head), tuple(rows))
     return Page("thresholds", language, title, (Paragraph((words("thresholds_note", language),)), table))
 
 
 def sources_page(knowledge: KnowledgeBase, uses: Uses, language: Language) -> Page:
     """Every document: how far it is trusted, how it was seen, and what was found wrong with it."""
+    phrases = Phrases(knowledge, language)
     blocks: list[Block] = [Paragraph((words("sources_note", language),))]
     for source in sorted(knowledge.sources.values(), key=lambda s: (s.kind != "seed", s.id)):
         name = f"{source.id}{say('colon', language)}{source.title.in_language(language)}"
         rows = [
-            _pair("author", (Span(source.author, None if language == "en" else "en"),), language),
+            _pair("author", (phrases.author(source),), language),
             _pair("year", (Span(str(source.year)),), language),
             _pair("tier", (Span(str(source.tier)),), language),
             _pair("kind", (words(source.kind, language),), language),
@@ -146,6 +147,7 @@ def _used_source(knowledge: KnowledgeBase, source: Source, uses: Uses, language:
 
 def statements_page(knowledge: KnowledgeBase, uses: Uses, language: Language) -> Page:
     """Every statement in both languages, what was decided about it, and where it went."""
+    phrases = Phrases(knowledge, language)
     blocks: list[Block] = [Paragraph((words("statements_note", language),))]
     head = ("statement", "english", "chinese", "kind", "disposition", "used_by")
     for source in knowledge.sources.values():
@@ -173,7 +175,7 @@ def statements_page(knowledge: KnowledgeBase, uses: Uses, language: Language) ->
                     statement.id,
                 )
             )
-        to_source = Paragraph((Span(f"{source.author}, {source.year}", to=Link("sources", source.id)),))
+        to_source = Paragraph(phrases.document(source))
         table = Table(name, tuple(say(key, language) for key in head), tuple(rows))
         blocks += [Heading(name, 2, source.id), to_source, table]
     return Page("statements", language, say("statements", language), tuple(blocks))

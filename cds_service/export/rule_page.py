@@ -112,20 +112,23 @@ class _Writer:
         return "info" in [*levels, *(variant.indicator for variant in self.rule.variants)]
 
     def _branch(self, key: str, condition: Condition) -> Item:
-        return Item((Span(self._say(key), look="strong"), self._word("colon")), (self.phrases.tree(condition),))
+        return self.phrases.under((Span(self._say(key), look="strong"), self._word("colon")), condition)
 
     def _variants(self) -> Iterator[Block]:
         yield self._heading("variants")
         yield Paragraph((self._word("variants_note"),))
         yield Tree(
             tuple(
-                Item(
+                self.phrases.under(
                     (
                         Span(variant.id, look="code"),
-                        self._word("colon"),
+                        self._word("comma"),
                         self._word(variant.indicator or (self.rule.card.indicator if self.rule.card else "none")),
+                        self._word("comma"),
+                        self._word("applies_if"),
+                        self._word("colon"),
                     ),
-                    (self.phrases.tree(variant.when),),
+                    variant.when,
                     f"variant-{variant.id}",
                 )
                 for variant in self.rule.variants
@@ -176,7 +179,7 @@ class _Writer:
         yield Paragraph((self._word("suggestions_note"),))
         for variant, given in uses:
             if variant is not None:
-                name = self._say("card_of_variant", variant.id)
+                name = self._say("suggestions_of_variant", variant.id)
                 yield Heading(name, 3, f"suggestions-{variant.id}")
             items = offers(self.knowledge, self.phrases, given, self.language)
             yield Tree(items) if items else Paragraph((self._word("no_suggestions"),))
@@ -211,13 +214,13 @@ class _Writer:
                     (
                         (statement_link(cite),),
                         *self._both(text),
-                        self.phrases.cites([cite]),
+                        self.phrases.document(source),
                         (Span(str(source.tier)),),
                         self._disposed(statement),
                     )
                 )
             )
-        head = ("statement", "english", "chinese", "source", "tier", "disposition")
+        head = ("statement", "english", "chinese", "sources", "tier", "disposition")
         yield self._table(self._say("basis"), head, rows)
 
     def _disposed(self, statement: Statement | None) -> Spans:

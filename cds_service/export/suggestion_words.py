@@ -29,7 +29,7 @@ def _offer(order: Order, use: SuggestionUse, phrases: Phrases, language: Languag
         ("withheld_if", order.withheld_when),
     ):
         if condition is not None:
-            children.append(Item((words(key, language), words("colon", language)), (phrases.tree(condition),)))
+            children.append(phrases.under((words(key, language), words("colon", language)), condition))
     if order.source:
         cites = phrases.cites(order.source)
         children.append(Item((words("sources", language), words("colon", language), *cites)))
@@ -77,7 +77,8 @@ def _test(test: LabOrder, phrases: Phrases, language: Language) -> list[Item]:
 
 def _medicine(medicine: Medicine, phrases: Phrases, language: Language) -> Item:
     head = filled(say("drafts_medicine", language, "\0"), _product(medicine, language))
-    dose = phrases.amount(medicine.dose.value, medicine.dose.unit)
+    # As the order writes it: cards turn 1000 µg into 1 mg, which beside "1000 µg once daily" would puzzle.
+    dose = f"{medicine.dose.value:g} {medicine.dose.unit.replace('ug', 'µg')}"
     return Item(
         head,
         (

@@ -83,7 +83,7 @@ def _kind(value_set: ValueSet, phrases: Phrases, language: Language) -> Spans:
 def _measured(analyte: AnalyteDefinition, phrases: Phrases, language: Language) -> list[str]:
     """The unit of an analyte and the values that are plausible in it."""
     unit = analyte.unit or "1"
-    said = [say("measured", language, unit)] if unit != "1" else []
+    said = [say("measured", language, phrases.unit(unit))] if unit != "1" else []
     low, high = analyte.plausible or (None, None)
     bounds = [
         say(word, language, phrases.amount(bound, unit))
