@@ -31,6 +31,10 @@ ALLOWED = frozenset(
         "cards",  # rule ids of the cards
         "counted",  # ids of the rules in silent mode that would have had a card
         "notes",  # remark -> how often; remarks are fixed sentences without data
+        "unmatched",  # resource type -> code system -> how many entries no value set knows
+        "resource",  # FHIR type of an entry with an unmatched code
+        "system",  # its code system, if that has the shape of an address
+        "code",  # its code, if that has the shape of one; never its text
         "correlation",
         "error",  # class of an error
         "where",  # file:line of an error, never its text

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
+from cds_service.coding import Coding
 from cds_service.quantity import Interval
 
 # The lists a record is read from. "Not in the list" means *no* only if the list was read.
@@ -148,6 +149,15 @@ class DraftOrder:
     written: bytes = field(default=b"", compare=False, repr=False)
 
 
+class Unmatched(msgspec.Struct, frozen=True):
+    """Entries written alike that no value set knows. For those who run the service; no rule sees them."""
+
+    resource: str
+    codings: tuple[Coding, ...]
+    text: str
+    count: int
+
+
 class PatientRecord(msgspec.Struct, frozen=True):
     """What was read about one patient.
 
@@ -158,6 +168,7 @@ class PatientRecord(msgspec.Struct, frozen=True):
         incomplete: lists of which a part could not be read (a page, an entry), each with the reason.
         notes: operational remarks for the log (counts and reasons, no patient data).
         lookups: references such as "Medication/m7" of products that entries rest on and that were not at hand.
+        unmatched: what the knowledge has no name for; texts in it are the record's and belong in no log.
     """
 
     patient: Patient
@@ -171,6 +182,7 @@ class PatientRecord(msgspec.Struct, frozen=True):
     incomplete: Mapping[Source, str] = msgspec.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     lookups: tuple[str, ...] = ()
+    unmatched: tuple[Unmatched, ...] = ()
 
     def known_on(self, today: date) -> PatientRecord:
         """The record with every month or year that is not over yet meaning today, not a day that has not come."""

@@ -33,6 +33,7 @@ class Settings(BaseSettings):
         site: folder with a site's own thresholds, texts and switches.
         language: language of cards and of error texts where neither the call nor the client's profile names one.
         log_level: threshold of the log.
+        log_unmatched: tell the log the codes of medicines and look-alike laboratory tests that no value set knows.
         explain: cards say how they were derived.
         public_url: the URL at which clients reach this service; a path in it is the prefix of every route.
         time_zone: IANA name; decides which calendar day it is. Without it, the machine's own zone does.
@@ -55,6 +56,7 @@ class Settings(BaseSettings):
     site: Path | None = None
     language: Literal["en", "zh"] = "en"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_unmatched: bool = False
     explain: bool = False
     public_url: str | None = None
     time_zone: str | None = None
@@ -130,6 +132,7 @@ _HELP = {
     "site": "Give the path of an existing folder.",
     "language": "Write en or zh.",
     "log_level": "Write debug, info, warning or error.",
+    "log_unmatched": "Write 1 or 0.",
     "explain": "Write 1 or 0.",
     "public_url": "Give the absolute URL at which clients reach this service.",
     "time_zone": "Give an IANA name such as Asia/Shanghai; where the system has none, install tzdata.",

@@ -73,6 +73,7 @@ class Product(NamedTuple):
     Attributes:
         known: False if the reference leads nowhere, so that it might be anything.
         by_text: named by a text alone, without any code.
+        written: all codes and texts, of a product that no value set names.
     """
 
     concepts: frozenset[str]
@@ -81,6 +82,7 @@ class Product(NamedTuple):
     strength: Strength
     known: bool = True
     by_text: bool = False
+    written: Written = Written()
 
 
 def read_medication(raw: msgspec.Raw, kind: str, reading: Reading, address: str) -> MedicationUse | None:
@@ -101,6 +103,7 @@ def read_medication(raw: msgspec.Raw, kind: str, reading: Reading, address: str)
     if not product.known:
         reading.gap(MEDICATION_SOURCES[kind], f"{kind} whose medicine could not be looked up")
     if not product.concepts:
+        reading.unmatched[kind, product.written] += 1
         return None
     if status is None:
         reading.gap(MEDICATION_SOURCES[kind], f"{kind} without a status")
@@ -121,6 +124,8 @@ def read_draft(raw: msgspec.Raw, kind: str, reading: Reading, address: str) -> t
     product = _product(entry, reading, may_be_blank=True)
     if not product.known:
         reading.gap("draft-orders", "draft order whose medicine could not be looked up")
+    if not product.concepts and product.written != Written():
+        reading.unmatched[kind, product.written] += 1
     return reference, _use(entry, kind, "draft", product, reading, reference) if product.concepts else None
 
 
@@ -191,7 +196,7 @@ def _recognised(
     by_text = bool(texts) and not codings
     known = bool(texts or parts or any(coding.code or coding.display for coding in codings))
     if not concepts:
-        return Product(concepts, name, "", UNKNOWN, known, by_text)
+        return Product(concepts, name, "", UNKNOWN, known, by_text, Written(codings, " | ".join(texts)))
     strength = _strength(parts, concepts)
     if strength == UNKNOWN:
         names = dict.fromkeys((*texts, *(coding.display for coding in codings)))

@@ -54,6 +54,8 @@ def read_condition(raw: msgspec.Raw, reading: Reading, address: str) -> Problem 
     """A Condition as a problem; None if it is refuted, entered in error, not of this patient, or of no interest."""
     condition = _condition.decode(raw)
     concepts = reading.concepts("condition", condition.code)
+    if not concepts:
+        reading.unmatched["Condition", read_written(condition.code)] += 1
     if not concepts or read_written(condition.verification_status).code in _DENIED:
         return None
     if not reading.is_ours("Condition", condition.subject, condition.patient):
@@ -85,6 +87,8 @@ def read_procedure(raw: msgspec.Raw, reading: Reading, address: str) -> Problem 
     if procedure.status != "completed" or True in (procedure.not_done, procedure.not_performed):
         return None
     concepts = reading.concepts("condition", procedure.code)
+    if not concepts:
+        reading.unmatched["Procedure", read_written(procedure.code)] += 1
     if not concepts or not reading.is_ours("Procedure", procedure.subject):
         return None
     dates = (

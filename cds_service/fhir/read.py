@@ -36,6 +36,7 @@ from cds_service.record import (
     PendingTest,
     Problem,
     Source,
+    Unmatched,
 )
 from cds_service.terminology import Terminology
 
@@ -118,6 +119,7 @@ def read_record(
         unread=unread,
         incomplete=incomplete,
         notes=tuple(f"{count} × {what}" for what, count in reading.remarks.items()),
+        unmatched=tuple(Unmatched(kind, *written, count) for (kind, written), count in reading.unmatched.items()),
         lookups=tuple(sorted(reading.lookups)),
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from cds_service.fhir.reference import Medications, Whose
-from cds_service.fhir.written import concepts_of, read_reference
+from cds_service.fhir.written import Written, concepts_of, read_reference
 from cds_service.record import Source
 from cds_service.terminology import Kind, Terminology
 
@@ -31,6 +31,7 @@ class Reading:
         remarks: what happened how often, in words without patient data.
         gaps: per list, which kinds of entries could not be read and how many of each.
         units_asked: the units whose conversion was looked up.
+        unmatched: by resource type and as written, what no value set knows and how often it came.
         lookups: relative references of Medications that an entry rests on and that are not at hand.
     """
 
@@ -42,6 +43,7 @@ class Reading:
     remarks: Counter[str] = field(default_factory=Counter)
     gaps: dict[Source, Counter[str]] = field(default_factory=dict)
     units_asked: set[str] = field(default_factory=set)
+    unmatched: Counter[tuple[str, Written]] = field(default_factory=Counter)
     lookups: set[str] = field(default_factory=set)
     _subjects: dict[bytes, bool | None] = field(default_factory=dict)
 

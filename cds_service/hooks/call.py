@@ -19,6 +19,7 @@ from cds_service.hooks.cards import CardMaker, Style
 from cds_service.hooks.incomplete import incomplete_card, missing_parts
 from cds_service.hooks.messages import Call, HookRequest
 from cds_service.hooks.needs import Need, needs_of
+from cds_service.hooks.unmatched import UnmatchedCodes, unmatched_counts
 from cds_service.quantity import factor
 from cds_service.record import PatientRecord
 from cds_service.rules.explain import explain
@@ -49,6 +50,7 @@ class _Answerer:
         self._evaluator = Evaluator(knowledge)
         self._cards = CardMaker(knowledge)
         self._needs = {service.id: needs_of(knowledge, service) for service in knowledge.services.values()}
+        self._unmatched = UnmatchedCodes(knowledge.terminology) if settings.log_unmatched else None
         self._egress = lru_cache(maxsize=256)(Egress)
 
     def answer(self, service_id: str, request: HookRequest, call: Call) -> dict[str, Any]:
@@ -69,6 +71,10 @@ class _Answerer:
             return self._response([incomplete_card(self._knowledge, ["patient"], call.language, _new_id)])
         for note in record.notes:
             call.log["notes"][note] = call.log["notes"].get(note, 0) + 1
+        if record.unmatched:
+            call.log["unmatched"] = unmatched_counts(record)
+            if self._unmatched is not None:
+                self._unmatched.tell(record)
         evaluation = self._evaluator.evaluate(record, call.now, service.rules)
         return self._respond(service, request, call, evaluation, needs, obtained)
 
