@@ -63,6 +63,27 @@ def empty(value: Any) -> bool:
     return value is None or value == "" or (isinstance(value, list | tuple) and (not value or any(map(empty, value))))
 
 
+# --- links -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("language", "label"), [("en", "Rule and evidence"), ("zh", "规则与依据")])
+def test_a_card_leads_to_the_page_of_its_rule(language: str, label: str) -> None:
+    base = knowledge_with(one())
+    evaluation = Evaluator(base).evaluate(record(), NOW, ["one"])
+    maker = CardMaker(base, "https://cds.example/b12/rules")
+    made = maker.cards(evaluation.speaking, evaluation.facts, SETTING, Style(language), lambda: "id")
+    HookResponse.model_validate({"cards": made})
+    url = "https://cds.example/b12/rules/one"
+    assert made[0]["links"] == [{"label": label, "url": url, "type": "absolute"}]
+    assert made[0]["source"]["url"] == url
+
+
+def test_a_card_has_no_link_where_the_pages_have_no_address() -> None:
+    (card,) = cards(one())
+    assert "links" not in card
+    assert "url" not in card["source"]
+
+
 # --- order and number --------------------------------------------------------------------------------------------
 
 

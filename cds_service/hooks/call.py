@@ -48,7 +48,7 @@ class _Answerer:
         self._knowledge = knowledge
         self._settings = settings
         self._evaluator = Evaluator(knowledge)
-        self._cards = CardMaker(knowledge)
+        self._cards = CardMaker(knowledge, _catalogue(settings))
         self._needs = {service.id: needs_of(knowledge, service) for service in knowledge.services.values()}
         self._unmatched = UnmatchedCodes(knowledge.terminology) if settings.log_unmatched else None
         self._egress = lru_cache(maxsize=256)(Egress)
@@ -132,6 +132,12 @@ class _Answerer:
 
     def _response(self, cards: list[dict[str, Any]]) -> dict[str, Any]:
         return {"cards": cards, "extension": {"cds-service.knowledge": {"version": self._knowledge.version}}}
+
+
+def _catalogue(settings: Settings) -> str | None:
+    """Where people find the pages of the rules; from within a patient's record only https is to be opened."""
+    url = settings.public_url
+    return f"{url}/rules" if url and url.startswith("https://") else None
 
 
 def _setting(request: HookRequest, call: Call) -> Setting:

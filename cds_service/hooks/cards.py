@@ -30,8 +30,15 @@ _WORDS = {
         "addition": "addition",
         "rule": "Rule {} {}, knowledge {}",
         "above": "Already offered on a card above: {}.",
+        "read": "Rule and evidence",
     },
-    "zh": {"tier": "证据等级{}", "addition": "补充", "rule": "规则{} {}，知识库{}", "above": "上方卡片已提供：{}。"},
+    "zh": {
+        "tier": "证据等级{}",
+        "addition": "补充",
+        "rule": "规则{} {}，知识库{}",
+        "above": "上方卡片已提供：{}。",
+        "read": "规则与依据",
+    },
 }
 
 
@@ -70,8 +77,14 @@ class _Text:
 class CardMaker:
     """Cards for the rules of a knowledge base; holds no patient data."""
 
-    def __init__(self, knowledge: KnowledgeBase) -> None:
+    def __init__(self, knowledge: KnowledgeBase, catalogue: str | None = None) -> None:
+        """
+        Args:
+            catalogue: https address under which people find the page of each rule by its id; without it, cards have
+                no links.
+        """
         self._knowledge = knowledge
+        self._catalogue = catalogue
         self._no_info_when = {t.id: compiled(t.no_info_when) for t in knowledge.topics.values() if t.no_info_when}
         self._texts = {
             (rule.id, variant.id if variant else "", language): self._text(rule, variant, language)
@@ -154,6 +167,11 @@ class CardMaker:
                 }
             },
         }
+        if self._catalogue is not None:
+            page = f"{self._catalogue}/{rule.id}"
+            card["source"]["url"] = page
+            # CDS Hooks 2.0, Link: absolute is a page to be opened as it is.
+            card["links"] = [{"label": _WORDS[style.language]["read"], "url": page, "type": "absolute"}]
         if text.reasons:
             card["overrideReasons"] = list(text.reasons)
         if fresh:
