@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from fhir_parts import MK7, WARFARIN, call, lists_of, patient, request, statement
 from flask import Flask
 from flask.testing import FlaskClient
 from kb import knowledge, knowledge_with, rule
@@ -16,6 +17,7 @@ from recorder import Recorder, discovery
 from cds_service.artifacts.base import KnowledgeBase
 from cds_service.artifacts.load import knowledge_dir
 from cds_service.export.catalogue import Catalogue
+from cds_service.hooks.call import make_answer
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
 
@@ -155,6 +157,26 @@ def test_a_page_that_the_browser_has_is_not_sent_again(reader: FlaskClient) -> N
         first = reader.get(path)
         again = reader.get(path, headers={"If-None-Match": first.headers["ETag"]})
         assert (first.status_code, again.status_code, again.data) == (200, 304, b"")
+
+
+@pytest.mark.parametrize(
+    ("public_url", "begins"),
+    [("https://cds.example/b12", "https://cds.example/b12/rules/"), ("http://cds.example", None), (None, None)],
+)
+def test_a_card_links_to_a_page_that_is_served_if_the_service_is_reached_by_https(
+    reader: FlaskClient, public_url: str | None, begins: str | None
+) -> None:
+    answer = make_answer(knowledge(), Settings(public_url=public_url))
+    both = (patient(), statement("warfarin", WARFARIN), statement("mk7", MK7))
+    body = request(lists_of(both, "vitamin-k-patient-view"))
+    cards = answer("vitamin-k-patient-view", body, call())["cards"]
+    assert cards
+    for card in cards:
+        links = [link["url"] for link in card.get("links", ())]
+        assert len(links) == (0 if begins is None else 1)
+        for link in links:
+            assert link.startswith(begins)
+            assert reader.get("/rules/" + link.removeprefix(begins)).status_code == 200
 
 
 # --- safety --------------------------------------------------------------------------------------------------------
