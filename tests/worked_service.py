@@ -195,6 +195,9 @@ def _complaints_of_card(service: WorkedService, card: Json, expected: Expected) 
         yield f"does not offer {', '.join(lacking)}"
     if wrong := [key for key in expected.forbid if key in offered]:
         yield f"offers {', '.join(wrong)}"
+    actions = [suggestion["actions"] for suggestion in card.get("suggestions", [])]
+    if any(action in actions[:index] for index, action in enumerate(actions)):
+        yield "offers one action twice"
     if expected.recommend is not None and recommended != expected.recommend:
         yield f"recommends {recommended}, not {expected.recommend}"
 
