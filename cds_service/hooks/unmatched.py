@@ -36,12 +36,18 @@ def unmatched_counts(record: PatientRecord) -> dict[str, dict[str, int]]:
     counts: dict[str, dict[str, int]] = {}
     for entry in record.unmatched:
         found = counts.setdefault(entry.resource, {})
-        for system in {_told(coding.system) for coding in entry.codings if coding.code} or {_NO_CODE}:
+        for system in _systems(entry.codings):
             # One call cannot fill the log with invented systems.
             known = system in found or len(found) < _MOST_SYSTEMS
             name = system if known else _OTHER
             found[name] = found.get(name, 0) + entry.count
     return counts
+
+
+@lru_cache(maxsize=4096)
+def _systems(codings: tuple[Coding, ...]) -> frozenset[str]:
+    """The code systems of an entry, each once."""
+    return frozenset(_told(coding.system) for coding in codings if coding.code) or frozenset({_NO_CODE})
 
 
 @lru_cache(maxsize=1024)
