@@ -6,21 +6,26 @@ from collections.abc import Iterator
 from datetime import date
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from kb import condition, knowledge, knowledge_with, rule
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from cds_service.artifacts.evidence import DatedValue
+from cds_service.artifacts.evidence import DatedValue, Source, Statement
 from cds_service.artifacts.links import lines_of
 from cds_service.artifacts.load import knowledge_dir
+from cds_service.artifacts.schema import Medicine, Rule
+from cds_service.artifacts.text import Hook, Indicator
+from cds_service.artifacts.vocabulary import FactDefinition
 from cds_service.export.catalogue import Catalogue
 from cds_service.export.markdown import files
 from cds_service.export.page import HERE, Link, Page, Row, Span, Spans, Table
 from cds_service.export.phrases import Phrases
 from cds_service.export.uses import facts_of
-from cds_service.export.words import LANGUAGES, Language
+from cds_service.export.words import LANGUAGES, Language, has_words
+from cds_service.record import Route
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "rules"
 
@@ -274,6 +279,29 @@ def test_a_rule_that_is_off_by_default_says_so() -> None:
     shown = Catalogue(knowledge_with(asked), knowledge_dir()).page("quiet-rule", "en")
     (glance,) = [block for block in shown.blocks if isinstance(block, Table) and block.caption == "At a glance"]
     assert ("Switched on by default", "no") in [tuple(said(cell) for cell in row.cells) for row in glance.rows]
+
+
+def options(annotation: object) -> Iterator[str]:
+    """The words that a member of the knowledge may hold."""
+    for inner in get_args(annotation):
+        yield from [inner] if isinstance(inner, str) else options(inner)
+
+
+def test_there_are_words_for_everything_that_knowledge_may_say() -> None:
+    """A value that no rule uses yet must not leave a gap on the page of the first one that does."""
+    fact, rule_, source, statement = (one.model_fields for one in (FactDefinition, Rule, Source, Statement))
+    keys = [*options(Hook), *options(Indicator), *options(Route), *options(Medicine.model_fields["route"].annotation)]
+    for member in ("take", "state", "except_", "only", "patient"):
+        keys += options(fact[member].annotation)
+    keys += [f"dose_{word}" for word in options(fact["dose"].annotation)]
+    keys += [f"is_{word}" for word in ("below", "in_range", "above", "male", "female")]
+    keys += [*options(source["kind"].annotation), *options(source["seen"].annotation)]
+    keys += [f"kind_{word}" for word in options(statement["kind"].annotation)]
+    keys += [f"disposed_{word}" for word in options(statement["disposition"].annotation)]
+    keys += [word if word != "active" else "active_status" for word in options(rule_["status"].annotation)]
+    keys += [f"uses_{word}" for topic in knowledge().topics.values() for word in topic.attributes.uses]
+    assert len(keys) > 80
+    assert [key for key in keys if not has_words(key)] == []
 
 
 # --- Markdown ------------------------------------------------------------------------------------------------------
