@@ -69,7 +69,7 @@ def read_observation(raw: msgspec.Raw, reading: Reading, address: str) -> Sequen
         for part in head.component:
             concepts = concepts | concepts_of(terminology, "observation", part.code)
     if not concepts:
-        reading.unmatched["Observation", read_written(head.code)] += 1
+        reading.count_unmatched("Observation", head.code)
         return ()
     body = _body.decode(raw)
     if not reading.is_ours("Observation", body.subject):

@@ -55,7 +55,7 @@ def read_condition(raw: msgspec.Raw, reading: Reading, address: str) -> Problem 
     condition = _condition.decode(raw)
     concepts = reading.concepts("condition", condition.code)
     if not concepts:
-        reading.unmatched["Condition", read_written(condition.code)] += 1
+        reading.count_unmatched("Condition", condition.code)
     if not concepts or read_written(condition.verification_status).code in _DENIED:
         return None
     if not reading.is_ours("Condition", condition.subject, condition.patient):
@@ -88,7 +88,7 @@ def read_procedure(raw: msgspec.Raw, reading: Reading, address: str) -> Problem 
         return None
     concepts = reading.concepts("condition", procedure.code)
     if not concepts:
-        reading.unmatched["Procedure", read_written(procedure.code)] += 1
+        reading.count_unmatched("Procedure", procedure.code)
     if not concepts or not reading.is_ours("Procedure", procedure.subject):
         return None
     dates = (

@@ -98,6 +98,7 @@ def read_record(
             late.append((kind, entry))
         elif kind in SOURCES:
             _read_one(kind, entry, reading, lists)
+    reading.read_unmatched()
     reading.reasons = {problem.reference: problem.concepts for problem in lists.problems}
     for kind, entry in late:
         _read_one(kind, entry, reading, lists)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from cds_service.fhir.reference import Medications, Whose
-from cds_service.fhir.written import Written, concepts_of, read_reference
+from cds_service.fhir.written import Written, concepts_of, read_reference, read_written
 from cds_service.record import Source
 from cds_service.terminology import Kind, Terminology
 
@@ -45,6 +45,7 @@ class Reading:
     units_asked: set[str] = field(default_factory=set)
     unmatched: Counter[tuple[str, Written]] = field(default_factory=Counter)
     lookups: set[str] = field(default_factory=set)
+    _unmatched: dict[tuple[str, bytes], int] = field(default_factory=dict)
     _subjects: dict[bytes, bool | None] = field(default_factory=dict)
 
     def concepts(self, kind: Kind, raw: msgspec.Raw) -> frozenset[str]:
@@ -77,6 +78,17 @@ class Reading:
             reference = read_reference(msgspec.Raw(written)).reference
             self._subjects[written] = None if reference is None else self.whose.is_patient(reference)
         return self._subjects[written]
+
+    def count_unmatched(self, kind: str, raw: msgspec.Raw) -> None:
+        """Counts a code that no value set knows; most of a chart are such, so they are read once, later."""
+        key = kind, bytes(raw)
+        self._unmatched[key] = self._unmatched.get(key, 0) + 1
+
+    def read_unmatched(self) -> None:
+        """Reads the codes that have been counted so far."""
+        for (kind, written), count in self._unmatched.items():
+            self.unmatched[kind, read_written(msgspec.Raw(written))] += count
+        self._unmatched.clear()
 
     def gap(self, source: Source, what: str) -> None:
         """Something that may matter could not be read: its list is incomplete."""
