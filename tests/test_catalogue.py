@@ -14,12 +14,13 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from cds_service.artifacts.evidence import DatedValue, Source, Statement
-from cds_service.artifacts.links import lines_of
+from cds_service.artifacts.links import CODE_THRESHOLDS, lines_of
 from cds_service.artifacts.load import knowledge_dir
 from cds_service.artifacts.schema import Medicine, Rule
 from cds_service.artifacts.text import Hook, Indicator
 from cds_service.artifacts.vocabulary import FactDefinition
 from cds_service.export.catalogue import Catalogue
+from cds_service.export.coded_terms import all_limits
 from cds_service.export.markdown import files
 from cds_service.export.page import HERE, Link, Page, Row, Span, Spans, Table
 from cds_service.export.phrases import Phrases
@@ -279,6 +280,28 @@ def test_a_rule_that_is_off_by_default_says_so() -> None:
     shown = Catalogue(knowledge_with(asked), knowledge_dir()).page("quiet-rule", "en")
     (glance,) = [block for block in shown.blocks if isinstance(block, Table) and block.caption == "At a glance"]
     assert ("Switched on by default", "no") in [tuple(said(cell) for cell in row.cells) for row in glance.rows]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_limit_that_a_program_reads_is_told_where_it_decides(language: Language) -> None:
+    told = all_limits(language)
+    assert told == all_limits("en")
+    # An order counts as pending for a time that the facts themselves name.
+    assert set(CODE_THRESHOLDS) - {"pending_max"} == told
+
+
+def test_vitamin_k_for_reversal_is_explained_with_its_limits() -> None:
+    item = Phrases(knowledge(), "en").fact("takes_reversal_course")
+    given, begun = (said(child.spans) for child in item.children)
+    assert "an INR of at least 4.5 in the 72 hours before" in given
+    assert "no stated course longer than 3 days" in given
+    assert begun == "What is already on the list must have begun in the last 7 days."
+
+
+def test_a_limit_inside_a_program_leads_to_the_rules_that_rest_on_it() -> None:
+    used = [span.to for span in rows(page("thresholds"))["reversal_inr"].cells[4]]
+    assert Link("vka-vitk-reversal-context") in used
+    assert Link("b12-low") not in used
 
 
 def options(annotation: object) -> Iterator[str]:

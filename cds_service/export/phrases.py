@@ -12,6 +12,7 @@ from cds_service.artifacts.base import KnowledgeBase
 from cds_service.artifacts.evidence import Source, Threshold
 from cds_service.artifacts.schema import Line
 from cds_service.artifacts.vocabulary import Condition, FactDefinition
+from cds_service.export.coded_terms import coded_terms
 from cds_service.export.page import HERE, Item, Link, Span, Spans
 from cds_service.export.words import Language, say
 from cds_service.hooks.wording import quantity
@@ -113,7 +114,16 @@ class Phrases:
                 said = (self._words(definition.patient or ""),)
             case _:
                 said = self._taken_from(definition)
-        return Item((*head, *said), children, f"fact-{name}")
+        explained = tuple(Item(self._with_limits(term)) for term in coded_terms(definition, self._language))
+        return Item((*head, *said), (*children, *explained), f"fact-{name}")
+
+    def _with_limits(self, words: str) -> Spans:
+        """Words with each {threshold} as its value, leading to the register."""
+        return tuple(
+            Span(self.limit(part), to=Link("thresholds", part)) if odd else Span(part)
+            for odd, part in _split(words)
+            if part
+        )
 
     def _taken_from(self, definition: FactDefinition) -> Spans:
         sets = definition.medication or definition.condition or definition.pending or [definition.observation or ""]

@@ -71,8 +71,12 @@ def _test(test: LabOrder, phrases: Phrases, language: Language) -> list[Item]:
     items = [Item((Span(said), Span(" "), Span(codes, look="code")))]
     if test.note:
         items.append(Item((plain(test.note, language),)))
-    fresh = say("fresh", language, phrases.limit(test.fresh_within)) if test.fresh_within else None
-    return [*items, Item((Span(fresh or say("fresh_pending", language)),))]
+    ordered = phrases.limit("pending_max")
+    if test.fresh_within:
+        left_out = words("fresh", language, phrases.limit(test.fresh_within), ordered)
+    else:
+        left_out = words("fresh_pending", language, ordered)
+    return [*items, Item((left_out,))]
 
 
 def _medicine(medicine: Medicine, phrases: Phrases, language: Language) -> Item:

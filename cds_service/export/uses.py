@@ -9,6 +9,7 @@ from cds_service.artifacts.base import KnowledgeBase
 from cds_service.artifacts.links import CODE_THRESHOLDS, conditions_of, facts_behind, leaves, lines_of, suggestions_of
 from cds_service.artifacts.schema import Line, Order, Rule
 from cds_service.artifacts.vocabulary import Condition
+from cds_service.export.coded_terms import limits_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ def _orders(knowledge: KnowledgeBase, rule: Rule) -> list[Order]:
 def _limits(knowledge: KnowledgeBase, rule: Rule, facts: Iterable[str]) -> set[str]:
     conditions = [*_conditions(knowledge, rule), *(when for name in facts if (when := knowledge.facts[name].when))]
     found = {comparison[1] for c in conditions for leaf in leaves(c) if (comparison := leaf.comparison)}
+    found |= {limit for name in facts for limit in limits_of(knowledge.facts[name])}
     found |= {within for name in facts if (within := knowledge.facts[name].within)}
     found |= {name for line in lines_of(rule) for name in line.placeholders if name in knowledge.thresholds}
     return found | {o.test.fresh_within for o in _orders(knowledge, rule) if o.test and o.test.fresh_within}

@@ -140,8 +140,9 @@ _WORDS: dict[str, tuple[str, str]] = {
     "then_silent": ("It applies if", "满足以下条件时适用"),
     "unless": ("Unless", "除非"),
     "unknown_note": (
-        "What is unknown is never taken for normal: while a needed fact is unknown, the rule stays silent.",
-        "未知绝不视为正常：所需事实未知时，规则保持静默。",
+        "What is unknown is never taken for normal: while a needed fact is unknown, the rule stays silent. If a list "
+        "that could matter was not read, the answer says so.",
+        "未知绝不视为正常：所需事实未知时，规则保持静默。可能影响判断的列表未能读取时，应答会予以说明。",
     ),
     "no_info_when": ("Information cards of this topic are left out if", "以下成立时本主题的信息提示级卡片不显示"),
     "applies_if": ("applies if", "适用条件"),
@@ -177,10 +178,13 @@ _WORDS: dict[str, tuple[str, str]] = {
     "withheld_if": ("Withheld if this holds or is unknown", "以下成立或未知时不提供"),
     "drafts_test": ("Drafts a laboratory test: {}", "草拟检验：{}"),
     "fresh": (
-        "Left out while a result is newer than {}, or the test is ordered or in progress",
-        "若有{}内的结果，或已开具、进行中，则不提供",
+        "Left out while there is a result of the last {}, or the test was ordered in the last {} or is in progress",
+        "若有近{}内的结果，或近{}内已开具、进行中，则不提供",
     ),
-    "fresh_pending": ("Left out while the test is ordered or in progress", "已开具或进行中则不提供"),
+    "fresh_pending": (
+        "Left out while the test was ordered in the last {} or is in progress",
+        "近{}内已开具或进行中则不提供",
+    ),
     "drafts_medicine": ("Drafts a medicine: {}", "草拟用药：{}"),
     "dose": ("Dose {}, {}", "剂量{}，{}"),
     "choice_if": ("This product if", "以下成立时用此产品"),
