@@ -35,6 +35,7 @@ ALLOWED = frozenset(
         "resource",  # FHIR type of an entry with an unmatched code
         "system",  # its code system, if that has the shape of an address
         "code",  # its code, if that has the shape of one; never its text
+        "failed",  # how many questions to the terminology server got no answer
         "correlation",
         "error",  # class of an error
         "where",  # file:line of an error, never its text

@@ -32,6 +32,7 @@ class Settings(BaseSettings):
         fhir_allow: base URLs of FHIR servers that may be called.
         site: folder with a site's own thresholds, texts and switches.
         language: language of cards and of error texts where neither the call nor the client's profile names one.
+        terminology: base URL of a terminology server that is asked for codes no value set knows.
         log_level: threshold of the log.
         log_unmatched: tell the log the codes of medicines and look-alike laboratory tests that no value set knows.
         explain: cards say how they were derived.
@@ -54,6 +55,7 @@ class Settings(BaseSettings):
     clients: Path | None = None
     fhir_allow: CommaList = ()
     site: Path | None = None
+    terminology: str | None = None
     language: Literal["en", "zh"] = "en"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_unmatched: bool = False
@@ -76,9 +78,9 @@ class Settings(BaseSettings):
     def _base_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(_web_address(url) for url in value)
 
-    @field_validator("public_url")
+    @field_validator("public_url", "terminology")
     @classmethod
-    def _public(cls, value: str | None) -> str | None:
+    def _address(cls, value: str | None) -> str | None:
         return None if value is None else _web_address(value).rstrip("/")
 
     @field_validator("log_level", mode="before")
@@ -130,6 +132,7 @@ _HELP = {
     "clients": "Give the path of an existing client profile file.",
     "fhir_allow": "Give base URLs separated by commas, such as https://ehr.example/fhir.",
     "site": "Give the path of an existing folder.",
+    "terminology": "Give the base URL of a FHIR terminology server that CDS_FHIR_ALLOW lists too.",
     "language": "Write en or zh.",
     "log_level": "Write debug, info, warning or error.",
     "log_unmatched": "Write 1 or 0.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -80,6 +81,15 @@ class Terminology:
         """
         return self._matchers[kind].concepts(tuple(codings), text)
 
+    def with_codes(self, codes: Mapping[tuple[Kind, str, str], frozenset[str]]) -> Terminology:
+        """The same with more codes, as kind, system URI and code; the prepared synonyms are shared, answers are not."""
+        made = copy.copy(self)
+        made._matchers = {
+            kind: matcher.with_codes({(system, code): ids for (of, system, code), ids in codes.items() if of == kind})
+            for kind, matcher in self._matchers.items()
+        }
+        return made
+
     def analyte(self, concept: str) -> Analyte | None:
         return self.value_sets[concept].analyte
 
@@ -102,8 +112,17 @@ class _Matcher:
             for value_set in mine
             if value_set.texts
         ]
+        self._remember()
+
+    def _remember(self) -> None:
         self.concepts = lru_cache(maxsize=8192)(self._concepts)
         self._coded = lru_cache(maxsize=8192)(self._of_code)
+
+    def with_codes(self, codes: Mapping[tuple[str, str], frozenset[str]]) -> _Matcher:
+        made = copy.copy(self)
+        made._exact = {**self._exact, **{key: self._exact.get(key, frozenset()) | ids for key, ids in codes.items()}}
+        made._remember()
+        return made
 
     def _concepts(self, codings: tuple[Coding, ...], text: str) -> frozenset[str]:
         found: frozenset[str] = frozenset()

@@ -45,6 +45,7 @@ class KnowledgeBase:
         where: "kind:name" to `file:line`, for messages and traces.
         site: name of the site whose overlay has been laid over it.
         site_changes: "kind:name" to what that overlay changed.
+        canonicals: concept to the canonical URL of the value set that the site's terminology server has for it.
         local_codes: (system URI, code) pairs of the site's own laboratory tests, to be searched for.
     """
 
@@ -66,6 +67,7 @@ class KnowledgeBase:
     site: str | None = None
     site_changes: Mapping[str, SiteChange] = field(default_factory=lambda: MappingProxyType({}))
     local_codes: frozenset[tuple[str, str]] = frozenset()
+    canonicals: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def source_of(self, statement: str) -> Source:
         """The document that a statement id belongs to; an addition (G01) is its own statement."""

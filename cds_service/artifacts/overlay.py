@@ -76,6 +76,7 @@ class _Laying:
             units=_merged(knowledge.units, self._units()),
             site=overlay.site,
             site_changes=MappingProxyType(self._changes),
+            canonicals=MappingProxyType(self._canonicals()),
             local_codes=frozenset(
                 key
                 for concept, codes in local.items()
@@ -181,6 +182,16 @@ class _Laying:
             if chosen is not None:
                 found[name] = order.model_copy(update={"medicine": chosen.medicine, "source": chosen.source})
         return found
+
+    def _canonicals(self) -> dict[str, str]:
+        for concept in self._overlay.terminology:
+            if concept not in self._knowledge.value_sets:
+                raise self._fault(
+                    ("terminology", concept),
+                    f"there is no concept {concept}.",
+                    "Use the name of a file in knowledge/valuesets/.",
+                )
+        return self._overlay.terminology
 
     def _local_codes(self) -> dict[str, LocalCodes]:
         path = self._folder / CODES

@@ -12,6 +12,7 @@ from cds_service.artifacts.text import Id, Name, Plain, Strict, Summary, Text
 
 # It is printed on cards, so it holds nothing that Markdown or a template would read.
 SiteName = Annotated[str, StringConstraints(pattern=r"^[^\s*_{}\[\]<>`|\\]([^*_{}\[\]<>`|\\\n]*[^\s*_{}\[\]<>`|\\])?$")]
+Canonical = Annotated[str, StringConstraints(pattern=r"^(https?://|urn:)[^\s]+$")]
 Words = Annotated[str, StringConstraints(pattern=r"\S", max_length=500)]
 
 
@@ -99,4 +100,5 @@ class Overlay(Strict):
     override_reasons: dict[Id, Plain] = {}
     synonyms: dict[Id, Synonyms] = {}
     units: list[UnitSpelling] = []
+    terminology: dict[Id, Canonical] = {}
     leave_out: list[str] = []

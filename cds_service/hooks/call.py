@@ -9,11 +9,12 @@ from functools import lru_cache
 from typing import Any
 
 from cds_service.artifacts.base import KnowledgeBase, Service
-from cds_service.errors import Unprocessable
+from cds_service.errors import SettingsError, Unprocessable
 from cds_service.evaluate import Evaluation, Evaluator
 from cds_service.fhir.bundle import Obtained
 from cds_service.fhir.orders import Setting, check_templates
 from cds_service.fhir.read import read_record
+from cds_service.fhir.terminology_server import TerminologyServer
 from cds_service.hooks.acquire import acquire, look_up
 from cds_service.hooks.cards import CardMaker, Style
 from cds_service.hooks.incomplete import incomplete_card, missing_parts
@@ -51,6 +52,7 @@ class _Answerer:
         self._cards = CardMaker(knowledge, _catalogue(settings))
         self._needs = {service.id: needs_of(knowledge, service) for service in knowledge.services.values()}
         self._unmatched = UnmatchedCodes(knowledge.terminology) if settings.log_unmatched else None
+        self._server = _terminology_server(knowledge, settings)
         self._egress = lru_cache(maxsize=256)(Egress)
 
     def answer(self, service_id: str, request: HookRequest, call: Call) -> dict[str, Any]:
@@ -75,6 +77,8 @@ class _Answerer:
             call.log["unmatched"] = unmatched_counts(record)
             if self._unmatched is not None:
                 self._unmatched.tell(record)
+            if self._server is not None:
+                self._server.ask(record)
         evaluation = self._evaluator.evaluate(record, call.now, service.rules)
         return self._respond(service, request, call, evaluation, needs, obtained)
 
@@ -88,7 +92,7 @@ class _Answerer:
         return read_record(
             request.patient_id,
             obtained,
-            self._knowledge.terminology,
+            self._server.terminology if self._server is not None else self._knowledge.terminology,
             self._knowledge.units,
             drafts=request.draft_orders,
             selections=request.selections,
@@ -138,6 +142,19 @@ def _catalogue(settings: Settings) -> str | None:
     """Where people find the pages of the rules; from within a patient's record only https is to be opened."""
     url = settings.public_url
     return f"{url}/rules" if url and url.startswith("https://") else None
+
+
+def _terminology_server(knowledge: KnowledgeBase, settings: Settings) -> TerminologyServer | None:
+    """The server to ask for unknown codes; without value sets that the site has mapped there is nothing to ask."""
+    if settings.terminology is None:
+        return None
+    if not knowledge.canonicals:
+        raise SettingsError(
+            "CDS_TERMINOLOGY: no value set is mapped, so nothing could be asked. Name the server's value sets under"
+            " `terminology` in the overlay that CDS_SITE names."
+        )
+    egress = Egress(settings.fhir_allow)
+    return TerminologyServer(settings.terminology, knowledge.canonicals, knowledge.terminology, egress)
 
 
 def _setting(request: HookRequest, call: Call) -> Setting:

@@ -6,6 +6,7 @@ import ca.uhn.fhir.jpa.api.dao.IFhirSystemDao;
 import ca.uhn.fhir.jpa.api.config.JpaStorageSettings;
 import ca.uhn.fhir.jpa.provider.IJpaSystemProvider;
 import ca.uhn.fhir.jpa.provider.JpaCapabilityStatementProvider;
+import ca.uhn.fhir.jpa.provider.ValueSetOperationProvider;
 import ca.uhn.fhir.jpa.search.DatabaseBackedPagingProvider;
 import ca.uhn.fhir.rest.api.EncodingEnum;
 import ca.uhn.fhir.rest.server.RestfulServer;
@@ -50,6 +51,7 @@ public final class TestServer {
         var servlet = new RestfulServer(spring.getBean(FhirContext.class));
         servlet.registerProviders(spring.getBean(ResourceProviderFactory.class).createProviders());
         servlet.registerProvider(spring.getBean(IJpaSystemProvider.class));
+        servlet.registerProvider(spring.getBean(ValueSetOperationProvider.class));
         servlet.setPagingProvider(spring.getBean(DatabaseBackedPagingProvider.class));
         servlet.setDefaultResponseEncoding(EncodingEnum.JSON);
         servlet.setServerConformanceProvider(new JpaCapabilityStatementProvider(
