@@ -299,7 +299,7 @@ def test_the_regimen_of_the_site_is_hydroxocobalamin_and_cites_its_source(tmp_pa
     order = laid(tmp_path, regimen("bnf")).orders["b12-im-regimen"]
     assert order.source == ["G09"]
     for choice in order.medicine or ():
-        drafted = medication_request(choice.medicine, Setting("Patient/p1", "2026-11-20T12:00:00Z", "why"), "en")
+        drafted = medication_request(choice.medicine, "en")(Setting("Patient/p1", "2026-11-20T12:00:00Z", "why"))
         assert "B03BA03" in [c["code"] for c in drafted["medicationCodeableConcept"]["coding"] if c["system"] == ATC]
 
 

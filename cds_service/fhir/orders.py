@@ -7,7 +7,7 @@ call only references, dates and texts are filled in, and those are checked where
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -50,43 +50,46 @@ class Setting(msgspec.Struct, frozen=True):
     supporting: tuple[str, ...] = ()
 
 
-def service_request(order: LabOrder, setting: Setting, language: str) -> dict[str, Any]:
+# What of a draft is the same for every patient is made once; this fills in the rest.
+Draft = Callable[[Setting], dict[str, Any]]
+
+
+def service_request(order: LabOrder, language: str) -> Draft:
     """A draft order for a laboratory test."""
-    resource: dict[str, Any] = {
+    test = {
         "resourceType": "ServiceRequest",
         "status": "draft",
         "intent": "proposal",
         "category": [_LABORATORY],
         "code": {"coding": [_coding(code) for code in order.codings], "text": order.text.in_language(language)},
-        **_about(setting, "subject"),
-        "reasonCode": [{"text": setting.reason}],
     }
-    if setting.supporting:
-        resource["supportingInfo"] = [{"reference": reference} for reference in setting.supporting]
-    if order.note:
-        resource["note"] = [{"text": order.note.in_language(language)}]
-    return resource
+    note = {"note": [{"text": order.note.in_language(language)}]} if order.note else {}
+
+    def draft(setting: Setting) -> dict[str, Any]:
+        return {**test, **_about(setting, "subject"), **_why(setting), **_resting_on(setting, "supportingInfo"), **note}
+
+    return draft
 
 
-def medication_request(medicine: Medicine, setting: Setting, language: str) -> dict[str, Any]:
+def medication_request(medicine: Medicine, language: str) -> Draft:
     """A draft prescription with its whole schedule, step by step."""
     text = medicine.text.in_language(language)
-    resource: dict[str, Any] = {
+    product = {
         "resourceType": "MedicationRequest",
         "status": "draft",
         "intent": "proposal",
         "medicationCodeableConcept": {"coding": [_coding(code) for code in medicine.codings], "text": text}
         if medicine.codings
         else {"text": text},
-        **_about(setting, "subject"),
-        "reasonCode": [{"text": setting.reason}],
-        "dosageInstruction": [
-            _dosage(number, step, medicine, language) for number, step in enumerate(medicine.schedule, start=1)
-        ],
     }
-    if setting.supporting:
-        resource["supportingInformation"] = [{"reference": reference} for reference in setting.supporting]
-    return resource
+    schedule = [_dosage(number, step, medicine, language) for number, step in enumerate(medicine.schedule, start=1)]
+
+    def draft(setting: Setting) -> dict[str, Any]:
+        about = {**_about(setting, "subject"), **_why(setting)}
+        supporting = _resting_on(setting, "supportingInformation")
+        return {**product, **about, "dosageInstruction": schedule, **supporting}
+
+    return draft
 
 
 def stop_task(reference: str, product: str, label: str, setting: Setting) -> dict[str, Any]:
@@ -110,6 +113,14 @@ def _about(setting: Setting, subject: str) -> dict[str, Any]:
     if setting.author:
         about["requester"] = {"reference": setting.author}
     return about
+
+
+def _why(setting: Setting) -> dict[str, Any]:
+    return {"reasonCode": [{"text": setting.reason}]}
+
+
+def _resting_on(setting: Setting, member: str) -> dict[str, Any]:
+    return {member: [{"reference": reference} for reference in setting.supporting]} if setting.supporting else {}
 
 
 def _coding(code: CodeRef) -> dict[str, str]:
@@ -173,12 +184,12 @@ def check_templates(orders: Mapping[str, Order], where: Mapping[str, str]) -> No
         for language in ("en", "zh"):
             try:
                 if order.test:
-                    ServiceRequest.model_validate(service_request(order.test, setting, language))
+                    ServiceRequest.model_validate(service_request(order.test, language)(setting))
                 for choice in (
                     *(order.medicine or ()),
                     *(choice for regimen in order.regimens.values() for choice in regimen.medicine),
                 ):
-                    MedicationRequest.model_validate(medication_request(choice.medicine, setting, language))
+                    MedicationRequest.model_validate(medication_request(choice.medicine, language)(setting))
                 for changed in _changed(order, language):
                     MedicationRequest.model_validate(changed)
                 if order.stop:

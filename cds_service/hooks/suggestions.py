@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from cds_service.artifacts.schema import LabOrder, Order, SuggestionUse
+from cds_service.artifacts.schema import LabOrder, Medicine, Order, SuggestionUse
 from cds_service.artifacts.text import Text
 from cds_service.artifacts.vocabulary import Condition
 from cds_service.facts.conditions import Test
 from cds_service.facts.fact import FactTable
 from cds_service.facts.observations import Window, usable
-from cds_service.fhir.orders import Setting, medication_request, service_request, stop_task
+from cds_service.fhir.orders import Draft, Setting, medication_request, service_request, stop_task
 from cds_service.fhir.redraft import held, replaced, unit_corrected
 from cds_service.fhir.reference import leads_somewhere
 from cds_service.hooks.wording import clean
 from cds_service.record import MedicationUse
 
 NewId = Callable[[], str]
+
+
+class _Ready(NamedTuple):
+    """What creates a draft, in one language: the description of the action, and the draft to be filled in."""
+
+    description: str
+    draft: Draft
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +38,8 @@ class Offer:
     when: Test | None
     recommended: bool | Test
     withheld: Test | None
-    choices: tuple[Test | None, ...]
+    test: dict[str, _Ready]
+    medicines: tuple[tuple[Test | None, dict[str, _Ready]], ...]
     fresh: Window
 
 
@@ -44,7 +52,14 @@ def make_offer(use: SuggestionUse, order: Order, compiled: Callable[[Condition],
         when=compiled(use.when) if use.when else None,
         recommended=use.recommended if isinstance(use.recommended, bool) else compiled(use.recommended),
         withheld=compiled(order.withheld_when) if order.withheld_when else None,
-        choices=tuple(compiled(choice.when) if choice.when else None for choice in order.medicine or ()),
+        test={language: _test(order.label, order.test, language) for language in ("en", "zh")} if order.test else {},
+        medicines=tuple(
+            (
+                compiled(choice.when) if choice.when else None,
+                {language: _medicine(order.label, choice.medicine, language) for language in ("en", "zh")},
+            )
+            for choice in order.medicine or ()
+        ),
         fresh=Window(order.test.fresh_within if order.test else None),
     )
 
@@ -82,20 +97,11 @@ def suggest(offer: Offer, table: FactTable, setting: Setting, language: str) -> 
     recommended = offer.recommended if isinstance(offer.recommended, bool) else offer.recommended(table) is True
     if order.test is not None:
         if not _fresh(order.test, offer.fresh, table) and not _pending(order.test, table):
-            resource = service_request(order.test, setting, language)
-            yield Suggestion(
-                (offer.key, ""),
-                label,
-                False,
-                recommended,
-                _create(_with_note(label, order.test.note, language), resource),
-            )
+            yield Suggestion((offer.key, ""), label, False, recommended, _created(offer.test[language], setting))
     elif order.medicine is not None:
-        for choice, applies in zip(order.medicine, offer.choices, strict=True):
+        for applies, medicine in offer.medicines:
             if applies is None or applies(table) is True:
-                resource = medication_request(choice.medicine, setting, language)
-                schedule = "; ".join(step.text.in_language(language) for step in choice.medicine.schedule)
-                yield Suggestion((offer.key, ""), label, True, recommended, _create(f"{label}: {schedule}", resource))
+                yield Suggestion((offer.key, ""), label, True, recommended, _created(medicine[language], setting))
                 return
     else:
         yield from _about_products(offer, table, setting, language, label, recommended)
@@ -143,8 +149,19 @@ def _create(description: str, resource: dict[str, Any]) -> dict[str, Any]:
     return {"type": "create", "description": description, "resource": resource}
 
 
-def _with_note(label: str, note: Text | None, language: str) -> str:
-    return f"{label}. {note.in_language(language)}" if note else label
+def _created(ready: _Ready, setting: Setting) -> dict[str, Any]:
+    return _create(ready.description, ready.draft(setting))
+
+
+def _test(label: Text, test: LabOrder, language: str) -> _Ready:
+    words = (label, test.note) if test.note else (label,)
+    description = ". ".join(text.in_language(language) for text in words)
+    return _Ready(description, service_request(test, language))
+
+
+def _medicine(label: Text, medicine: Medicine, language: str) -> _Ready:
+    schedule = "; ".join(step.text.in_language(language) for step in medicine.schedule)
+    return _Ready(f"{label.in_language(language)}: {schedule}", medication_request(medicine, language))
 
 
 def _fresh(test: LabOrder, window: Window, table: FactTable) -> bool:
