@@ -120,7 +120,8 @@ class _Matcher:
 
     def with_codes(self, codes: Mapping[tuple[str, str], frozenset[str]]) -> _Matcher:
         made = copy.copy(self)
-        made._exact = {**self._exact, **{key: self._exact.get(key, frozenset()) | ids for key, ids in codes.items()}}
+        plain = {_plain(*key): ids for key, ids in codes.items()}
+        made._exact = {**self._exact, **{key: self._exact.get(key, frozenset()) | ids for key, ids in plain.items()}}
         made._remember()
         return made
 
@@ -137,8 +138,7 @@ class _Matcher:
         return self._of_text(written) if written else found
 
     def _of_code(self, system: str, code: str) -> frozenset[str]:
-        if system == NDC:
-            code = code.replace("-", "")
+        system, code = _plain(system, code)
         found = self._exact.get((system, code), frozenset())
         return found.union(concept for prefix, concept in self._prefixes.get(system, ()) if code.startswith(prefix))
 
@@ -148,6 +148,11 @@ class _Matcher:
             for concept, synonyms, exclusions in self._texts
             if any(p.search(written) for p in synonyms) and not any(p.search(written) for p in exclusions)
         )
+
+
+def _plain(system: str, code: str) -> tuple[str, str]:
+    """A code as it is compared: the hyphens of an NDC say nothing."""
+    return system, code.replace("-", "") if system == NDC else code
 
 
 def normalised(text: str) -> str:

@@ -18,13 +18,14 @@ from kb import knowledge, record
 from servers.fixtures import store
 
 from cds_service.artifacts.load import load_knowledge
-from cds_service.coding import Coding
+from cds_service.coding import NDC, Coding
 from cds_service.errors import KnowledgeError, SettingsError
 from cds_service.fhir.terminology_server import TerminologyServer
 from cds_service.hooks.call import make_answer
 from cds_service.logs import configure
 from cds_service.record import PatientRecord, Unmatched
 from cds_service.settings import Settings, load_settings
+from cds_service.terminology import Kind
 from cds_service.trust.egress import Egress
 
 OURS = "urn:oid:2.999.1"
@@ -93,6 +94,15 @@ def test_what_the_shipped_value_sets_know_stays_known(terms: FaultServer) -> Non
     server.settle()
     assert server.terminology.concepts("medication", (), "Warfarin 5 mg") == {"vitamin-k-antagonist"}
     assert knowledge().terminology.concepts("medication", [Coding(OURS, "W1")]) == frozenset()
+
+
+def test_a_package_code_with_hyphens_is_recognised_with_and_without_them() -> None:
+    more: dict[tuple[Kind, str, str], frozenset[str]] = {
+        ("medication", NDC, "99999-0001-01"): frozenset({"vitamin-k-antagonist"})
+    }
+    learned = knowledge().terminology.with_codes(more)
+    for code in ("99999-0001-01", "99999000101"):
+        assert learned.concepts("medication", [Coding(NDC, code)]) == {"vitamin-k-antagonist"}
 
 
 def test_a_medicine_is_asked_for_in_value_sets_of_medicines_only(terms: FaultServer) -> None:
