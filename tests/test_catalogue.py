@@ -275,11 +275,20 @@ def test_a_site_sees_its_own_value_beside_the_shipped_one() -> None:
     assert values == ["210 pg/mL since 20 Nov 2026, Ward 3", "200 pg/mL since 20 Nov 2025"]
 
 
-def test_a_rule_that_is_off_by_default_says_so() -> None:
-    asked = rule("quiet-rule", {"fact": "pregnant", "is": True}, enabled=False)
-    shown = Catalogue(knowledge_with(asked), knowledge_dir()).page("quiet-rule", "en")
+@pytest.mark.parametrize(
+    ("mode", "said_so"),
+    [
+        ({}, "yes"),
+        ({"enabled": False}, "no"),
+        ({"silent": True}, "judged and counted, never shown"),
+        ({"enabled": False, "silent": True}, "no"),
+    ],
+)
+def test_a_rule_page_says_whether_the_rule_is_on(mode: dict[str, bool], said_so: str) -> None:
+    asked = rule("some-rule", {"fact": "pregnant", "is": True}, **mode)
+    shown = Catalogue(knowledge_with(asked), knowledge_dir()).page("some-rule", "en")
     (glance,) = [block for block in shown.blocks if isinstance(block, Table) and block.caption == "At a glance"]
-    assert ("Switched on by default", "no") in [tuple(said(cell) for cell in row.cells) for row in glance.rows]
+    assert ("Switched on by default", said_so) in [tuple(said(cell) for cell in row.cells) for row in glance.rows]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

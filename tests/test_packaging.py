@@ -48,6 +48,12 @@ def test_the_wheel_holds_the_whole_knowledge(built: Path) -> None:
     assert not [name for name in names if name.startswith("tests/")]
 
 
+def test_the_wheel_holds_the_pages_and_their_style(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    web = {f"cds_service/web/{name}" for name in ("templates/catalogue.html", "static/catalogue.css")}
+    assert web <= set(zipfile.ZipFile(wheel).namelist())
+
+
 def test_the_sdist_builds_the_same_wheel(built: Path, unpacked: Path, tmp_path: Path) -> None:
     _run(sys.executable, "-m", "hatchling", "build", "-d", str(tmp_path), "-t", "wheel", cwd=unpacked)
     (again,), (wheel,) = tmp_path.glob("*.whl"), built.glob("*.whl")

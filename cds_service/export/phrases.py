@@ -10,7 +10,7 @@ from babel.dates import format_date
 
 from cds_service.artifacts.base import KnowledgeBase
 from cds_service.artifacts.evidence import Source, Threshold
-from cds_service.artifacts.schema import Line
+from cds_service.artifacts.schema import Line, Rule
 from cds_service.artifacts.vocabulary import Condition, FactDefinition
 from cds_service.export.coded_terms import coded_terms
 from cds_service.export.page import HERE, Item, Link, Span, Spans
@@ -267,6 +267,11 @@ class Phrases:
         for index, part in enumerate(parts):
             spans += [between, *part] if index else part
         return tuple(spans)
+
+
+def switched(rule: Rule, language: Language) -> Span:
+    """Whether a rule is on; a site may have it judged without its card being shown."""
+    return Span(say("silent_mode" if rule.enabled and rule.silent else "yes" if rule.enabled else "no", language))
 
 
 def statement_link(cite: str) -> Span:

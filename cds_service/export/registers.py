@@ -8,7 +8,7 @@ from cds_service.artifacts.base import KnowledgeBase
 from cds_service.artifacts.evidence import Source
 from cds_service.artifacts.schema import Rule
 from cds_service.export.page import Block, Heading, Item, Link, Page, Paragraph, Row, Span, Spans, Table, Tree
-from cds_service.export.phrases import Phrases
+from cds_service.export.phrases import Phrases, switched
 from cds_service.export.uses import Use, Uses
 from cds_service.export.words import Language, plain, say, words
 
@@ -69,7 +69,7 @@ def _listed_rule(rule: Rule, language: Language) -> Row:
             _hooks(rule, language),
             (Span(say("listing", language).join(say(level, language) for level in levels)),),
             (Span(str(rule.priority)),),
-            (words("yes" if rule.enabled else "no", language),),
+            (switched(rule, language),),
         )
     )
 

@@ -11,7 +11,7 @@ from cds_service.artifacts.text import Summary, Text
 from cds_service.artifacts.vocabulary import Condition
 from cds_service.artifacts.worked import WorkedPatient
 from cds_service.export.page import Block, Heading, Item, Link, Page, Paragraph, Row, Span, Spans, Table, Tree
-from cds_service.export.phrases import Phrases, statement_link
+from cds_service.export.phrases import Phrases, statement_link, switched
 from cds_service.export.suggestion_words import offers
 from cds_service.export.uses import facts_of
 from cds_service.export.words import Language, has_words, plain, say, words
@@ -69,7 +69,7 @@ class _Writer:
         if rule.card:
             rows.append(("severity", self._severities()))
             rows.append(("priority", (Span(str(rule.priority)),)))
-        rows.append(("default", (self._word("yes" if rule.enabled else "no"),)))
+        rows.append(("default", (switched(rule, self.language),)))
         rows.append(("status", (self._word("active_status" if rule.status == "active" else rule.status),)))
         others = self.knowledge.rules.values()
         for key, ids in (

@@ -116,6 +116,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "priority_short": ("Priority", "优先级"),
     "severity": ("Severity", "级别"),
     "default": ("Switched on by default", "默认开启"),
+    "silent_mode": ("judged and counted, never shown", "仅判断与计数，不显示"),
     "silenced_by": ("Silenced by", "被以下规则静默"),
     "silences": ("Silences", "静默以下规则"),
     "explains": ("Keeps quiet", "解释以下规则的静默"),
