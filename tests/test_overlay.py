@@ -134,6 +134,15 @@ def test_a_rule_that_is_off_is_not_judged(tmp_path: Path) -> None:
     assert outcomes(laid(tmp_path, mode("b12-low", "off")), patient_record, "b12-low") == {}
 
 
+@pytest.mark.parametrize(("word", "enabled"), [("off", False), ("on", True)])
+def test_on_and_off_need_no_quotes_though_yaml_knows_them_as_other_words(
+    word: str, enabled: bool, tmp_path: Path
+) -> None:
+    overlay = mode("b12-low", word).replace(f'"{word}"', word).replace('"on": 2026', "on: 2026")
+    assert '"' not in overlay
+    assert laid(tmp_path, overlay).rules["b12-low"].enabled is enabled
+
+
 def test_a_rule_that_is_off_as_shipped_can_be_switched_on(tmp_path: Path) -> None:
     name = next(rule.id for rule in knowledge().rules.values() if not rule.enabled)
     assert outcomes(knowledge(), record(), name) == {}
