@@ -2,6 +2,7 @@
 # make test     all tests
 # make lint     style, types, and who may import whom
 # make catalogue  docs/rules/ anew, from knowledge/
+# make mutate   every decision of the knowledge changed in turn; which changes no worked patient notices
 # make bench    speed, next to a bare Flask app
 # make lock     the lock files anew, from pyproject.toml (needs uv)
 # make clean    away with everything that can be made again; feedback in var/ stays
@@ -33,6 +34,10 @@ lint:
 catalogue:
 	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
 	@$(PY) -m cds_service export catalogue docs/rules
+
+mutate:
+	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
+	@PYTHONPATH=tests $(PY) -m mutation
 
 bench:
 	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
