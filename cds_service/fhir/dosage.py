@@ -192,10 +192,7 @@ def _as_needed(dosage: DosageShape) -> bool:
 def _dose(dosage: DosageShape, text: TextDose, strength: Strength) -> Interval | None:
     """Micrograms at one time; a structured dose that cannot be read is not made up for by the text."""
     structured: list[QuantityShape | RangeShape] = [
-        dose
-        for part in _doses(dosage)
-        for dose in (part.dose_quantity, part.dose_range)
-        if dose is not None
+        dose for part in _doses(dosage) for dose in (part.dose_quantity, part.dose_range) if dose is not None
     ]
     if not structured:
         older = (
