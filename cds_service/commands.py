@@ -37,6 +37,7 @@ _LISTS: dict[str, Source] = {
     "Procedure": "procedures",
     "ServiceRequest": "service-requests",
     "Goal": "goals",
+    "FamilyMemberHistory": "family-history",
 }
 # The five seed documents make 62 + 40 + 39 + 57 + 34 statements.
 REGISTER = 232

@@ -22,6 +22,7 @@ Source = Literal[
     "procedures",
     "service-requests",
     "goals",
+    "family-history",
     "draft-orders",
 ]
 Route = Literal["oral", "sublingual", "nasal", "im", "sc", "iv", "parenteral", "topical"]
@@ -164,6 +165,7 @@ class PatientRecord(msgspec.Struct, frozen=True):
     Attributes:
         labs: per observation value set, newest first, usable and unusable; undated ones last.
         orders: draft orders of the session; None when no orders are in hand (a chart is being viewed).
+        family: conditions of relatives, of concepts the knowledge names.
         unread: lists that could not be read at all, each with the reason in words.
         incomplete: lists of which a part could not be read (a page, an entry), each with the reason.
         notes: operational remarks for the log (counts and reasons, no patient data).
@@ -176,6 +178,7 @@ class PatientRecord(msgspec.Struct, frozen=True):
     medications: tuple[MedicationUse, ...] = ()
     problems: tuple[Problem, ...] = ()
     pending: tuple[PendingTest, ...] = ()
+    family: tuple[Problem, ...] = ()
     inr_goal: InrGoal | None = None
     orders: tuple[DraftOrder, ...] | None = None
     unread: Mapping[Source, str] = msgspec.field(default_factory=dict)

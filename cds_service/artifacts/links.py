@@ -174,6 +174,7 @@ def _check_facts(knowledge: KnowledgeBase) -> None:
         "observation": "observation",
         "medication": "medication",
         "condition": "condition",
+        "family": "condition",
         "pending": "observation",
     }
     for name, fact in knowledge.facts.items():

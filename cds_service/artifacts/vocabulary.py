@@ -64,6 +64,7 @@ class FactDefinition(Strict):
         the day of another fact (`since`). State raised or lowered: begun or dose raised, stopped or dose lowered, in
         the days (`within`) before the day of the fact named in `before`.
     condition: a current condition or completed procedure (boolean).
+    family: a condition recorded of a relative (boolean); without such a list, none is recorded.
     pending: the test is ordered or in progress (boolean).
     patient: age (years), sex (a word), alive or orders_in_hand (booleans).
     when: a named condition over other facts (boolean).
@@ -74,6 +75,7 @@ class FactDefinition(Strict):
     observation: Id | None = None
     medication: list[Id] | None = None
     condition: list[Id] | None = None
+    family: list[Id] | None = None
     pending: list[Id] | None = None
     patient: Literal["age", "sex", "alive", "orders_in_hand"] | None = None
     when: Condition | None = None
@@ -155,11 +157,12 @@ class FactDefinition(Strict):
         return self
 
 
-_ORIGINS = ("observation", "medication", "condition", "pending", "patient", "when", "count")
+_ORIGINS = ("observation", "medication", "condition", "family", "pending", "patient", "when", "count")
 _MEMBERS: dict[str, set[str]] = {
     "observation": {"take", "within", "since"},
     "medication": {"take", "state", "within", "since", "before", "route", "dose", "except", "only"},
     "condition": {"within"},
+    "family": set(),
     "pending": {"within"},
     "patient": set(),
     "when": set(),

@@ -222,6 +222,7 @@ class WorkedPatient(Strict):
     labs: list[Lab] = Field(default=[])
     conditions: list[Problem] = Field(default=[])
     procedures: list[Problem] = Field(default=[])
+    family: list[Problem] = Field(default=[])
     medications: list[Medication] = Field(default=[])
     pending: list[Pending] = Field(default=[])
     goals: Goals = Goals()

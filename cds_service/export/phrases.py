@@ -126,10 +126,18 @@ class Phrases:
         )
 
     def _taken_from(self, definition: FactDefinition) -> Spans:
-        sets = definition.medication or definition.condition or definition.pending or [definition.observation or ""]
+        sets = (
+            definition.medication
+            or definition.condition
+            or definition.family
+            or definition.pending
+            or [definition.observation or ""]
+        )
         performed = any(self._knowledge.value_sets[one].performed for one in definition.condition or ())
         of_condition = "condition_or_procedure" if performed else "condition"
-        key = {"condition": of_condition, "pending": "pending"}.get(definition.origin, definition.take or "exists")
+        key = {"condition": of_condition, "family": "family", "pending": "pending"}.get(
+            definition.origin, definition.take or "exists"
+        )
         parts: list[Spans] = [self._around(key, self._value_sets(sets))]
         if definition.state:
             parts.append((self._words(definition.state),))

@@ -85,6 +85,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "replacement": ("injections and doses that suffice for replacement", "注射剂及足以补充的剂量"),
     "condition": ("a current condition: {}", "现有病情：{}"),
     "condition_or_procedure": ("a current condition or completed procedure: {}", "现有病情或已完成的操作：{}"),
+    "family": ("a condition recorded of a relative: {}", "亲属的已记录病情：{}"),
     "lifelong": ("also when marked inactive", "标为非活动时亦算"),
     "pending": ("ordered or in progress, without a result yet: {}", "已开具或进行中、尚无结果：{}"),
     "age": ("completed years since the recorded birth date", "按所记出生日期计算的周岁"),

@@ -34,6 +34,8 @@ def _deriver(knowledge: KnowledgeBase, fact: FactDefinition) -> Deriver:
             return medications.deriver(fact)
         case "condition":
             return _problem(knowledge, fact)
+        case "family":
+            return _family(fact)
         case "pending":
             return _pending(fact)
         case "patient":
@@ -90,6 +92,17 @@ def _problem(knowledge: KnowledgeBase, fact: FactDefinition) -> Deriver:
             return Fact(True, found)
         missing = table.unread(sources)
         return Fact(None, missing=missing) if missing else NO
+
+    return derive
+
+
+def _family(fact: FactDefinition) -> Deriver:
+    """A condition of a relative. Nothing waits for family history: no entry means none recorded."""
+    concepts = frozenset(fact.family or ())
+
+    def derive(table: FactTable) -> Fact:
+        found = tuple(problem for problem in table.record.family if not concepts.isdisjoint(problem.concepts))
+        return Fact(True, found) if found else NO
 
     return derive
 

@@ -12,11 +12,13 @@ from cds_service.fhir.dates import Moment, moment
 from cds_service.fhir.reading import ERRONEOUS, Reading
 from cds_service.fhir.shapes import (
     ConditionShape,
+    FamilyMemberHistoryShape,
     GoalShape,
     GoalTargetShape,
     PeriodShape,
     ProcedureShape,
     QuantityShape,
+    RelativesConditionShape,
     ServiceRequestShape,
 )
 from cds_service.fhir.written import optional, read_written
@@ -43,6 +45,8 @@ _INR_UNITS = frozenset(("", "1", "{inr}", "{ratio}", "inr", "ratio"))
 _RANGE_IN_TEXT = re.compile(r"(?<![\d.])(\d\.?\d?)\s?(?:-|–|~|to|至)\s?(\d\.?\d?)(?![\d.])")
 
 _condition = msgspec.json.Decoder(ConditionShape)
+_family_history = msgspec.json.Decoder(FamilyMemberHistoryShape)
+_relatives_conditions = msgspec.json.Decoder(list[RelativesConditionShape] | RelativesConditionShape | None)
 _procedure = msgspec.json.Decoder(ProcedureShape)
 _service_request = msgspec.json.Decoder(ServiceRequestShape)
 _goal = msgspec.json.Decoder(GoalShape)
@@ -103,6 +107,25 @@ def read_procedure(raw: msgspec.Raw, reading: Reading, address: str) -> Problem 
         reference=f"Procedure/{procedure.id}" if procedure.id else address,
         since=_first(*dates),
     )
+
+
+def read_family_history(raw: msgspec.Raw, reading: Reading, address: str) -> list[Problem]:
+    """The conditions of one relative that the knowledge names; none if the entry was made in error or is not ours."""
+    history = _family_history.decode(raw)
+    if history.status == ERRONEOUS:
+        return []
+    held = optional(_relatives_conditions, history.condition)
+    conditions = held if isinstance(held, list) else [held] if held is not None else []
+    found = [
+        Problem(
+            concepts=concepts,
+            text=read_written(condition.code).label,
+            reference=f"FamilyMemberHistory/{history.id}" if history.id else address,
+        )
+        for condition in conditions
+        if (concepts := reading.concepts("condition", condition.code))
+    ]
+    return found if found and reading.is_ours("FamilyMemberHistory", history.patient) else []
 
 
 def read_service_request(raw: msgspec.Raw, kind: str, reading: Reading, address: str) -> PendingTest | None:

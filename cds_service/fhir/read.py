@@ -20,6 +20,7 @@ from cds_service.fhir.observation import read_observation
 from cds_service.fhir.problems import (
     DatedGoal,
     read_condition,
+    read_family_history,
     read_goal,
     read_procedure,
     read_service_request,
@@ -52,6 +53,7 @@ class _Lists:
     labs: dict[str, list[LabResult]] = field(default_factory=dict)
     medications: list[MedicationUse] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    family: list[Problem] = field(default_factory=list)
     pending: list[PendingTest] = field(default_factory=list)
     goals: list[DatedGoal] = field(default_factory=list)
     seen: set[object] = field(default_factory=set)
@@ -114,6 +116,7 @@ def read_record(
         labs={concept: tuple(sorted(results, key=_recency, reverse=True)) for concept, results in lists.labs.items()},
         medications=tuple(lists.medications),
         problems=tuple(lists.problems),
+        family=tuple(lists.family),
         pending=tuple(lists.pending),
         inr_goal=max(lists.goals, key=lambda dated: dated.since).goal if lists.goals else None,
         orders=orders,
@@ -175,6 +178,8 @@ def _read_one(kind: str, entry: Entry, reading: Reading, lists: _Lists) -> None:
         if kind == "Observation":
             for result in read_observation(entry.resource, reading, entry.full_url or kind):
                 _keep(result, lists)
+        elif kind == "FamilyMemberHistory":
+            lists.family += read_family_history(entry.resource, reading, entry.full_url or kind)
         else:
             found = _found(kind, entry, reading)
             if found is not None:

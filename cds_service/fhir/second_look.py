@@ -21,6 +21,7 @@ SOURCES: dict[str, Source] = {
     "ServiceRequest": "service-requests",
     "ProcedureRequest": "service-requests",
     "Goal": "goals",
+    "FamilyMemberHistory": "family-history",
 }
 # What a resource of each list is about, for the second look at one that could not be decoded.
 _KINDS: dict[Source, Kind] = {
@@ -29,6 +30,7 @@ _KINDS: dict[Source, Kind] = {
     "goals": "observation",
     "conditions": "condition",
     "procedures": "condition",
+    "family-history": "condition",
     "medication-requests": "medication",
     "medication-statements": "medication",
 }

@@ -241,6 +241,17 @@ class ConditionShape(msgspec.Struct, rename="camel"):
     abatement_boolean: Any = None
 
 
+class RelativesConditionShape(msgspec.Struct):
+    code: msgspec.Raw = NOTHING
+
+
+class FamilyMemberHistoryShape(msgspec.Struct):
+    id: str | None = None
+    patient: msgspec.Raw = NOTHING
+    status: str | None = None
+    condition: msgspec.Raw = NOTHING
+
+
 class ProcedureShape(msgspec.Struct, rename="camel"):
     id: str | None = None
     subject: msgspec.Raw = NOTHING

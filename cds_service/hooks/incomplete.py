@@ -42,6 +42,7 @@ _LISTS = {
     "procedures": {"en": "Procedures", "zh": "手术与操作"},
     "service-requests": {"en": "Test orders", "zh": "检验申请"},
     "goals": {"en": "Goals", "zh": "治疗目标"},
+    "family-history": {"en": "Family history", "zh": "家族史"},
     "draft-orders": {"en": "Draft orders", "zh": "医嘱草稿"},
 }
 

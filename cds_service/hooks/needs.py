@@ -71,6 +71,8 @@ def needs_of(knowledge: KnowledgeBase, service: Service) -> tuple[Need, ...]:
         needs.append(_list("serviceRequests", "ServiceRequest", "service-requests"))
     if any(knowledge.facts[name].take == "against_inr_target" for name in facts):
         needs.append(_list("goals", "Goal", "goals", optional=True))
+    if any(knowledge.facts[name].family for name in facts):
+        needs.append(_list("familyHistory", "FamilyMemberHistory", "family-history", optional=True))
     return tuple(needs)
 
 

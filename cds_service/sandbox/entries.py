@@ -116,6 +116,16 @@ class EntryWriter:
             onsetDateTime=self._date(problem.date),
         )
 
+    def relative(self, problem: Problem, name: str) -> Json:
+        return filled(
+            resourceType="FamilyMemberHistory",
+            id=f"{self.patient_id}-{name}",
+            status=problem.status or "completed",
+            patient=self._subject(problem),
+            relationship=_concept("http://terminology.hl7.org/CodeSystem/v3-RoleCode", "FAMMEMB"),
+            condition=[{"code": self._code("condition", problem.concept, problem)}],
+        )
+
     def procedure(self, problem: Problem, name: str) -> Json:
         return filled(
             resourceType="Procedure",

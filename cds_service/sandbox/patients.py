@@ -23,6 +23,7 @@ PREFETCH = {
     "procedures": "Procedure",
     "serviceRequests": "ServiceRequest",
     "goals": "Goal",
+    "familyHistory": "FamilyMemberHistory",
 }
 TYPES = ("Patient", *PREFETCH.values())
 
@@ -65,6 +66,7 @@ def patient_resources(
     written += [writer.medication(use, f"medication-{n}") for n, use in enumerate(worked.medications, 1)]
     written += [writer.condition(problem, f"condition-{n}") for n, problem in enumerate(worked.conditions, 1)]
     written += [writer.procedure(problem, f"procedure-{n}") for n, problem in enumerate(worked.procedures, 1)]
+    written += [writer.relative(problem, f"family-{n}") for n, problem in enumerate(worked.family, 1)]
     written += [writer.test(test, f"order-{n}") for n, test in enumerate(worked.pending, 1)]
     if worked.goals.inr is not None:
         written.append(writer.goal(*worked.goals.inr))

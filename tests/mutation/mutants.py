@@ -220,7 +220,7 @@ def _valued(threshold: Threshold, value: float) -> Change[Threshold]:
 def _fact(fact: FactDefinition) -> Iterator[Change[FactDefinition]]:
     if fact.when is not None:
         yield from _in(fact, "when", _condition(fact.when))
-    for member in ("medication", "condition", "pending", "count", "route", "except_"):
+    for member in ("medication", "condition", "family", "pending", "count", "route", "except_"):
         yield from _in(fact, member, _dropped(getattr(fact, member) or ()), member.rstrip("_"))
     for member in ("only", "dose"):
         yield from _in(fact, member, _gone(getattr(fact, member)))

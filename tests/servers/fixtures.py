@@ -33,6 +33,7 @@ EXAMPLE_TYPES = (
     "Patient",
     "Bundle",
     "Goal",
+    "FamilyMemberHistory",
 )
 # Larger files are Bundles of FHIR's own definitions (up to 35 MB), which no service is ever sent as patient data.
 LARGEST_EXAMPLE = 600_000
