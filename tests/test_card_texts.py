@@ -103,7 +103,7 @@ def test_a_line_whose_sources_are_all_additions_says_so(service: WorkedService, 
         assert (cited is not None) == bool(line.cites), f"{rule.id}: {paragraph}"
         if cited is not None:
             kinds = {service.knowledge.source_of(cite).kind for cite in line.cites}
-            assert (word in cited[1].split("; ")) == (kinds == {"addition"}), f"{rule.id}: {paragraph}"
+            assert (word in re.split("; |；", cited[1])) == (kinds == {"addition"}), f"{rule.id}: {paragraph}"
 
 
 @in_both_languages

@@ -186,8 +186,8 @@ def test_a_line_prints_facts_and_limits_and_cites_its_documents() -> None:
 def test_a_line_that_no_seed_document_bears_is_marked_as_an_addition() -> None:
     line = {"en": "A line.", "zh": "一行。", "cites": ["G01"]}
     mixed = line | {"cites": ["S0-25", "G01"]}
-    for language, word in (("en", "addition"), ("zh", "补充")):
-        assert f"; {word})*" in cards(one(card={"detail": [line]}), language=language)[0]["detail"]
+    for language, word in (("en", "; addition"), ("zh", "；补充")):
+        assert f"{word})*" in cards(one(card={"detail": [line]}), language=language)[0]["detail"]
         assert word not in cards(one(card={"detail": [mixed]}), language=language)[0]["detail"]
 
 

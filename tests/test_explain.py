@@ -127,7 +127,7 @@ def test_a_line_holds_fact_value_limit_date_outcome_and_reference() -> None:
     lines = list(as_lines([decided("b12-low", record(labs=[lab(B12, 150, 3)]))]))
     assert lines[0].startswith("b12-low: speaks    vitamin-b12/b12-low.yaml:1")
     assert lines[2] == (
-        "    latest_serum_b12  = 150.0 pg/mL  below b12_low 200 pg/mL [S0-25]  2026-11-17  -> yes"
+        "    latest_serum_b12  = 150 pg/mL  below b12_low 200 pg/mL [S0-25]  2026-11-17  -> yes"
         "  Observation/serum-vitamin-b12-3"
     )
 
@@ -135,8 +135,8 @@ def test_a_line_holds_fact_value_limit_date_outcome_and_reference() -> None:
 @pytest.mark.parametrize(
     ("interval", "shown"),
     [
-        (Interval(0.0, 150.0, high_open=True), "= 0.0 to 150.0 pg/mL"),
-        (Interval(2000.0, inf), "= 2000.0 to unbounded pg/mL"),
+        (Interval(0.0, 150.0, high_open=True), "= 0 to 150 pg/mL"),
+        (Interval(2000.0, inf), "= 2000 to unbounded pg/mL"),
     ],
 )
 def test_a_line_shows_an_interval_from_end_to_end(interval: Interval, shown: str) -> None:

@@ -15,7 +15,7 @@ from cds_service.facts.fact import Evidence, FactTable
 from cds_service.fhir.orders import Setting
 from cds_service.fhir.reference import leads_somewhere
 from cds_service.hooks.suggestions import NewId, Offer, Suggestion, make_offer, suggest
-from cds_service.hooks.wording import Wording
+from cds_service.hooks.wording import LISTED, NAMED, Wording
 from cds_service.record import LabResult, MedicationUse, Problem
 from cds_service.rules.decide import Decision
 
@@ -142,7 +142,7 @@ class CardMaker:
         found = [s for offer in text.offers for s in suggest(offer, table, mine, style.language)]
         fresh = [s for s in found if s.key not in offered]
         if repeated := [s.label for s in found if s.key in offered]:
-            lines.append(_WORDS[style.language]["above"].format("; ".join(repeated)))
+            lines.append(_WORDS[style.language]["above"].format(LISTED[style.language].join(repeated)))
         offered.update(s.key for s in fresh)
         card: dict[str, Any] = {
             "uuid": new_id(),
@@ -224,13 +224,13 @@ class CardMaker:
         names = [source.short.in_language(language) for source in sources.values()]
         if all(source.kind == "addition" for source in sources.values()):
             names.append(_WORDS[language]["addition"])
-        return f" *({'; '.join(names)})*"
+        return f" *({LISTED[language].join(names)})*"
 
 
 def _source_label(source: Source, language: str) -> str:
     """Clinical logic, presentation: the label names the service and the trust tier of the source."""
     tier = _WORDS[language]["tier"].format(source.tier)
-    return f"{_SERVICE[language]}: {source.short.in_language(language)} ({tier})"
+    return f"{_SERVICE[language]}{NAMED[language]}{source.short.in_language(language)} ({tier})"
 
 
 def _key(decision: Decision, language: str) -> tuple[str, str, str]:

@@ -15,7 +15,7 @@ from cds_service.facts.observations import Window, usable
 from cds_service.fhir.orders import Draft, Setting, medication_request, service_request, stop_task
 from cds_service.fhir.redraft import held, replaced, unit_corrected
 from cds_service.fhir.reference import leads_somewhere
-from cds_service.hooks.wording import clean
+from cds_service.hooks.wording import LISTED, NAMED, SENTENCES, clean
 from cds_service.record import MedicationUse
 
 NewId = Callable[[], str]
@@ -115,7 +115,7 @@ def _about_products(
         if not isinstance(item, MedicationUse) or not item.reference:
             continue
         product = clean(item.product)
-        description = f"{label}: {product}"
+        description = f"{label}{NAMED[language]}{product}"
         if offer.order.stop:
             action = _create(description, stop_task(item.reference, product, label, setting))
         elif offer.order.remove:
@@ -155,13 +155,13 @@ def _created(ready: _Ready, setting: Setting) -> dict[str, Any]:
 
 def _test(label: Text, test: LabOrder, language: str) -> _Ready:
     words = (label, test.note) if test.note else (label,)
-    description = ". ".join(text.in_language(language) for text in words)
+    description = SENTENCES[language].join(text.in_language(language) for text in words)
     return _Ready(description, service_request(test, language))
 
 
 def _medicine(label: Text, medicine: Medicine, language: str) -> _Ready:
-    schedule = "; ".join(step.text.in_language(language) for step in medicine.schedule)
-    return _Ready(f"{label.in_language(language)}: {schedule}", medication_request(medicine, language))
+    schedule = LISTED[language].join(step.text.in_language(language) for step in medicine.schedule)
+    return _Ready(f"{label.in_language(language)}{NAMED[language]}{schedule}", medication_request(medicine, language))
 
 
 def _fresh(test: LabOrder, window: Window, table: FactTable) -> bool:

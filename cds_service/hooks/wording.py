@@ -18,6 +18,10 @@ from cds_service.quantity import Interval
 from cds_service.record import InrGoal, LabResult, MedicationUse, Patient, PendingTest, Problem
 
 _LOCALE = {"en": "en_GB", "zh": "zh_Hans_CN"}
+# How each language joins: a list, a name with what it stands for, two sentences.
+LISTED = {"en": "; ", "zh": "；"}
+NAMED = {"en": ": ", "zh": "："}
+SENTENCES = {"en": ". ", "zh": "。"}
 # UCUM codes as people write them.
 _UNITS = {
     "en": {
@@ -46,7 +50,7 @@ _WORDS = {
         "on": " on {}",
         "range": " (laboratory range {})",
         "flag": ", flagged {}",
-        "join": "; ",
+        "join": LISTED["en"],
         "age": "age {}",
         "missing": "not recorded",
         "unread": "not read",
@@ -65,7 +69,7 @@ _WORDS = {
         "on": "，{}",
         "range": "（实验室范围{}）",
         "flag": "，标记{}",
-        "join": "；",
+        "join": LISTED["zh"],
         "age": "年龄{}岁",
         "missing": "未记录",
         "unread": "未能读取",

@@ -193,7 +193,10 @@ def _leaf_line(node: Node) -> str:
     parts = [node["fact"]]
     value = node.get("value")
     if isinstance(value, dict):
-        number = value.get("value", f"{value.get('atLeast')} to {value.get('below', value.get('atMost', 'unbounded'))}")
+        low, high = value.get("atLeast"), value.get("below", value.get("atMost"))
+        number = (
+            f"{value['value']:g}" if "value" in value else f"{low:g} to {'unbounded' if high is None else f'{high:g}'}"
+        )
         parts.append(f"= {number} {value['unit']}")
     elif value is not None:
         parts.append(f"= {value}")
