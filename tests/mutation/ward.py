@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
@@ -19,19 +19,9 @@ from cds_service.fhir.orders import Setting
 from cds_service.fhir.read import read_record
 from cds_service.hooks.cards import CardMaker, Style
 from cds_service.hooks.incomplete import incomplete_card
-from cds_service.record import PatientRecord, Source
+from cds_service.hooks.needs import needs_of
+from cds_service.record import PatientRecord
 from cds_service.rules.explain import explain
-
-# The lists that each type of resource speaks for.
-_LISTS: dict[str, tuple[Source, ...]] = {
-    "Observation": ("observations",),
-    "MedicationRequest": ("medication-requests",),
-    "MedicationStatement": ("medication-statements",),
-    "Condition": ("conditions",),
-    "Procedure": ("procedures",),
-    "ServiceRequest": ("service-requests",),
-    "Goal": ("goals",),
-}
 
 
 @dataclass(frozen=True)
@@ -149,9 +139,12 @@ def _concerns(mutant: Mutant, bed: Bed) -> bool:
 
 def _record(service: WorkedService, worked: WorkedPatient) -> PatientRecord:
     resources = service.resources(worked)
-    lists: Sequence[Obtained] = [
-        Obtained(sources, [entry for one in resources.by_type[kind] for entry in _entries(one)])
-        for kind, sources in _LISTS.items()
+    needs = [need for one in service.knowledge.services.values() for need in needs_of(service.knowledge, one)]
+    sources = {kind: need.sources for need in needs for kind in need.types if need.sources}
+    lists = [
+        Obtained(sources[kind], [entry for one in found for entry in _entries(one)])
+        for kind, found in resources.by_type.items()
+        if kind in sources
     ]
     return read_record(
         worked.id,
