@@ -18,7 +18,7 @@ LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal
 run:
 	@PYTHON="$(PYTHON)" sh requirements/install.sh run
 	@CDS_OPEN="$${CDS_OPEN:-1}" CDS_SANDBOX="$${CDS_SANDBOX:-1}" CDS_HOST="$(HOST)" CDS_PORT="$(PORT)" \
-	CDS_FHIR_ALLOW="$(SANDBOX)$${CDS_FHIR_ALLOW:+,$$CDS_FHIR_ALLOW}" \
+	CDS_PUBLIC_URL="$${CDS_PUBLIC_URL:-http://127.0.0.1:$(PORT)}" CDS_FHIR_ALLOW="$(SANDBOX)$${CDS_FHIR_ALLOW:+,$$CDS_FHIR_ALLOW}" \
 	exec $(PY) -m cds_service serve
 
 test:

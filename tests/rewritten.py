@@ -9,11 +9,14 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from functools import lru_cache
+from random import Random
 from typing import Any
 
 from cds_service.artifacts.base import KnowledgeBase
-from cds_service.coding import UCUM
+from cds_service.coding import UCUM, Coding
 from cds_service.quantity import factor
+from cds_service.terminology import Kind, Terminology
 
 Json = dict[str, Any]
 
@@ -52,6 +55,40 @@ def shifted(value: Any, days: int) -> Any:
     if isinstance(value, str) and (written := _DATE.fullmatch(value)):
         return (date.fromisoformat(written[1]) + timedelta(days=days)).isoformat() + (written[2] or "")
     return value
+
+
+_CODED: dict[str, Kind] = {
+    "Observation": "observation",
+    "ServiceRequest": "observation",
+    "Condition": "condition",
+    "Procedure": "condition",
+    "MedicationRequest": "medication",
+    "MedicationStatement": "medication",
+}
+
+
+def recoded(request: Json, terminology: Terminology, random: Random) -> int:
+    """Writes codes of our value sets as codes of another system for the very same concepts; tells how many."""
+    changed = 0
+    for resource in resources(request, *_CODED):
+        kind = _CODED[resource["resourceType"]]
+        concept = resource.get("medicationCodeableConcept" if kind == "medication" else "code")
+        for coding in (concept or {}).get("coding", ())[:1]:
+            others = _same_in_another_system(terminology, kind, Coding(coding["system"], coding["code"]))
+            if others:
+                system, code = random.choice(others)
+                # The words stay: they tell the strength of a product, and people read them.
+                concept.setdefault("text", coding.get("display", ""))
+                concept["coding"] = [{"system": system, "code": code}]
+                changed += 1
+    return changed
+
+
+@lru_cache(maxsize=1024)
+def _same_in_another_system(terminology: Terminology, kind: Kind, coding: Coding) -> list[tuple[str, str]]:
+    meant = terminology.concepts(kind, [coding])
+    codes = {key for concept in meant for key in terminology.value_sets[concept].codes if key[0] != coding.system}
+    return sorted(key for key in codes if terminology.concepts(kind, [Coding(*key)]) == meant)
 
 
 def b12_in(request: Json, unit: str, knowledge: KnowledgeBase) -> None:

@@ -160,13 +160,18 @@ def test_a_page_that_the_browser_has_is_not_sent_again(reader: FlaskClient) -> N
 
 
 @pytest.mark.parametrize(
-    ("public_url", "begins"),
-    [("https://cds.example/b12", "https://cds.example/b12/rules/"), ("http://cds.example", None), (None, None)],
+    ("public_url", "sandbox", "begins"),
+    [
+        ("https://cds.example/b12", False, "https://cds.example/b12/rules/"),
+        ("http://cds.example", False, None),
+        ("http://127.0.0.1:8080", True, "http://127.0.0.1:8080/rules/"),
+        (None, True, None),
+    ],
 )
-def test_a_card_links_to_a_page_that_is_served_if_the_service_is_reached_by_https(
-    reader: FlaskClient, public_url: str | None, begins: str | None
+def test_a_card_links_to_a_page_that_is_served_by_https_or_in_the_sandbox(
+    reader: FlaskClient, public_url: str | None, sandbox: bool, begins: str | None
 ) -> None:
-    answer = make_answer(knowledge(), Settings(public_url=public_url))
+    answer = make_answer(knowledge(), Settings(public_url=public_url, sandbox=sandbox))
     both = (patient(), statement("warfarin", WARFARIN), statement("mk7", MK7))
     body = request(lists_of(both, "vitamin-k-patient-view"))
     cards = answer("vitamin-k-patient-view", body, call())["cards"]

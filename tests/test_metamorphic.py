@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rewritten import REWRITINGS, b12_in, b12_preliminary, lists, shifted
+from rewritten import REWRITINGS, b12_in, b12_preliminary, lists, recoded, shifted
 from worked_service import (
     WORKED,
     Outcome,
@@ -81,6 +82,19 @@ def test_resources_of_another_patient_do_not_matter(
 def test_only_the_distance_of_dates_matters(service: WorkedService, worked: WorkedPatient, days: int) -> None:
     request = shifted(request_of(service, worked), days)
     assert signature(service, ask(service, worked, request, days)) == service.as_written(worked)
+
+
+@bounded
+@given(worked=any_patient, random=st.randoms(use_true_random=False))
+def test_the_code_system_does_not_matter(service: WorkedService, worked: WorkedPatient, random: Any) -> None:
+    request = request_of(service, worked)
+    recoded(request, service.knowledge.terminology, random)
+    assert signature(service, ask(service, worked, request)) == service.as_written(worked)
+
+
+def test_most_worked_patients_can_be_told_in_another_code_system(service: WorkedService) -> None:
+    told = [recoded(request_of(service, w), service.knowledge.terminology, Random(1)) for w in WORKED]
+    assert sum(count > 0 for count in told) > len(WORKED) / 2
 
 
 @pytest.mark.parametrize("rewriting", REWRITINGS)

@@ -139,9 +139,9 @@ class _Answerer:
 
 
 def _catalogue(settings: Settings) -> str | None:
-    """Where people find the pages of the rules; from within a patient's record only https is to be opened."""
+    """Where people find the pages of the rules; from within a real patient's record only https is to be opened."""
     url = settings.public_url
-    return f"{url}/rules" if url and url.startswith("https://") else None
+    return f"{url}/rules" if url and (url.startswith("https://") or settings.sandbox) else None
 
 
 def _terminology_server(knowledge: KnowledgeBase, settings: Settings) -> TerminologyServer | None:
