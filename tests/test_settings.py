@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
-from cds_service.errors import SettingsError, Unauthorized
+from cds_service.errors import SettingsError
 from cds_service.settings import Settings, load_settings, unknown_variables
-from cds_service.trust.clients import ClientProfile, identify, load_profiles
 
 
 def test_without_variables_the_service_is_closed_and_listens_at_home() -> None:
@@ -101,48 +99,6 @@ def test_open_mode_allows_every_browser_unless_some_are_named() -> None:
     assert Settings(open=True, cors_origins=("https://a.example",)).allowed_origins == ("https://a.example",)
 
 
-# Client profiles
-
-
-def test_open_gives_everybody_the_profile_open(tmp_path: Path) -> None:
-    settings = Settings(open=True)
-    assert identify({}, settings) == ClientProfile(name="open", fhir_without_token=True)
-    assert identify({}, Settings(open=True, explain=True)).explain is True
-    path = _clients(tmp_path, "- {name: other, explain: true}\n- {name: open, on_missing_data: card}")
-    profile = identify({"Authorization": "Bearer x"}, Settings(open=True, clients=path))
-    assert profile == ClientProfile(name="open", on_missing_data="card")
-
-
-def test_closed_refuses_even_those_who_are_in_the_file(tmp_path: Path) -> None:
-    path = _clients(tmp_path, "- {name: ehr}")
-    for settings in (Settings(), Settings(clients=path)):
-        with pytest.raises(Unauthorized):
-            identify({"Authorization": "Bearer ehr"}, settings)
-
-
-@pytest.mark.parametrize(
-    ("text", "where"),
-    [
-        ("- {name: a, language: fr}", "clients.0.language"),
-        ("- {name: a, colour: red}", "clients.0.colour"),
-        ("- {explain: true}", "clients.0.name"),
-        ("- {name: a}\n- {name: a}", "same name"),
-        ("- {name: a, on_missing_data: 412}", "clients.0.on_missing_data"),
-        ("7", "clients"),
-        ("- {name: [", "not a readable YAML file"),
-    ],
-)
-def test_a_faulty_client_file_is_told_by_place(tmp_path: Path, text: str, where: str) -> None:
-    with pytest.raises(SettingsError, match="CDS_CLIENTS") as caught:
-        load_profiles(_clients(tmp_path, text))
-    assert where in str(caught.value)
-
-
 def test_the_tests_do_not_see_the_settings_of_the_caller() -> None:
     assert not [name for name in os.environ if name.startswith("CDS_") and not name.startswith("CDS_TEST_")]
 
-
-def _clients(folder: Path, profiles: str) -> Path:
-    path = folder / "clients.yaml"
-    path.write_text(f"clients:\n{profiles}\n" if profiles.startswith("-") else f"clients: {profiles}\n")
-    return path

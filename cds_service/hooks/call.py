@@ -15,11 +15,12 @@ from cds_service.fhir.bundle import Obtained
 from cds_service.fhir.orders import Setting, check_templates
 from cds_service.fhir.read import read_record
 from cds_service.fhir.terminology_server import TerminologyServer
-from cds_service.hooks.acquire import acquire, look_up
-from cds_service.hooks.cards import CardMaker, Style
+from cds_service.hooks.acquire import Limits, acquire, look_up
+from cds_service.hooks.cards import CardMaker
 from cds_service.hooks.incomplete import incomplete_card, missing_parts
 from cds_service.hooks.messages import Call, HookRequest
 from cds_service.hooks.needs import Need, needs_of
+from cds_service.hooks.style import Style, style_of
 from cds_service.hooks.unmatched import UnmatchedCodes, unmatched_counts
 from cds_service.quantity import factor
 from cds_service.record import PatientRecord
@@ -110,7 +111,7 @@ class _Answerer:
     ) -> dict[str, Any]:
         style = Style(
             call.language,
-            call.profile.selection_behavior_any,
+            call.profile.selection_behavior == "any",
             call.profile.topic_alphanumeric,
             service.hook in _CHART_HOOKS,
         )

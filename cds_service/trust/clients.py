@@ -1,105 +1,106 @@
-"""Who is calling, and what has been agreed with them: request headers to a `ClientProfile`.
+"""What has been agreed with one client: `ClientProfile`, one entry of the client file.
 
-Open mode (`CDS_OPEN=1`): everybody is served, with the profile `open`, or with the profile of that name in the client
-file; `CDS_EXPLAIN` switches explanations on. Closed mode, the default: a caller who cannot be identified is refused,
-and as long as nothing can verify a caller's token, that is every caller. A profile alone never identifies anybody: it
-holds no secret.
+Every switch has a safe default, so that a profile says only what is different at this client. There is none for
+`systemActions`, for `actionSelectionBehavior` or for several actions in one suggestion: this service never sends them
+(docs/decisions/0008-one-action-no-system-actions.md).
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StringConstraints
 
-from cds_service.errors import SettingsError, Unauthorized
-from cds_service.settings import Settings
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+Text = Annotated[str, StringConstraints(pattern=r"\S", max_length=2_000)]
+# Lists of a YAML file become tuples; whatever is in them is checked as strictly as the rest.
+Texts = Annotated[tuple[Text, ...], Strict(False)]
+
+ASYMMETRIC = ("ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+
+
+def _asymmetric(name: str) -> str:
+    # CDS Hooks 2.0.1, Trusting CDS Clients: neither `none` nor a symmetric algorithm, whatever anybody lists.
+    if name not in ASYMMETRIC:
+        raise ValueError(f"an algorithm here must be one of {', '.join(ASYMMETRIC)}")
+    return name
 
 
 class ClientProfile(BaseModel):
     """What has been agreed with one client.
 
     Attributes:
-        name: how the log calls this client.
+        name: how the log calls this client; letters, digits, dots, underscores, hyphens.
+        like: the ready profile it starts from; a member given here replaces that profile's.
+
+        issuers: the `iss` of its tokens, compared exactly. An issuer belongs to one profile.
+        jku: addresses of its key sets; nothing else is ever fetched, whatever a token says.
+        keys: file with its JWK Set, for clients whose keys were handed over; relative to the client file.
+        algorithms: those its tokens may be signed with.
+        audiences: further `aud` values, for clients that send something else than the URL they call.
+        tenants: if any are named, a token must carry one of them.
+        services: ids or topics it may call; none named: all.
+        max_token_age: most seconds between `iat` and `exp` of a token.
+        rate_limit: calls it may make, like "600 per minute"; without it, the setting's.
+        cors_origins: browser origins it calls from, besides those of the setting.
+
         on_missing_data: answer 412 when data that a rule requires cannot be had, or a card that says what is missing.
-        selection_behavior_any: send `any` instead of `at-most-one` (Epic takes nothing else).
-        language: language of cards when the call does not ask for one.
+        strict_request: refuse what is otherwise tolerated with a note (an incomplete fhirAuthorization, a bare userId).
         prefetch_aliases: the client's own prefetch key -> the key in our discovery.
         fhir_servers: base URLs of this client's FHIR servers.
         fhir_without_token: its FHIR server may be called without a token (sandboxes only).
+        fhir_deadline: seconds that all FHIR queries of one call may take together; without it, the setting's.
+        fhir_pages: most pages of one search that are followed; without it, the built-in limit.
+
+        language: language of cards when the call does not ask for one.
         explain: its cards say how they were derived.
-        strict_request: refuse what is otherwise tolerated with a note (an incomplete fhirAuthorization, a bare userId).
+        selection_behavior: how many of a card's suggestions may be taken (Epic takes `any` only).
         topic_alphanumeric: `source.topic.code` of letters and digits only (Epic).
+        links: cards carry links.
+        delete_style: a delete names its draft by `resourceId`, or as older clients read it, in `resource`.
+        order_systems: code system URI -> the URI that stands for it in orders made for this client.
+        discovery_versions: discovery tells the versions of CDS Hooks and of each hook.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    name: str = Field(min_length=1, max_length=100)
+    name: Name
+    like: Name | None = None
+
+    issuers: Texts = ()
+    jku: Texts = ()
+    keys: Annotated[Path, Strict(False)] | None = None
+    algorithms: Annotated[tuple[Annotated[str, AfterValidator(_asymmetric)], ...], Strict(False)] = ("ES384", "RS384")
+    audiences: Texts = ()
+    tenants: Texts = ()
+    services: Texts = ()
+    max_token_age: int = Field(default=3_600, ge=60, le=86_400)
+    rate_limit: Text | None = None
+    cors_origins: Texts = ()
+
     on_missing_data: Literal["412", "card"] = "412"
-    selection_behavior_any: bool = False
-    language: Literal["en", "zh"] | None = None
-    prefetch_aliases: dict[str, str] = {}
-    fhir_servers: tuple[str, ...] = ()
-    fhir_without_token: bool = False
-    explain: bool = False
     strict_request: bool = False
+    prefetch_aliases: dict[str, str] = {}
+    fhir_servers: Texts = ()
+    fhir_without_token: bool = False
+    # Clients give up after five seconds; the answer must be on its way before that.
+    fhir_deadline: float | None = Field(default=None, gt=0, lt=5)
+    fhir_pages: int | None = Field(default=None, ge=1, le=100)
+
+    language: Literal["en", "zh"] | None = None
+    explain: bool = False
+    selection_behavior: Literal["at-most-one", "any"] = "at-most-one"
     topic_alphanumeric: bool = False
+    links: bool = True
+    delete_style: Literal["resourceId", "resource"] = "resourceId"
+    order_systems: dict[str, str] = {}
+    discovery_versions: bool = False
+
+    def may_call(self, service_id: str, hook: str) -> bool:
+        """Whether a service is among those agreed on, by its id or by the topic that its id begins with."""
+        return not self.services or service_id in self.services or service_id.removesuffix(f"-{hook}") in self.services
 
 
-class _ClientFile(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    clients: tuple[ClientProfile, ...]
-
-
+# Whom open mode takes everybody for, unless the client file has a profile of this name.
 OPEN = ClientProfile(name="open", fhir_without_token=True)
-
-
-class Headers(Protocol):
-    """Request headers, by name in any case."""
-
-    def get(self, key: str, /) -> str | None: ...
-
-
-def identify(headers: Headers, settings: Settings) -> ClientProfile:
-    """The profile of the caller, from the headers alone, so that nobody unknown gets a body parsed.
-
-    Raises:
-        Unauthorized: the caller could not be identified.
-    """
-    if settings.open:
-        return _open_profile(settings.clients, settings.explain)
-    raise Unauthorized
-
-
-@lru_cache(maxsize=8)
-def _open_profile(clients: Path | None, explain: bool) -> ClientProfile:
-    named = {profile.name: profile for profile in load_profiles(clients)} if clients else {}
-    profile = named.get(OPEN.name, OPEN)
-    return profile.model_copy(update={"explain": True}) if explain else profile
-
-
-def load_profiles(path: Path) -> tuple[ClientProfile, ...]:
-    """The profiles in a client file: YAML with one member `clients`, a list of profiles.
-
-    Raises:
-        SettingsError: the file cannot be read, or a profile has an unknown or mistyped member.
-    """
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        profiles = _ClientFile.model_validate(document).clients
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingsError(
-            f"CDS_CLIENTS: {path} is not a readable YAML file. Give a file that begins with `clients:`."
-        ) from error
-    except ValidationError as error:
-        fault = error.errors()[0]
-        member = ".".join(str(part) for part in fault["loc"]) or "the document"
-        raise SettingsError(f"CDS_CLIENTS: {path}: {member}: {fault['msg']}. Correct it or take it out.") from error
-    names = [profile.name for profile in profiles]
-    if len(names) != len(set(names)):
-        raise SettingsError(f"CDS_CLIENTS: {path}: two clients have the same name. Give each its own.")
-    return profiles

@@ -16,7 +16,8 @@ from cds_service.hooks.feedback import parse_feedback
 from cds_service.hooks.messages import Call, HookRequest, parse_request
 from cds_service.settings import Settings
 from cds_service.store.feedback import FeedbackStore
-from cds_service.trust.clients import ClientProfile, identify
+from cds_service.trust.callers import identify
+from cds_service.trust.clients import ClientProfile
 from cds_service.web.problems import json_response
 
 Language = Literal["en", "zh"]

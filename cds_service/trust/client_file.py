@@ -1,0 +1,91 @@
+"""The client file to checked profiles: YAML with one member `clients`, a list of profiles.
+
+    clients:
+      - name: city-hospital
+        like: epic
+        issuers: [https://ehr.city.example/api/FHIR/R4]
+        jku: [https://ehr.city.example/api/epic/2019/Security/Open/PublicKeys/cds]
+
+`like` names a file of the folder `ready`: the switches that suit a kind of client, without anything secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from cds_service.errors import SettingsError
+from cds_service.trust.clients import ClientProfile
+
+READY = Path(__file__).resolve().parent / "ready"
+
+
+def ready_names() -> list[str]:
+    """The names that `like` may have."""
+    return sorted(file.stem for file in READY.glob("*.yaml"))
+
+
+def load_profiles(path: Path) -> tuple[ClientProfile, ...]:
+    """The profiles in a client file.
+
+    Raises:
+        SettingsError: the file cannot be read, or a profile has an unknown, mistyped or repeated member.
+    """
+    document = _read_yaml(path)
+    if not isinstance(document, dict) or list(document) != ["clients"] or not isinstance(document["clients"], list):
+        raise _fault(path, "the file must have one member, `clients`, that is a list. Write it so")
+    profiles = tuple(_profile(path, number, entry) for number, entry in enumerate(document["clients"], 1))
+    _each_once(path, "two clients have the same name", [profile.name for profile in profiles])
+    _each_once(path, "two clients have the same issuer", [iss for profile in profiles for iss in profile.issuers])
+    return profiles
+
+
+def _profile(path: Path, number: int, entry: Any) -> ClientProfile:
+    if not isinstance(entry, dict):
+        raise _fault(path, f"client {number} is not a list of members. Begin it with `name:`")
+    named = f"client {number}" + (f" ({entry['name']})" if isinstance(entry.get("name"), str) else "")
+    like = entry.get("like")
+    if like is not None and like not in ready_names():
+        raise _fault(path, f"{named}: like: there is no such ready profile. Write one of {', '.join(ready_names())}")
+    members = (_read_yaml(READY / f"{like}.yaml") or {}) | entry if like is not None else entry
+    try:
+        profile = ClientProfile.model_validate(members)
+    except ValidationError as error:
+        fault = error.errors(include_input=False, include_url=False)[0]
+        member = ".".join(str(part) for part in fault["loc"])
+        said = fault["msg"].removeprefix("Value error, ")
+        raise _fault(path, f"{named}: {member}: {said}. Correct it or take it out") from error
+    return profile if profile.keys is None else profile.model_copy(update={"keys": path.parent / profile.keys})
+
+
+def _each_once(path: Path, what: str, values: Sequence[str]) -> None:
+    if len(values) != len(set(values)):
+        raise _fault(path, f"{what}. Give each its own")
+
+
+def _fault(path: Path, what: str) -> SettingsError:
+    return SettingsError(f"CDS_CLIENTS: {path}: {what}.")
+
+
+class _Loader(yaml.SafeLoader):
+    """Of two members of one name YAML would keep the last, silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        mapping = super().construct_mapping(node, deep)
+        if len(mapping) != len(node.value):
+            raise yaml.constructor.ConstructorError(None, None, "a member stands here twice", node.start_mark)
+        return mapping
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  # a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise _fault(path, f"{line}{error.problem}. Mend it") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise _fault(path, "it is not a readable YAML file. Give a file that begins with `clients:`") from error
