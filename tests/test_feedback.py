@@ -87,8 +87,8 @@ def store(tmp_path: Path) -> Iterator[FeedbackStore]:
 # What is accepted
 
 
+@pytest.mark.row("FBK-01", "FBK-02")
 def test_a_batch_is_stored_in_its_order(app: Flask, store: FeedbackStore) -> None:
-    """FBK-01, FBK-02"""
     response = app.test_client().post(PATH, json={"feedback": [ACCEPTED, OVERRIDDEN]})
     assert (response.status_code, response.json) == (200, {"received": 2})
     assert store.events() == [
@@ -112,24 +112,25 @@ def test_a_batch_is_stored_in_its_order(app: Flask, store: FeedbackStore) -> Non
     ]
 
 
+@pytest.mark.row("FBK-02")
 def test_a_batch_of_five_hundred_is_stored(post: Callable[..., int], store: FeedbackStore) -> None:
-    """FBK-02"""
     assert post(*(OVERRIDDEN | {"card": str(n)} for n in range(500))) == 200
     assert [event.card for event in store.events()] == [str(n) for n in range(500)]
 
 
+@pytest.mark.row("FBK-02")
 @pytest.mark.parametrize("body", [[OVERRIDDEN], OVERRIDDEN, {"feedback": OVERRIDDEN}, {}, {"feedback": None}, "x", 1])
 def test_a_body_without_an_array_of_feedback_is_refused(client: FlaskClient, body: Any) -> None:
-    """FBK-02"""
     assert client.post(PATH, json=body).status_code == 400
 
 
+@pytest.mark.row("FBK-03")
 def test_a_card_that_nobody_knows_is_stored_all_the_same(post: Callable[..., int], store: FeedbackStore) -> None:
-    """FBK-03"""
     assert post(OVERRIDDEN | {"card": "no uuid at all"}) == 200
     assert store.events()[0].card == "no uuid at all"
 
 
+@pytest.mark.row("FBK-03", "FBK-04", "FBK-05", "FBK-06")
 @pytest.mark.parametrize(
     ("change", "path"),
     [
@@ -149,7 +150,6 @@ def test_a_card_that_nobody_knows_is_stored_all_the_same(post: Callable[..., int
 def test_a_faulty_entry_is_named_and_nothing_of_the_batch_is_stored(
     app: Flask, store: FeedbackStore, change: dict[str, Any], path: str
 ) -> None:
-    """FBK-03, FBK-04, FBK-05, FBK-06"""
     faulty = {k: v for k, v in (OVERRIDDEN | change).items() if v is not ...}
     response = app.test_client().post(PATH, json={"feedback": [ACCEPTED, faulty]})
     assert response.status_code == 400
@@ -157,13 +157,14 @@ def test_a_faulty_entry_is_named_and_nothing_of_the_batch_is_stored(
     assert store.events() == []
 
 
+@pytest.mark.row("FBK-06")
 @pytest.mark.parametrize("reason", [..., None, {}, {"userComment": "only this"}, {"reason": None}, {"reason": {}}])
 def test_an_override_needs_no_reason(post: Callable[..., int], reason: Any) -> None:
-    """FBK-06; A11"""
     item = {k: v for k, v in (OVERRIDDEN | {"overrideReason": reason}).items() if v is not ...}
     assert post(item) == 200
 
 
+@pytest.mark.row("FBK-07")
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
@@ -177,11 +178,11 @@ def test_an_override_needs_no_reason(post: Callable[..., int], reason: Any) -> N
 def test_a_moment_with_an_offset_is_kept_in_utc(
     post: Callable[..., int], store: FeedbackStore, written: str, meant: datetime
 ) -> None:
-    """FBK-07"""
     assert post(OVERRIDDEN | {"outcomeTimestamp": written}) == 200
     assert store.events()[0].at == meant
 
 
+@pytest.mark.row("FBK-07")
 @pytest.mark.parametrize(
     "written",
     [
@@ -198,32 +199,31 @@ def test_a_moment_with_an_offset_is_kept_in_utc(
     ],
 )
 def test_a_moment_that_is_unclear_is_refused(app: Flask, written: Any) -> None:
-    """FBK-07"""
     item = OVERRIDDEN | {"outcomeTimestamp": written}
     response = app.test_client().post(PATH, json={"feedback": [item]})
     assert response.status_code == 400
     assert response.json["issue"][0]["expression"] == ["feedback.0.outcomeTimestamp"]
 
 
+@pytest.mark.row("FBK-08")
 def test_the_same_report_again_is_kept_once_and_a_later_one_beside_it(
     post: Callable[..., int], store: FeedbackStore
 ) -> None:
-    """FBK-08"""
     accepted_later = ACCEPTED | {"card": OVERRIDDEN["card"], "outcomeTimestamp": "2026-11-20T09:00:00Z"}
     for items in ([OVERRIDDEN], [OVERRIDDEN], [OVERRIDDEN, accepted_later, accepted_later]):
         assert post(*items) == 200
     assert [event.outcome for event in store.events()] == ["overridden", "accepted"]
 
 
+@pytest.mark.row("FBK-08")
 def test_the_same_moment_written_otherwise_is_the_same_report(post: Callable[..., int], store: FeedbackStore) -> None:
-    """FBK-08"""
     for written in ("2026-11-20T08:30:00Z", "2026-11-20T16:30:00.000+08:00"):
         assert post(OVERRIDDEN | {"outcomeTimestamp": written}) == 200
     assert len(store.events()) == 1
 
 
+@pytest.mark.row("FBK-11")
 def test_epic_s_three_shapes_are_stored_with_their_reasons(post: Callable[..., int], store: FeedbackStore) -> None:
-    """FBK-11"""
     for item in (EPIC_MAPPED, EPIC_UNMAPPED, EPIC_ACCEPTED):
         assert post(item) == 200
     mapped, unmapped, accepted = store.events()
@@ -233,23 +233,23 @@ def test_epic_s_three_shapes_are_stored_with_their_reasons(post: Callable[..., i
     assert accepted.accepted == ("not-a-uuid",)
 
 
+@pytest.mark.row("FBK-11", "EXT-04")
 @pytest.mark.parametrize("extension", [{}, {"other.reason": "1"}, {EPIC_MAPPED["card"]: [1]}])
 def test_an_extension_that_says_nothing_known_is_no_reason(
     post: Callable[..., int], store: FeedbackStore, extension: dict[str, Any]
 ) -> None:
-    """FBK-11, EXT-04"""
     assert post(OVERRIDDEN | {"overrideReason": {"extension": extension}}) == 200
     assert store.events()[0].reason_code is None
 
 
+@pytest.mark.row("S-13")
 def test_the_sandbox_s_reason_without_display_is_stored(post: Callable[..., int], store: FeedbackStore) -> None:
-    """S-13"""
     assert post(OVERRIDDEN | {"overrideReason": {"reason": {"code": "a", "system": "b"}}}) == 200
     assert (store.events()[0].reason_code, store.events()[0].reason_display) == ("a", None)
 
 
+@pytest.mark.row("FBK-12")
 def test_a_long_comment_is_cut(post: Callable[..., int], store: FeedbackStore) -> None:
-    """FBK-12"""
     assert post(OVERRIDDEN | {"overrideReason": {"userComment": "é" * (COMMENT_LIMIT + 1)}}) == 200
     assert store.events()[0].comment == "é" * COMMENT_LIMIT
 

@@ -18,10 +18,10 @@ PREFLIGHT = {
 }
 
 
+@pytest.mark.row("CORS-01")
 @pytest.mark.parametrize("open_mode", [True, False])
 @pytest.mark.parametrize("path", ROUTES)
 def test_a_preflight_is_answered_without_a_token(make_app: Callable[..., Flask], path: str, open_mode: bool) -> None:
-    """CORS-01"""
     client = make_app(open=open_mode, cors_origins=(ORIGIN,)).test_client()
     response = client.options(path, headers=PREFLIGHT)
     assert response.status_code == 200
@@ -34,8 +34,8 @@ def test_a_preflight_is_answered_without_a_token(make_app: Callable[..., Flask],
     assert "POST" in methods
 
 
+@pytest.mark.row("CORS-01")
 def test_cors_headers_are_on_replies_and_on_errors(make_app: Callable[..., Flask], recorder: Recorder) -> None:
-    """CORS-01"""
     client = make_app(cors_origins=(ORIGIN,)).test_client()
     closed = make_app(open=False, cors_origins=(ORIGIN,)).test_client()
     origin = {"Origin": ORIGIN}
@@ -54,23 +54,23 @@ def test_cors_headers_are_on_replies_and_on_errors(make_app: Callable[..., Flask
     assert {reply.headers.get("Access-Control-Allow-Origin") for reply in replies} == {ORIGIN}
 
 
+@pytest.mark.row("CORS-01")
 def test_another_origin_gets_no_permission(make_app: Callable[..., Flask]) -> None:
-    """CORS-01"""
     client = make_app(cors_origins=(ORIGIN,)).test_client()
     other = {"Origin": "https://elsewhere.example"}
     for response in (client.options(VIEW, headers=PREFLIGHT | other), client.get("/cds-services", headers=other)):
         assert "Access-Control-Allow-Origin" not in response.headers
 
 
+@pytest.mark.row("CORS-02")
 def test_closed_allows_no_browser_unless_told(make_app: Callable[..., Flask]) -> None:
-    """CORS-02"""
     response = make_app(open=False).test_client().options(VIEW, headers=PREFLIGHT)
     assert response.status_code == 200
     assert "Access-Control-Allow-Origin" not in response.headers
 
 
+@pytest.mark.row("CORS-02")
 def test_open_allows_every_origin_but_never_with_credentials(client: FlaskClient) -> None:
-    """CORS-02"""
     for response in (client.options(VIEW, headers=PREFLIGHT), client.get("/cds-services", headers={"Origin": ORIGIN})):
         assert response.headers["Access-Control-Allow-Origin"] == "*"
         assert "Access-Control-Allow-Credentials" not in response.headers

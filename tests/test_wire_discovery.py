@@ -15,26 +15,26 @@ from cds_service.settings import Settings
 from cds_service.web.app import create_app
 
 
+@pytest.mark.row("DIS-01", "DIS-02", "DIS-13", "DIS-16", "DIS-17")
 @pytest.mark.parametrize("path", ["/cds-services", "/cds-services/"])
 @pytest.mark.parametrize("accept", ["application/json", "*/*", "text/html", None])
 def test_discovery_answers_with_or_without_a_slash_whatever_is_accepted(
     client: FlaskClient, path: str, accept: str | None
 ) -> None:
-    """DIS-01, DIS-02, DIS-13, DIS-16, DIS-17"""
     response = client.get(path, headers={"Accept": accept} if accept else {})
     assert (response.status_code, response.content_type) == (200, "application/json")
     assert [service.id for service in Discovery.model_validate(response.json).services] == list(SERVICES)
 
 
+@pytest.mark.row("DIS-07")
 def test_every_service_in_discovery_can_be_called(client: FlaskClient) -> None:
-    """DIS-07"""
     for service in client.get("/cds-services").json["services"]:
         response = client.post(f"/cds-services/{service['id']}", json=request_body(service["hook"]))
         assert response.status_code == 200
 
 
+@pytest.mark.row("DIS-03")
 def test_no_services_is_an_empty_list(tmp_path: Any, recorder: Recorder) -> None:
-    """DIS-03"""
     settings = Settings(open=True, database_url=f"sqlite:///{tmp_path}/cds.db")
     app = create_app(settings, knowledge=knowledge(*SERVICES), answer=recorder, discovery=lambda _: {"services": []})
     response = app.test_client().get("/cds-services")
@@ -42,23 +42,25 @@ def test_no_services_is_an_empty_list(tmp_path: Any, recorder: Recorder) -> None
     assert (response.status_code, response.json) == (200, {"services": []})
 
 
+@pytest.mark.row("DIS-14")
 def test_discovery_without_a_token_is_refused_in_closed_mode(make_app: Callable[..., Flask]) -> None:
-    """DIS-14"""
     assert make_app(open=False).test_client().get("/cds-services").status_code == 401
 
 
+@pytest.mark.row("DIS-17")
 @pytest.mark.parametrize("path", [VIEW + "/", VIEW.replace("services/", "services//"), VIEW, VIEW + "//"[:1]])
 def test_a_slash_too_many_is_no_redirect(client: FlaskClient, path: str) -> None:
-    """DIS-17: a client that is redirected repeats the call without its body"""
+    """A client that is redirected repeats the call without its body"""
     assert client.post(path, json=request_body()).status_code == 200
     feedback = {"feedback": []}
     assert client.post(path.rstrip("/") + "/feedback", json=feedback).status_code == 200
     assert client.post(path.rstrip("/") + "/feedback/", json=feedback).status_code == 200
 
 
+@pytest.mark.row("DIS-01")
 @pytest.mark.parametrize("path", ["/cds-services", "/cds-services/vitamin-b12-patient-view", "/health/live"])
 def test_a_path_prefix_is_served_with_and_without_it(make_app: Callable[..., Flask], path: str) -> None:
-    """DIS-01: proxies differ in whether they take the prefix off"""
+    """Proxies differ in whether they take the prefix off"""
     client = make_app(public_url="https://hospital.example/decision/support/").test_client()
     for prefix in ("", "/decision/support"):
         url = prefix + path

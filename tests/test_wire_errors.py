@@ -31,15 +31,16 @@ def outcome(response: TestResponse, status: int, code: str) -> str:
     return str(issue["diagnostics"])
 
 
+@pytest.mark.row("STA-404", "REQ-01", "FBK-01", "GEN-01")
 @pytest.mark.parametrize(
     ("path", "method"),
     [("/nowhere", "GET"), ("/cds-services/none", "POST"), ("/cds-services/none/feedback", "POST"), ("/x/y/z", "PUT")],
 )
 def test_an_unknown_address_is_404(client: FlaskClient, path: str, method: str) -> None:
-    """1.16, REQ-01, FBK-01, GEN-01"""
     outcome(client.open(path, method=method, json=request_body() if method == "POST" else None), 404, "not-found")
 
 
+@pytest.mark.row("STA-405", "REQ-01")
 @pytest.mark.parametrize(
     ("path", "method", "allow"),
     [
@@ -52,26 +53,25 @@ def test_an_unknown_address_is_404(client: FlaskClient, path: str, method: str) 
 def test_a_wrong_method_is_405_and_says_which_are_right(
     client: FlaskClient, path: str, method: str, allow: str
 ) -> None:
-    """1.16, REQ-01"""
     response = client.open(path, method=method)
     outcome(response, 405, "not-supported")
     assert response.headers["Allow"] == allow
 
 
+@pytest.mark.row("STA-412", "RSP-04")
 def test_data_that_cannot_be_had_is_412(client: FlaskClient, recorder: Recorder) -> None:
-    """1.16, RSP-04"""
     recorder.fails = Unprocessable("The list of medications could not be had.", expression="prefetch.medications")
     response = client.post(VIEW, json=request_body())
     assert outcome(response, 412, "incomplete") == "The list of medications could not be had."
     assert response.json["issue"][0]["expression"] == ["prefetch.medications"]
 
 
+@pytest.mark.row("STA-413", "REQ-14", "PRF-03")
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("path", [VIEW, VIEW + "/feedback"])
 def test_a_body_over_the_limit_is_413(
     make_app: Callable[..., Flask], recorder: Recorder, path: str, chunked: bool
 ) -> None:
-    """1.16, REQ-14, PRF-03"""
     client = make_app(max_body=2000).test_client()
     source = CountingStream(encoded(request_body(prefetch={"x": "y" * 200_000})))
     response = _post_stream(client, path, source, None if chunked else source.size)
@@ -81,9 +81,9 @@ def test_a_body_over_the_limit_is_413(
     assert recorder.calls == []
 
 
+@pytest.mark.row("REQ-14")
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_just_at_the_limit_is_read(make_app: Callable[..., Flask], chunked: bool) -> None:
-    """REQ-14"""
     empty = len(encoded(request_body(prefetch={"x": ""})))
     body = encoded(request_body(prefetch={"x": "y" * (2000 - empty)}))
     client = make_app(max_body=2000).test_client()
@@ -92,8 +92,9 @@ def test_a_body_just_at_the_limit_is_read(make_app: Callable[..., Flask], chunke
     assert _post_stream(client, VIEW, CountingStream(over), None if chunked else 2001).status_code == 413
 
 
+@pytest.mark.row("STA-500")
 def test_a_fault_of_ours_is_500_and_gives_nothing_away(client: FlaskClient, recorder: Recorder, log: LogFile) -> None:
-    """1.16: correlation id only"""
+    """Correlation id only"""
     recorder.fails = ValueError(f"{CANARY} has no potassium")
     response = client.post(VIEW, json=request_body(context__patientId=CANARY))
     text = outcome(response, 500, "exception")
@@ -115,10 +116,10 @@ def test_a_way_out_that_nobody_caught_is_a_fault_of_ours(client: FlaskClient, re
     assert "internal.example" not in response.text
 
 
+@pytest.mark.row("STA-503")
 def test_a_database_that_is_gone_is_503_for_feedback_and_nothing_for_cards(
     make_app: Callable[..., Flask], tmp_path: Any
 ) -> None:
-    """1.16"""
     app = make_app()
     client = app.test_client()
     assert client.get("/health/ready").status_code == 200
@@ -131,6 +132,7 @@ def test_a_database_that_is_gone_is_503_for_feedback_and_nothing_for_cards(
     assert client.get("/health/live").status_code == 200
 
 
+@pytest.mark.row("STA-401", "JWT-02", "JWT-17")
 @pytest.mark.parametrize(
     ("path", "method"),
     [("/cds-services", "GET"), (VIEW, "POST"), (VIEW + "/feedback", "POST"), ("/cds-services/none", "POST")],
@@ -139,7 +141,7 @@ def test_a_database_that_is_gone_is_503_for_feedback_and_nothing_for_cards(
 def test_closed_refuses_everybody_alike_before_reading_anything(
     make_app: Callable[..., Flask], recorder: Recorder, path: str, method: str, token: str | None
 ) -> None:
-    """1.16, JWT-02, JWT-17; the order is: who, then what"""
+    """The order is: who, then what"""
     client = make_app(open=False).test_client()
     headers = {"Authorization": token} if token else {}
     source = CountingStream(b"{ this is not JSON")
@@ -171,24 +173,25 @@ def test_every_reply_names_the_call_and_the_knowledge(client: FlaskClient) -> No
     assert len(ids) == 5
 
 
+@pytest.mark.row("GEN-01", "RSP-01", "RSP-07")
 def test_a_reply_to_a_call_meets_the_specification_and_its_own_encoding(client: FlaskClient) -> None:
-    """GEN-01, RSP-01, RSP-07"""
     response = client.post(VIEW, json=request_body())
     assert (response.status_code, response.content_type) == (200, "application/json")
     assert HookResponse.model_validate(response.json).cards[0].summary == "A card of the test"
 
 
+@pytest.mark.row("RSP-02")
 def test_nothing_to_say_is_200_with_no_cards(
     make_app: Any, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """RSP-02"""
     monkeypatch.setattr(Recorder, "__call__", lambda *_: {"cards": []})
     response = make_app().test_client().post(VIEW, json=request_body())
     assert (response.status_code, response.data) == (200, b'{"cards":[]}')
 
 
+@pytest.mark.row("FHA-12", "FBK-12")
 def test_one_line_per_call_and_nothing_of_the_patient_in_it(client: FlaskClient, log: LogFile) -> None:
-    """FHA-12, FBK-12: values, ids, tokens and comments stay out"""
+    """Values, ids, tokens and comments stay out"""
     authorization = {"access_token": CANARY, "token_type": "Bearer", "expires_in": 9, "scope": "s", "subject": CANARY}
     body = request_body(
         context__patientId=CANARY,
@@ -245,8 +248,8 @@ def test_health_probes_are_not_logged(client: FlaskClient, log: LogFile) -> None
     assert len(log.lines()) == before
 
 
+@pytest.mark.row("GEN-02")
 def test_https_is_made_to_stick_where_the_service_is_reached_by_it(make_app: Callable[..., Flask]) -> None:
-    """GEN-02"""
     assert "Strict-Transport-Security" not in make_app().test_client().get("/").headers
     secure = make_app(public_url="https://cds.example").test_client()
     assert secure.get("/").headers["Strict-Transport-Security"] == "max-age=31536000"

@@ -49,14 +49,15 @@ def answered(client: FlaskClient, path: str, body: bytes, statuses: set[int]) ->
         assert response.json["resourceType"] == "OperationOutcome"
 
 
+@pytest.mark.row("REQ-14")
 @THOROUGH
 @given(body=st.binary(max_size=300))
 def test_any_bytes_are_answered(fuzzed: FlaskClient, body: bytes) -> None:
-    """REQ-14"""
     answered(fuzzed, "/cds-services/vitamin-b12-patient-view", body, {400})
     answered(fuzzed, "/cds-services/vitamin-b12-patient-view/feedback", body, {200, 400})
 
 
+@pytest.mark.row("REQ-14", "CTX-01")
 @THOROUGH
 @given(
     service=st.sampled_from(sorted(SERVICES)),
@@ -66,28 +67,27 @@ def test_any_bytes_are_answered(fuzzed: FlaskClient, body: bytes) -> None:
 def test_any_values_of_known_members_are_answered(
     fuzzed: FlaskClient, service: str, changes: dict[str, Any], context: dict[str, Any]
 ) -> None:
-    """REQ-14, CTX-01"""
     body = request_body(SERVICES[service])
     body["context"] |= context
     answered(fuzzed, f"/cds-services/{service}", encoded(body | changes), {200, 400})
 
 
+@pytest.mark.row("REQ-14")
 @THOROUGH
 @given(where=st.integers(0, 10_000), what=st.binary(max_size=3), length=st.integers(0, 4))
 def test_a_complete_call_with_bytes_changed_is_answered(
     fuzzed: FlaskClient, where: int, what: bytes, length: int
 ) -> None:
-    """REQ-14"""
     body = encoded(request_body("order-select", prefetch={"a": {"resourceType": "Patient", "id": "1"}, "b": None}))
     where %= len(body)
     changed = body[:where] + what + body[where + length :]
     answered(fuzzed, "/cds-services/vitamin-k-order-select", changed, {200, 400})
 
 
+@pytest.mark.row("FBK-02", "FBK-03", "FBK-04", "FBK-05", "FBK-06", "FBK-07")
 @THOROUGH
 @given(items=st.lists(st.dictionaries(st.sampled_from(FEEDBACK_NAMES), JSON_VALUES), max_size=3))
 def test_any_feedback_is_answered(fuzzed: FlaskClient, items: list[dict[str, Any]]) -> None:
-    """FBK-02 to FBK-07"""
     base = {"card": "1", "outcome": "overridden", "outcomeTimestamp": "2026-01-01T00:00:00Z"}
     body = encoded({"feedback": [base | item for item in items]})
     answered(fuzzed, "/cds-services/vitamin-b12-patient-view/feedback", body, {200, 400})

@@ -49,6 +49,11 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     return card
 
 
+def forbidden(row: str, path: str, value: Any) -> Any:
+    """A change of the card that a row of the specification forbids."""
+    return pytest.param(path, value, marks=pytest.mark.row(row))
+
+
 def test_a_full_card_passes() -> None:
     reply = HookResponse.model_validate({"cards": [CARD]})
     assert reply.cards[0].suggestions is not None
@@ -63,44 +68,44 @@ def test_optional_members_may_be_left_out(path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("detail", None),  # GEN-03
-        ("source.url", None),
-        ("detail", ""),  # GEN-04
-        ("links", []),
-        ("suggestions.1.actions", []),
-        ("extension", {}),
-        ("source.label", "  "),  # GEN-06
-        ("uuid", ...),  # CRD-01
-        ("summary", "s" * 140),  # CRD-02
-        ("summary", "two\nlines"),
-        ("summary", ""),
-        ("indicator", "hard-stop"),  # CRD-05
-        ("source", ...),  # CRD-06
-        ("selectionBehavior", ...),  # CRD-08
-        ("suggestions", ...),
-        ("selectionBehavior", "all"),  # CRD-09
-        ("invented", 1),  # EXT-01
-        ("extension", ["x"]),  # EXT-02
-        ("source.url", "http://example.org"),  # SRC-02
-        ("source.icon", "data:image/png;base64,AA"),  # SRC-03
-        ("suggestions.0.label", ...),  # SUG-01
-        ("suggestions.0.uuid", ...),  # SUG-02
-        ("suggestions.1.uuid", "s1"),
-        ("suggestions.1.isRecommended", True),  # SUG-03
-        ("suggestions.1.isRecommended", False),
-        ("suggestions.0.actionSelectionBehavior", "any"),  # SUG-05
-        ("suggestions.0.actions.0.type", "remove"),  # ACT-01
-        ("suggestions.0.actions.0.description", " "),  # ACT-02
-        ("suggestions.0.actions.0.resource", ...),  # ACT-03
-        ("suggestions.0.actions.0.resource", {"id": "1"}),
-        ("suggestions.0.actions.1.resourceId", ...),  # ACT-05
-        ("suggestions.0.actions.1.resource", {"resourceType": "X"}),
-        ("overrideReasons.0.system", ...),  # OVR-01
-        ("overrideReasons.0.display", ...),  # OVR-02
-        ("links.0.label", ...),  # LNK-01
-        ("links.0.url", "javascript:alert(1)"),  # LNK-02
-        ("links.0.type", "other"),  # LNK-03
-        ("links.0.type", "absolute"),  # LNK-04
+        forbidden("GEN-03", "detail", None),
+        forbidden("GEN-03", "source.url", None),
+        forbidden("GEN-04", "detail", ""),
+        forbidden("GEN-04", "links", []),
+        forbidden("GEN-04", "suggestions.1.actions", []),
+        forbidden("GEN-04", "extension", {}),
+        forbidden("GEN-06", "source.label", "  "),
+        forbidden("CRD-01", "uuid", ...),
+        forbidden("CRD-02", "summary", "s" * 140),
+        forbidden("CRD-02", "summary", "two\nlines"),
+        forbidden("CRD-02", "summary", ""),
+        forbidden("CRD-05", "indicator", "hard-stop"),
+        forbidden("CRD-06", "source", ...),
+        forbidden("CRD-08", "selectionBehavior", ...),
+        forbidden("CRD-08", "suggestions", ...),
+        forbidden("CRD-09", "selectionBehavior", "all"),
+        forbidden("EXT-01", "invented", 1),
+        forbidden("EXT-02", "extension", ["x"]),
+        forbidden("SRC-02", "source.url", "http://example.org"),
+        forbidden("SRC-03", "source.icon", "data:image/png;base64,AA"),
+        forbidden("SUG-01", "suggestions.0.label", ...),
+        forbidden("SUG-02", "suggestions.0.uuid", ...),
+        forbidden("SUG-02", "suggestions.1.uuid", "s1"),
+        forbidden("SUG-03", "suggestions.1.isRecommended", True),
+        forbidden("SUG-03", "suggestions.1.isRecommended", False),
+        forbidden("SUG-05", "suggestions.0.actionSelectionBehavior", "any"),
+        forbidden("ACT-01", "suggestions.0.actions.0.type", "remove"),
+        forbidden("ACT-02", "suggestions.0.actions.0.description", " "),
+        forbidden("ACT-03", "suggestions.0.actions.0.resource", ...),
+        forbidden("ACT-03", "suggestions.0.actions.0.resource", {"id": "1"}),
+        forbidden("ACT-05", "suggestions.0.actions.1.resourceId", ...),
+        forbidden("ACT-05", "suggestions.0.actions.1.resource", {"resourceType": "X"}),
+        forbidden("OVR-01", "overrideReasons.0.system", ...),
+        forbidden("OVR-02", "overrideReasons.0.display", ...),
+        forbidden("LNK-01", "links.0.label", ...),
+        forbidden("LNK-02", "links.0.url", "javascript:alert(1)"),
+        forbidden("LNK-03", "links.0.type", "other"),
+        forbidden("LNK-04", "links.0.type", "absolute"),
     ],
 )
 def test_what_the_specification_forbids_is_refused(path: str, value: Any) -> None:
@@ -108,15 +113,15 @@ def test_what_the_specification_forbids_is_refused(path: str, value: Any) -> Non
         HookResponse.model_validate({"cards": [changed(path, value)]})
 
 
+@pytest.mark.row("SUG-03")
 def test_several_recommendations_go_with_any() -> None:
-    """SUG-03"""
     card = changed("suggestions.1.isRecommended", True) | {"selectionBehavior": "any"}
     HookResponse.model_validate({"cards": [card]})
 
 
+@pytest.mark.row("RSP-01", "GEN-04")
 @pytest.mark.parametrize("reply", [{}, {"cards": None}, {"cards": {}}, {"cards": [], "systemActions": []}, []])
 def test_a_reply_has_a_list_of_cards(reply: Any) -> None:
-    """RSP-01, GEN-04"""
     with pytest.raises(ValidationError):
         HookResponse.model_validate(reply)
 
@@ -124,6 +129,7 @@ def test_a_reply_has_a_list_of_cards(reply: Any) -> None:
 SERVICE = {"id": "a-b.c_d~1", "hook": "patient-view", "description": "What", "prefetch": {"p": "Patient/{{x}}"}}
 
 
+@pytest.mark.row("DIS-02", "DIS-04", "DIS-06", "DIS-07", "DIS-08")
 @pytest.mark.parametrize(
     "change",
     [
@@ -139,7 +145,6 @@ SERVICE = {"id": "a-b.c_d~1", "hook": "patient-view", "description": "What", "pr
     ],
 )
 def test_discovery_with_a_faulty_service_is_refused(change: dict[str, Any]) -> None:
-    """DIS-02, DIS-04, DIS-06, DIS-07, DIS-08"""
     Discovery.model_validate({"services": [SERVICE]})
     with pytest.raises(ValidationError):
         Discovery.model_validate({"services": [{k: v for k, v in (SERVICE | change).items() if v is not ...}]})

@@ -73,8 +73,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
     running.stop(signal.SIGKILL)
 
 
+@pytest.mark.row("FBK-01")
 def test_what_was_answered_with_200_survives_a_kill(server: Server) -> None:
-    """FBK-01: 200 means that it is on disk"""
+    """200 means that it is on disk"""
     cards = [str(n) for n in range(40)]
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(lambda card: _feedback(server, card), cards))
@@ -111,7 +112,6 @@ def test_a_kill_in_the_middle_loses_nothing_that_was_answered(server: Server) ->
 
 
 def test_sigterm_finishes_the_call_under_way(server: Server) -> None:
-    """1.16: shutting down"""
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(requests.post, server.base + VIEW, json=request_body(context__patientId="slow"), timeout=10)
         time.sleep(0.4)
@@ -124,8 +124,9 @@ def test_sigterm_finishes_the_call_under_way(server: Server) -> None:
     assert [line["duration_ms"] > 1000 for line in lines if line["event"] == "call"] == [True]
 
 
+@pytest.mark.row("X-8")
 def test_a_waiting_call_does_not_hold_up_the_others(server: Server) -> None:
-    """X-8: one slow FHIR server must not stop the service"""
+    """One slow FHIR server must not stop the service"""
     with ThreadPoolExecutor(4) as pool:
         body = request_body(context__patientId="slow")
         slow = [pool.submit(requests.post, server.base + VIEW, json=body, timeout=10) for _ in range(4)]
@@ -136,8 +137,8 @@ def test_a_waiting_call_does_not_hold_up_the_others(server: Server) -> None:
         assert [call.result().status_code for call in slow] == [200] * 4
 
 
+@pytest.mark.row("REQ-14")
 def test_bodies_without_a_length_are_read_and_limited(tmp_path: Path) -> None:
-    """REQ-14"""
     server = Server(tmp_path, MAX_BODY="100000")
     try:
         small, large = (
@@ -153,8 +154,8 @@ def test_bodies_without_a_length_are_read_and_limited(tmp_path: Path) -> None:
         server.stop(signal.SIGKILL)
 
 
+@pytest.mark.row("REQ-14")
 def test_a_length_that_lies_is_refused_and_the_server_goes_on(server: Server) -> None:
-    """REQ-14"""
     head = f"POST {VIEW} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99000000\r\n\r\n"
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.sendall(head.encode() + b"{")
@@ -182,6 +183,7 @@ def _serve(*arguments: str, **variables: str) -> SimpleNamespace:
     return SimpleNamespace(code=result.returncode, err=result.stderr, out=result.stdout)
 
 
+@pytest.mark.row("JWT-01")
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
@@ -191,7 +193,7 @@ def _serve(*arguments: str, **variables: str) -> SimpleNamespace:
     ],
 )
 def test_a_fault_in_the_settings_is_one_line_and_exit_code_one(variables: dict[str, str], said: str) -> None:
-    """JWT-01: without tokens and without saying so, the service does not start"""
+    """Without tokens and without saying so, the service does not start"""
     result = _serve("serve", **variables)
     assert (result.code, result.out) == (1, "")
     assert result.err.startswith(f"cds: {said}")
