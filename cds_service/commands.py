@@ -23,7 +23,8 @@ from cds_service.export.markdown import write
 from cds_service.fhir.bundle import Entry, Obtained, open_resource
 from cds_service.fhir.orders import Setting
 from cds_service.fhir.read import read_record
-from cds_service.hooks.cards import CardMaker, Style
+from cds_service.hooks.cards import CardMaker
+from cds_service.hooks.style import Style
 from cds_service.record import PatientRecord, Source
 from cds_service.rules.explain import as_lines
 from cds_service.rules.explain import explain as explain_decisions

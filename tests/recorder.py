@@ -58,7 +58,7 @@ def knowledge(*without: str) -> Any:
     return SimpleNamespace(version="1.2.3+test", services=services)
 
 
-def discovery(language: str) -> dict[str, Any]:
+def discovery(language: str, versions: bool = False) -> dict[str, Any]:
     entries = [
         {"id": i, "hook": h, "title": f"Title in {language}", "description": "What it does"}
         for i, h in SERVICES.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -11,11 +12,13 @@ from fhir_parts import is_uuid
 from kb import NOW, draft, knowledge, knowledge_with, lab, med, problem, record, rule
 
 from cds_service.artifacts.schema import Rule
+from cds_service.coding import RXNORM
 from cds_service.evaluate import Evaluator
 from cds_service.fhir.orders import Setting
 from cds_service.hooks.call import _new_id
-from cds_service.hooks.cards import CardMaker, Style
+from cds_service.hooks.cards import CardMaker
 from cds_service.hooks.replies import HookResponse
+from cds_service.hooks.style import Style
 from cds_service.record import PatientRecord
 
 Card = dict[str, Any]
@@ -30,16 +33,21 @@ MEDICINES = [
 
 
 def cards(
-    *rules: Rule, patient: PatientRecord | None = None, new_id: Callable[[], str] | None = None, **style: Any
+    *rules: Rule,
+    patient: PatientRecord | None = None,
+    new_id: Callable[[], str] | None = None,
+    valid: bool = True,
+    **style: Any,
 ) -> list[Card]:
-    """The cards of these rules, checked against the model of replies."""
+    """The cards of these rules, checked against the model of replies unless a client wants something else."""
     base = knowledge_with(*rules)
     evaluation = Evaluator(base).evaluate(patient or record(), NOW, [r.id for r in rules])
     numbers = count()
     made = CardMaker(base).cards(
         evaluation.speaking, evaluation.facts, SETTING, Style(**style), new_id or (lambda: f"id-{next(numbers)}")
     )
-    HookResponse.model_validate({"cards": made})
+    if valid:
+        HookResponse.model_validate({"cards": made})
     return made
 
 
@@ -63,25 +71,60 @@ def empty(value: Any) -> bool:
     return value is None or value == "" or (isinstance(value, list | tuple) and (not value or any(map(empty, value))))
 
 
-# --- links -------------------------------------------------------------------------------------------------------
+# --- source and links --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("language", "label"), [("en", "Rule and evidence"), ("zh", "规则与依据")])
-def test_a_card_leads_to_the_page_of_its_rule(language: str, label: str) -> None:
-    base = knowledge_with(one())
-    evaluation = Evaluator(base).evaluate(record(), NOW, ["one"])
-    maker = CardMaker(base, "https://cds.example/b12/rules")
-    made = maker.cards(evaluation.speaking, evaluation.facts, SETTING, Style(language), lambda: "id")
-    HookResponse.model_validate({"cards": made})
+def published(of: Rule, **style: Any) -> Card:
+    """The card of a rule, made by a service that has pages."""
+    base = knowledge_with(of)
+    evaluation = Evaluator(base).evaluate(record(), NOW, [of.id])
+    numbers = count()
+    (made,) = CardMaker(base, "https://cds.example/b12/rules").cards(
+        evaluation.speaking, evaluation.facts, SETTING, Style(**style), lambda: f"id-{next(numbers)}"
+    )
+    HookResponse.model_validate({"cards": [made]})
+    return made
+
+
+@pytest.mark.parametrize(("language", "label"), [("en", "About this rule"), ("zh", "关于此规则")])
+def test_a_card_links_to_the_page_of_its_rule(language: str, label: str) -> None:
     url = "https://cds.example/b12/rules/one"
-    assert made[0]["links"] == [{"label": label, "url": url, "type": "absolute"}]
-    assert made[0]["source"]["url"] == url
+    assert published(one(), language=language)["links"] == [{"label": label, "url": url, "type": "absolute"}]
 
 
-def test_a_card_has_no_link_where_the_pages_have_no_address() -> None:
+@pytest.mark.row("SRC-02")
+def test_the_address_of_the_source_is_that_of_the_document_that_comes_first() -> None:
+    nice = knowledge().sources["G01"].url
+    assert nice == "https://www.nice.org.uk/guidance/ng239"
+    assert cards(one(source=["G01", "S4-01"]))[0]["source"]["url"] == nice
+    assert published(one(source=["G01"]))["source"]["url"] == nice
+
+
+def test_a_source_without_an_address_has_no_url() -> None:
+    assert knowledge().sources["S0"].url is None
+    assert "url" not in published(one(source=["S0-25"]))["source"]
+
+
+def test_every_address_of_a_source_can_be_shown_from_within_a_record() -> None:
+    urls = [source.url for source in knowledge().sources.values() if source.url is not None]
+    assert urls
+    assert [url for url in urls if not url.startswith("https://")] == []
+
+
+def test_the_icon_is_served_beside_the_pages() -> None:
+    assert published(one())["source"]["icon"] == "https://cds.example/b12/rules/icon.png"
+
+
+def test_a_card_has_neither_link_nor_icon_where_the_pages_have_no_address() -> None:
     (card,) = cards(one())
     assert "links" not in card
-    assert "url" not in card["source"]
+    assert "icon" not in card["source"]
+
+
+def test_a_card_that_may_have_no_links_loses_nothing_else() -> None:
+    with_links, without = published(one(offers=TESTS)), published(one(offers=TESTS), links=False)
+    assert {name: value for name, value in with_links.items() if name != "links"} == without
+    assert "Rule one 1.0.0" in without["detail"]
 
 
 # --- order and number --------------------------------------------------------------------------------------------
@@ -233,8 +276,78 @@ def test_a_client_may_take_no_other_behaviour_than_any() -> None:
 def test_of_at_most_one_only_one_is_recommended() -> None:
     made = cards(one(offers=MEDICINES))[0]["suggestions"]
     assert [s.get("isRecommended") for s in made] == [True, None, None]
+
+
+def test_of_several_regimens_a_client_that_ticks_what_is_recommended_ticks_one() -> None:
     made = cards(one(offers=MEDICINES), any_selection=True)[0]["suggestions"]
-    assert [s.get("isRecommended") for s in made] == [True, True, None]
+    assert [s.get("isRecommended") for s in made] == [True, None, None]
+
+
+def test_several_tests_can_be_recommended_at_once() -> None:
+    tests = [{**offer, "recommended": True} for offer in TESTS]
+    assert [s.get("isRecommended") for s in cards(one(offers=tests))[0]["suggestions"]] == [True, True]
+
+
+# --- what one client takes ---------------------------------------------------------------------------------------
+
+
+def created(card: Card) -> list[dict[str, Any]]:
+    return [s["actions"][0]["resource"] for s in card["suggestions"] if s["actions"][0]["type"] == "create"]
+
+
+def systems(value: Any) -> set[str]:
+    """All code systems in a resource."""
+    if isinstance(value, dict):
+        own = {value["system"]} if "system" in value else set()
+        return own.union(*map(systems, value.values()))
+    return set().union(*map(systems, value)) if isinstance(value, list) else set()
+
+
+def test_orders_name_code_systems_as_the_client_does() -> None:
+    oid = "urn:oid:2.16.840.1.113883.6.88"
+    plain = cards(one(offers=MEDICINES))[0]
+    renamed = cards(one(offers=MEDICINES), order_systems={RXNORM: oid})[0]
+    assert RXNORM in systems(created(plain))
+    assert systems(created(renamed)) == systems(created(plain)) - {RXNORM} | {oid}
+    assert json.loads(json.dumps(created(renamed)).replace(oid, RXNORM)) == created(plain)
+
+
+def test_naming_code_systems_otherwise_for_one_client_leaves_the_next_one_alone() -> None:
+    base = knowledge_with(one(offers=MEDICINES))
+    evaluation = Evaluator(base).evaluate(record(), NOW, ["one"])
+    maker = CardMaker(base)
+
+    def made(style: Style) -> Card:
+        return maker.cards(evaluation.speaking, evaluation.facts, SETTING, style, lambda: "id")[0]
+
+    before = created(made(Style()))
+    made(Style(order_systems={RXNORM: "urn:other"}))
+    assert created(made(Style())) == before
+
+
+REMOVAL = [{"order": "remove-vitk", "of": "drafts_vitamin_k"}]
+A_DRAFT = {"fact": "drafts_vitamin_k", "is": True}
+
+
+def removal(**style: Any) -> dict[str, Any]:
+    patient = record(orders=(draft("phytomenadione"),))
+    (suggestion,) = cards(one(when=A_DRAFT, offers=REMOVAL), patient=patient, valid=False, **style)[0]["suggestions"]
+    (action,) = suggestion["actions"]
+    return dict(action)
+
+
+def test_a_removal_names_the_draft_by_its_id() -> None:
+    action = removal()
+    assert action["type"] == "delete"
+    assert action["resourceId"].startswith("MedicationRequest/")
+    assert "resource" not in action
+
+
+@pytest.mark.row("ACT-05")
+def test_an_older_client_finds_the_draft_to_remove_where_it_looks() -> None:
+    action = removal(delete_in_resource=True)
+    assert (action["type"], action["resource"]) == ("delete", removal()["resourceId"])
+    assert "resourceId" not in action
 
 
 def test_what_a_card_above_offers_is_not_offered_again_but_named() -> None:
@@ -264,7 +377,7 @@ def test_a_draft_says_why_and_on_which_results_it_rests() -> None:
     card = cards(one(when=words, offers=TESTS), patient=patient)[0]
     resource = card["suggestions"][0]["actions"][0]["resource"]
     assert resource["reasonCode"] == [{"text": "Card of one."}]
-    assert resource["supportingInfo"] == [{"reference": "Observation/serum-vitamin-b12-10"}]
+    assert resource["reasonReference"] == [{"reference": "Observation/serum-vitamin-b12-10"}]
 
 
 def test_a_draft_order_of_the_session_is_no_supporting_reference() -> None:
@@ -278,4 +391,4 @@ def test_a_draft_order_of_the_session_is_no_supporting_reference() -> None:
 def test_a_result_without_an_address_is_no_supporting_reference() -> None:
     patient = record(labs=[lab("serum-vitamin-b12", 150, 10, reference="Observation")])
     card = cards(one(when={"fact": "latest_serum_b12", "below": "b12_low"}, offers=TESTS), patient=patient)[0]
-    assert "supportingInfo" not in card["suggestions"][0]["actions"][0]["resource"]
+    assert "reasonReference" not in card["suggestions"][0]["actions"][0]["resource"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -74,7 +75,7 @@ def app_of(folder: Path, served: KnowledgeBase | None = None, **settings: object
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
     app = app_of(tmp_path_factory.mktemp("reader"))
     yield app.test_client()
-    app.extensions["feedback_store"].close()
+    app.extensions["database"].close()
 
 
 def read(reader: FlaskClient, path: str) -> Read:
@@ -145,7 +146,7 @@ def test_a_page_needs_no_token(tmp_path: Path) -> None:
     app = app_of(tmp_path, open=False)
     assert app.test_client().get("/cds-services").status_code == 401
     assert app.test_client().get("/rules/b12-low").status_code == 200
-    app.extensions["feedback_store"].close()
+    app.extensions["database"].close()
 
 
 def test_a_service_without_shipped_knowledge_has_no_catalogue(client: FlaskClient) -> None:
@@ -153,7 +154,7 @@ def test_a_service_without_shipped_knowledge_has_no_catalogue(client: FlaskClien
 
 
 def test_a_page_that_the_browser_has_is_not_sent_again(reader: FlaskClient) -> None:
-    for path in ("/rules/b12-low", "/rules/catalogue.css", "/rules/value-sets/inr.csv"):
+    for path in ("/rules/b12-low", "/rules/catalogue.css", "/rules/icon.png", "/rules/value-sets/inr.csv"):
         first = reader.get(path)
         again = reader.get(path, headers={"If-None-Match": first.headers["ETag"]})
         assert (first.status_code, again.status_code, again.data) == (200, 304, b"")
@@ -212,6 +213,18 @@ def test_the_stylesheet_loads_nothing(reader: FlaskClient) -> None:
     assert not re.search(r"url\(|@import|@font-face", reply.text)
 
 
+@pytest.mark.row("SRC-03")
+def test_the_icon_is_a_picture_of_100_by_100_pixels_without_transparency(reader: FlaskClient) -> None:
+    reply = reader.get("/rules/icon.png")
+    assert (reply.status_code, reply.content_type) == (200, "image/png")
+    signature, header = reply.data[:8], reply.data[12:29]
+    assert signature == b"\x89PNG\r\n\x1a\n"
+    width, height, depth, colour = struct.unpack(">4xIIBB3x", header)
+    # Colour type 2: red, green, blue, no alpha.
+    assert (width, height, depth, colour) == (100, 100, 8, 2)
+    assert b"tRNS" not in reply.data
+
+
 def test_markup_in_the_knowledge_is_shown_and_not_obeyed(tmp_path: Path) -> None:
     text = {"en": '<script>alert(1)</script> & "quoted"', "zh": "<b>甲</b>"}
     odd = rule("odd-rule", {"fact": "pregnant", "is": True}, title=text, why=text)
@@ -219,7 +232,7 @@ def test_markup_in_the_knowledge_is_shown_and_not_obeyed(tmp_path: Path) -> None
     shown = read(app.test_client(), "/rules/odd-rule?lang=en")
     assert shown.all("script") == []
     assert text["en"] in shown.words
-    app.extensions["feedback_store"].close()
+    app.extensions["database"].close()
 
 
 # --- languages and access ------------------------------------------------------------------------------------------
@@ -248,7 +261,7 @@ def test_the_address_decides_the_language_and_then_the_browser(
 def test_a_service_in_chinese_shows_chinese_pages(tmp_path: Path) -> None:
     app = app_of(tmp_path, language="zh")
     assert read(app.test_client(), "/rules").all("html") == [{"lang": "zh-Hans"}]
-    app.extensions["feedback_store"].close()
+    app.extensions["database"].close()
 
 
 def test_a_page_leads_to_itself_in_the_other_language(reader: FlaskClient) -> None:
@@ -273,4 +286,4 @@ def test_a_page_behind_a_prefix_links_below_it(tmp_path: Path) -> None:
     assert shown.all("link")[0]["href"] == "/b12/rules/catalogue.css"
     inside = [link["href"] for link in shown.all("a") if not link["href"].startswith("#")]
     assert all(href.startswith("/b12/rules") for href in inside)
-    app.extensions["feedback_store"].close()
+    app.extensions["database"].close()

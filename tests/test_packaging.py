@@ -50,7 +50,7 @@ def test_the_wheel_holds_the_whole_knowledge(built: Path) -> None:
 
 def test_the_wheel_holds_the_pages_and_their_style(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
-    web = {f"cds_service/web/{name}" for name in ("templates/catalogue.html", "static/catalogue.css")}
+    web = {f"cds_service/web/{name}" for name in ("templates/catalogue.html", "static/catalogue.css", "static/icon.png")}
     assert web <= set(zipfile.ZipFile(wheel).namelist())
 
 

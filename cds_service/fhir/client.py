@@ -20,6 +20,8 @@ from cds_service.trust.egress import Answer, Call, Egress
 # Threads mostly wait for servers. A call lives no longer than its request's deadline, so with this many a server that
 # hangs holds up others for one deadline at most.
 _THREADS = 64
+# Unless a client's profile says otherwise: ten pages of 200 entries.
+MOST_PAGES = 10
 _TRY_LATER = (429, 503)
 
 
@@ -45,7 +47,7 @@ def fetch_all(
     queries: Mapping[str, str],
     *,
     deadline: float,
-    max_pages: int = 10,
+    max_pages: int = MOST_PAGES,
     max_bytes: int = 20_000_000,
 ) -> dict[str, Fetched]:
     """Runs FHIR queries against one server at the same time and returns what each brought, by the same keys.

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from cds_service.errors import EgressError
 from cds_service.fhir.bundle import Obtained, Opened, open_resource
-from cds_service.fhir.client import Fetched, fetch_all
+from cds_service.fhir.client import MOST_PAGES, Fetched, fetch_all
 from cds_service.hooks.messages import HookRequest
 from cds_service.hooks.needs import Need
 from cds_service.trust.egress import Egress
@@ -28,20 +28,27 @@ _MOST_LOOKUPS = 50
 
 
 def acquire(
-    needs: Sequence[Need], request: HookRequest, egress: Egress, *, without_token: bool, deadline: float
+    needs: Sequence[Need],
+    request: HookRequest,
+    egress: Egress,
+    *,
+    without_token: bool,
+    deadline: float,
+    max_pages: int = MOST_PAGES,
 ) -> list[Obtained]:
     """One `Obtained` per need: from prefetch, else from the FHIR server, else with the reason why it is unread.
 
     Args:
         without_token: this client's FHIR server may be called without a token (a sandbox).
         deadline: `time.monotonic()` at which all fetching must have ended.
+        max_pages: of each search; what lies beyond is told as incomplete.
     """
     sent = [_from_prefetch(need, request.prefetch) for need in needs]
     lacking = [need for need, obtained in zip(needs, sent, strict=True) if obtained.unread or obtained.incomplete]
     if not lacking:
         return sent
     queries = {need.key: need.query(request.patient_id) for need in lacking}
-    fetched, barred = _fetch(queries, request, egress, without_token, deadline)
+    fetched, barred = _fetch(queries, request, egress, without_token, deadline, max_pages)
     completed = [
         _better(obtained, _from_fetch(need, fetched[need.key])) if need.key in fetched else _explained(obtained, barred)
         for need, obtained in zip(needs, sent, strict=True)
@@ -68,7 +75,12 @@ def look_up(
 
 
 def _fetch(
-    queries: Mapping[str, str], request: HookRequest, egress: Egress, without_token: bool, deadline: float
+    queries: Mapping[str, str],
+    request: HookRequest,
+    egress: Egress,
+    without_token: bool,
+    deadline: float,
+    max_pages: int = MOST_PAGES,
 ) -> tuple[Mapping[str, Fetched], str]:
     """What the FHIR server gave per key, or nothing and why it was not asked."""
     if request.fhir_server is None:
@@ -77,7 +89,8 @@ def _fetch(
     if request.fhir_token is None and not without_token:
         return {}, "no fhirAuthorization to fetch it with"
     try:
-        return fetch_all(egress, request.fhir_server, request.fhir_token, queries, deadline=deadline), ""
+        server, token = request.fhir_server, request.fhir_token
+        return fetch_all(egress, server, token, queries, deadline=deadline, max_pages=max_pages), ""
     except EgressError:
         return {}, "fhirServer is not on the list of servers that may be called"
 

@@ -8,14 +8,15 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from cds_service.artifacts.base import KnowledgeBase, Service
+from cds_service.artifacts.base import KnowledgeBase
 from cds_service.errors import SettingsError, Unprocessable
 from cds_service.evaluate import Evaluation, Evaluator
 from cds_service.fhir.bundle import Obtained
+from cds_service.fhir.client import MOST_PAGES
 from cds_service.fhir.orders import Setting, check_templates
 from cds_service.fhir.read import read_record
 from cds_service.fhir.terminology_server import TerminologyServer
-from cds_service.hooks.acquire import Limits, acquire, look_up
+from cds_service.hooks.acquire import acquire, look_up
 from cds_service.hooks.cards import CardMaker
 from cds_service.hooks.incomplete import incomplete_card, missing_parts
 from cds_service.hooks.messages import Call, HookRequest
@@ -59,19 +60,22 @@ class _Answerer:
     def answer(self, service_id: str, request: HookRequest, call: Call) -> dict[str, Any]:
         """CDS Hooks 2.0, Response: cards; 412 exactly when rules stay undecided for want of data and none speaks."""
         service, needs = self._knowledge.services[service_id], self._needs[service_id]
-        deadline = time.monotonic() + self._settings.fhir_deadline
-        egress = self._egress((*self._settings.fhir_allow, *call.profile.fhir_servers))
-        open_server = call.profile.fhir_without_token
-        obtained = acquire(needs, request, egress, without_token=open_server, deadline=deadline)
+        profile = call.profile
+        deadline = time.monotonic() + (profile.fhir_deadline or self._settings.fhir_deadline)
+        egress = self._egress((*self._settings.fhir_allow, *profile.fhir_servers))
+        open_server = profile.fhir_without_token
+        pages = profile.fhir_pages or MOST_PAGES
+        obtained = acquire(needs, request, egress, without_token=open_server, deadline=deadline, max_pages=pages)
+        style = style_of(profile, call.language, chart=service.hook in _CHART_HOOKS)
         try:
             record = self._record(request, obtained)
             if record.lookups:
                 found = look_up(record.lookups, request, egress, without_token=open_server, deadline=deadline)
                 record = self._record(request, [*obtained, found]) if found.entries else record
         except Unprocessable:
-            if call.profile.on_missing_data == "412":
+            if profile.on_missing_data == "412":
                 raise
-            return self._response([incomplete_card(self._knowledge, ["patient"], call.language, _new_id)])
+            return self._response([incomplete_card(self._knowledge, ["patient"], style, _new_id)])
         for note in record.notes:
             call.log["notes"][note] = call.log["notes"].get(note, 0) + 1
         if record.unmatched:
@@ -81,7 +85,7 @@ class _Answerer:
             if self._server is not None:
                 self._server.ask(record)
         evaluation = self._evaluator.evaluate(record, call.now, service.rules)
-        return self._respond(service, request, call, evaluation, needs, obtained)
+        return self._respond(request, call, style, evaluation, needs, obtained)
 
     def _record(self, request: HookRequest, obtained: Sequence[Obtained]) -> PatientRecord:
         patient = obtained[0]
@@ -102,19 +106,13 @@ class _Answerer:
 
     def _respond(
         self,
-        service: Service,
         request: HookRequest,
         call: Call,
+        style: Style,
         evaluation: Evaluation,
         needs: Sequence[Need],
         obtained: Sequence[Obtained],
     ) -> dict[str, Any]:
-        style = Style(
-            call.language,
-            call.profile.selection_behavior == "any",
-            call.profile.topic_alphanumeric,
-            service.hook in _CHART_HOOKS,
-        )
         cards = self._cards.cards(evaluation.speaking, evaluation.facts, _setting(request, call), style, _new_id)
         call.log["cards"] = [card["extension"]["cds-service.rule"]["id"] for card in cards]
         if evaluation.counted:
@@ -127,7 +125,7 @@ class _Answerer:
                     "Send these keys as prefetch, or let them be fetched.",
                     expression=f"prefetch.{parts.unread[0]}",
                 )
-            cards.append(incomplete_card(self._knowledge, parts.lists, call.language, _new_id))
+            cards.append(incomplete_card(self._knowledge, parts.lists, style, _new_id))
         response = self._response(cards)
         if self._settings.explain or call.profile.explain:
             response["extension"]["cds-service.explain"] = explain(

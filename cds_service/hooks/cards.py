@@ -14,6 +14,7 @@ from cds_service.facts.conditions import Test, compiled, evidence
 from cds_service.facts.fact import Evidence, FactTable
 from cds_service.fhir.orders import Setting
 from cds_service.fhir.reference import leads_somewhere
+from cds_service.hooks.style import Style
 from cds_service.hooks.suggestions import NewId, Offer, Suggestion, make_offer, suggest
 from cds_service.hooks.wording import LISTED, NAMED, Wording
 from cds_service.record import LabResult, MedicationUse, Problem
@@ -30,32 +31,16 @@ _WORDS = {
         "addition": "addition",
         "rule": "Rule {} {}, knowledge {}",
         "above": "Already offered on a card above: {}.",
-        "read": "Rule and evidence",
+        "read": "About this rule",
     },
     "zh": {
         "tier": "证据等级{}",
         "addition": "补充",
         "rule": "规则{} {}，知识库{}",
         "above": "上方卡片已提供：{}。",
-        "read": "规则与依据",
+        "read": "关于此规则",
     },
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Style:
-    """What a client wants cards to look like.
-
-    Attributes:
-        any_selection: send selectionBehavior `any` throughout (Epic takes nothing else).
-        alphanumeric_topic: source.topic.code without hyphens (Epic).
-        chart: the cards are shown when a chart opens, where at most three fit.
-    """
-
-    language: str = "en"
-    any_selection: bool = False
-    alphanumeric_topic: bool = False
-    chart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +54,7 @@ class _Text:
     evidence: Callable[[FactTable], tuple[Evidence, ...]]
     offers: tuple[Offer, ...]
     reasons: tuple[dict[str, str], ...]
-    source_label: str
+    source: dict[str, str]
     title: str
     footer: str
 
@@ -80,8 +65,8 @@ class CardMaker:
     def __init__(self, knowledge: KnowledgeBase, catalogue: str | None = None) -> None:
         """
         Args:
-            catalogue: https address under which people find the page of each rule by its id; without it, cards have
-                no links.
+            catalogue: https address under which people find the page of each rule by its id, and the icon; without
+                it, cards have neither.
         """
         self._knowledge = knowledge
         self._catalogue = catalogue
@@ -149,14 +134,8 @@ class CardMaker:
             "summary": text.summary,
             "detail": "\n\n".join([*lines, text.footer]),
             "indicator": text.indicator,
-            "source": {
-                "label": text.source_label,
-                "topic": {
-                    "system": "urn:cds-service:rule",
-                    "code": rule.id.replace("-", "") if style.alphanumeric_topic else rule.id,
-                    "display": text.title,
-                },
-            },
+            "source": text.source
+            | {"topic": {"system": "urn:cds-service:rule", "code": style.topic(rule.id), "display": text.title}},
             "extension": {
                 "cds-service.rule": {
                     "id": rule.id,
@@ -167,9 +146,8 @@ class CardMaker:
                 }
             },
         }
-        if self._catalogue is not None:
+        if self._catalogue is not None and style.links:
             page = f"{self._catalogue}/{rule.id}"
-            card["source"]["url"] = page
             # CDS Hooks 2.0, Link: absolute is a page to be opened as it is.
             card["links"] = [{"label": _WORDS[style.language]["read"], "url": page, "type": "absolute"}]
         if text.reasons:
@@ -211,10 +189,21 @@ class CardMaker:
                 }
                 for reason in (*card.override_reasons, *topic.override_reasons)
             ),
-            source_label=_source_label(primary, language),
+            source=self._source(primary, language),
             title=rule.title.in_language(language),
             footer="*" + words["rule"].format(rule.id, rule.version, knowledge.version) + "*",
         )
+
+    def _source(self, primary: Source, language: str) -> dict[str, str]:
+        """Who says so. CDS Hooks 2.0, Source: the URL tells more of the source itself; the rule's page is a link."""
+        # Clinical logic, presentation: the label names the service and the trust tier of the source.
+        tier = _WORDS[language]["tier"].format(primary.tier)
+        source = {"label": f"{_SERVICE[language]}{NAMED[language]}{primary.short.in_language(language)} ({tier})"}
+        if primary.url is not None and primary.url.startswith("https://"):
+            source["url"] = primary.url
+        if self._catalogue is not None:
+            source["icon"] = f"{self._catalogue}/icon.png"
+        return source
 
     def _cited(self, cites: Sequence[str], language: str) -> str:
         """The documents behind a line, as a reader knows them; what no seed document says is marked as an addition."""
@@ -225,12 +214,6 @@ class CardMaker:
         if all(source.kind == "addition" for source in sources.values()):
             names.append(_WORDS[language]["addition"])
         return f" *({LISTED[language].join(names)})*"
-
-
-def _source_label(source: Source, language: str) -> str:
-    """Clinical logic, presentation: the label names the service and the trust tier of the source."""
-    tier = _WORDS[language]["tier"].format(source.tier)
-    return f"{_SERVICE[language]}{NAMED[language]}{source.short.in_language(language)} ({tier})"
 
 
 def _key(decision: Decision, language: str) -> tuple[str, str, str]:
@@ -251,11 +234,12 @@ def _supporting(text: _Text, table: FactTable) -> tuple[str, ...]:
 
 def _selection(suggestions: list[Suggestion], style: Style, new_id: Callable[[], str]) -> dict[str, Any]:
     """CDS Hooks 2.0: suggestions come with selectionBehavior; with at-most-one only one may be recommended."""
-    behaviour = "any" if style.any_selection or not any(s.treatment for s in suggestions) else "at-most-one"
+    one_of_them = any(s.treatment for s in suggestions)
     recommended = [s for s in suggestions if s.recommended]
-    if behaviour == "at-most-one":
+    if one_of_them:
+        # Also for a client that takes `any` only: Epic ticks what is recommended, and two regimens are one too many.
         recommended = recommended[:1]
     return {
-        "suggestions": [s.message(new_id, recommended=s in recommended) for s in suggestions],
-        "selectionBehavior": behaviour,
+        "suggestions": [s.message(new_id, style, recommended=s in recommended) for s in suggestions],
+        "selectionBehavior": "any" if style.any_selection or not one_of_them else "at-most-one",
     }

@@ -18,18 +18,33 @@ _USAGE = {
         "规则所依赖的列表无法读取时返回412。FHIR R4，亦可读取R4B、R5与STU3。"
     ),
 }
+# CDS Hooks, continuous build of 2026: `version` and `hookVersion` are new members, which 2.0 clients do not know. The
+# versions of the hooks are those of the metadata in HL7's hooks library v1.0.1.
+_VERSION = "2.0.1"
+_HOOK_VERSIONS = {
+    "patient-view": "1.0",
+    "order-select": "1.0",
+    "order-sign": "1.0",
+    "encounter-start": "1.0",
+    "encounter-discharge": "1.0",
+}
 _OPTIONAL = {"en": "{keys} optional; ", "zh": "{keys}可选；"}
 
 
-def discovery(knowledge: KnowledgeBase, language: str) -> dict[str, Any]:
-    """CDS Hooks 2.0, Discovery: every service with hook, title, description, id, prefetch and what it needs."""
-    return {"services": [_service(knowledge, service_id, language) for service_id in knowledge.services]}
+def discovery(knowledge: KnowledgeBase, language: str, versions: bool = False) -> dict[str, Any]:
+    """CDS Hooks 2.0, Discovery: every service with hook, title, description, id, prefetch and what it needs.
+
+    Args:
+        versions: tell the versions of CDS Hooks and of each hook, too.
+    """
+    return {"services": [_service(knowledge, service_id, language, versions) for service_id in knowledge.services]}
 
 
-def _service(knowledge: KnowledgeBase, service_id: str, language: str) -> dict[str, Any]:
+def _service(knowledge: KnowledgeBase, service_id: str, language: str, versions: bool) -> dict[str, Any]:
     service = knowledge.services[service_id]
     needs = needs_of(knowledge, service)
     optional = ", ".join(need.key for need in needs if need.optional)
+    told = {"version": _VERSION, "hookVersion": _HOOK_VERSIONS[service.hook]} if versions else {}
     return {
         "hook": service.hook,
         "title": service.title.in_language(language),
@@ -40,4 +55,5 @@ def _service(knowledge: KnowledgeBase, service_id: str, language: str) -> dict[s
             required=", ".join(need.key for need in needs if not need.optional),
             optional=_OPTIONAL[language].format(keys=optional) if optional else "",
         ),
+        **told,
     }

@@ -9,6 +9,7 @@ from typing import Any
 from cds_service.artifacts.base import KnowledgeBase
 from cds_service.fhir.bundle import Obtained
 from cds_service.hooks.needs import Need
+from cds_service.hooks.style import Style
 from cds_service.hooks.suggestions import NewId
 from cds_service.record import PatientRecord
 
@@ -77,17 +78,17 @@ def missing_parts(record: PatientRecord, needs: Sequence[Need], obtained: Sequen
     )
 
 
-def incomplete_card(knowledge: KnowledgeBase, lists: Sequence[str], language: str, new_id: NewId) -> dict[str, Any]:
+def incomplete_card(knowledge: KnowledgeBase, lists: Sequence[str], style: Style, new_id: NewId) -> dict[str, Any]:
     """An info card that names the lists that could not be read. It suggests nothing: nothing is known to be wrong."""
-    text = _TEXT[language]
+    text = _TEXT[style.language]
     return {
         "uuid": new_id(),
         "summary": text["summary"],
-        "detail": text["detail"] + "\n\n" + "\n".join(f"- {_LISTS[name][language]}" for name in lists),
+        "detail": text["detail"] + "\n\n" + "\n".join(f"- {_LISTS[name][style.language]}" for name in lists),
         "indicator": "info",
         "source": {
             "label": text["label"],
-            "topic": {"system": "urn:cds-service:rule", "code": RULE, "display": text["title"]},
+            "topic": {"system": "urn:cds-service:rule", "code": style.topic(RULE), "display": text["title"]},
         },
         "extension": {"cds-service.rule": {"id": RULE, "knowledge": knowledge.version}},
     }

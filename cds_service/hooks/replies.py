@@ -142,6 +142,11 @@ class ServiceEntry(_Part):
     title: Text | None = None
     prefetch: Annotated[dict[Text, Text], Field(min_length=1)] | None = None
     usage_requirements: Text | None = Field(default=None, alias="usageRequirements")
+    # Of a version after 2.0.1; sent to clients that have agreed to it.
+    version: Annotated[str, StringConstraints(strict=True, pattern=r"^\d+\.\d+\.\d+$")] | None = None
+    hook_version: Annotated[str, StringConstraints(strict=True, pattern=r"^\d+\.\d+(\.\d+)?$")] | None = Field(
+        default=None, alias="hookVersion"
+    )
     extension: Extension | None = None
 
 

@@ -15,6 +15,7 @@ from cds_service.facts.observations import Window, usable
 from cds_service.fhir.orders import Draft, Setting, medication_request, service_request, stop_task
 from cds_service.fhir.redraft import held, replaced, unit_corrected
 from cds_service.fhir.reference import leads_somewhere
+from cds_service.hooks.style import Style
 from cds_service.hooks.wording import LISTED, NAMED, SENTENCES, clean
 from cds_service.record import MedicationUse
 
@@ -74,9 +75,9 @@ class Suggestion:
     recommended: bool
     action: dict[str, Any]
 
-    def message(self, new_id: NewId, *, recommended: bool) -> dict[str, Any]:
+    def message(self, new_id: NewId, style: Style, *, recommended: bool) -> dict[str, Any]:
         """CDS Hooks 2.0, Suggestion: one action each, with a description that stands for itself."""
-        message: dict[str, Any] = {"label": self.label, "uuid": new_id(), "actions": [self.action]}
+        message: dict[str, Any] = {"label": self.label, "uuid": new_id(), "actions": [style.action(self.action)]}
         if recommended:
             message["isRecommended"] = True
         return message

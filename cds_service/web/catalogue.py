@@ -17,6 +17,8 @@ from cds_service.web.hooks_api import accepted_language
 # BCP 47 tags: what the Chinese here is, so that fonts and voices fit.
 _TAGS = {"en": "en", "zh": "zh-Hans"}
 _STYLESHEET = "catalogue.css"
+# CDS Hooks 2.0, Source: the icon is a PNG of 100 by 100 pixels without transparent regions.
+_ICON = "icon.png"
 _POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
@@ -31,7 +33,8 @@ def catalogue_blueprint(catalogue: Catalogue, language: Language, prefix: str) -
     """
     blueprint = Blueprint("catalogue", __name__, template_folder="templates")
     pages = lru_cache(maxsize=None)(partial(_html, catalogue, f"{prefix}/rules"))
-    stylesheet = (Path(__file__).parent / "static" / _STYLESHEET).read_bytes()
+    static = Path(__file__).parent / "static"
+    stylesheet, picture = (static / _STYLESHEET).read_bytes(), (static / _ICON).read_bytes()
     names = frozenset(catalogue.names) - {""}
 
     def page(name: str = "") -> Response:
@@ -48,6 +51,9 @@ def catalogue_blueprint(catalogue: Catalogue, language: Language, prefix: str) -
     def style() -> Response:
         return _cacheable(Response(stylesheet, content_type="text/css; charset=utf-8"))
 
+    def icon() -> Response:
+        return _cacheable(Response(picture, content_type="image/png"))
+
     def codes(value_set: str) -> Response:
         path = catalogue.codes(value_set)
         if path is None:
@@ -57,6 +63,7 @@ def catalogue_blueprint(catalogue: Catalogue, language: Language, prefix: str) -
     blueprint.add_url_rule("/rules", "index", page, methods=["GET"])
     blueprint.add_url_rule("/rules/<name>", "page", page, methods=["GET"])
     blueprint.add_url_rule(f"/rules/{_STYLESHEET}", "style", style, methods=["GET"])
+    blueprint.add_url_rule(f"/rules/{_ICON}", "icon", icon, methods=["GET"])
     blueprint.add_url_rule("/rules/value-sets/<value_set>.csv", "codes", codes, methods=["GET"])
     return blueprint
 

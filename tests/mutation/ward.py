@@ -17,9 +17,10 @@ from cds_service.evaluate import Evaluation, Evaluator
 from cds_service.fhir.bundle import Entry, Obtained, open_resource
 from cds_service.fhir.orders import Setting
 from cds_service.fhir.read import read_record
-from cds_service.hooks.cards import CardMaker, Style
+from cds_service.hooks.cards import CardMaker
 from cds_service.hooks.incomplete import incomplete_card
 from cds_service.hooks.needs import needs_of
+from cds_service.hooks.style import Style
 from cds_service.record import PatientRecord
 from cds_service.rules.explain import explain
 
@@ -123,7 +124,7 @@ class _Judge:
         style = Style(chart=bed.worked.hook in ("patient-view", "encounter-start"))
         cards = self._cards.cards(evaluation.speaking, evaluation.facts, setting, style, lambda: next(ids))
         if evaluation.undecided:
-            cards.append(incomplete_card(self._knowledge, [], "en", lambda: next(ids)))
+            cards.append(incomplete_card(self._knowledge, [], style, lambda: next(ids)))
         return cards
 
 
