@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from fhir.resources.R4B.medicationrequest import MedicationRequest
 from kb import draft, facts, knowledge, med, record
@@ -15,7 +16,7 @@ from small_terminology import read, request
 from cds_service.artifacts.schema import Order, Product, SuggestionUse
 from cds_service.facts.conditions import compiled
 from cds_service.fhir.orders import Setting
-from cds_service.fhir.redraft import held, replaced
+from cds_service.fhir.redraft import held, replaced, unit_corrected
 from cds_service.hooks.suggestions import Suggestion, make_offer, suggest
 from cds_service.record import DraftOrder
 
@@ -123,6 +124,67 @@ def test_a_reference_to_the_old_product_goes() -> None:
 def test_a_contained_product_that_nothing_refers_to_any_more_goes() -> None:
     assert [one["id"] for one in swapped(referring("#old", "old", "other"))["contained"]] == ["other"]
     assert "contained" not in swapped(referring("#old", "old"))
+
+
+def with_a_product(medication: str, **members: Any) -> bytes:
+    """A draft whose contained Medication rests on another contained resource."""
+    others = {name: value for name, value in DRAFT.items() if name != "medicationCodeableConcept"}
+    contained = [
+        {"resourceType": "Medication", "id": "old", "ingredient": [{"itemReference": {"reference": "#salt"}}]},
+        {"resourceType": "Substance", "id": "salt"},
+        {"resourceType": "Practitioner", "id": "nurse"},
+    ]
+    old = {"medicationReference": {"reference": medication}}
+    return json.dumps({**others, **old, "contained": contained, **members}).encode()
+
+
+def test_what_only_the_old_product_refers_to_goes_with_it() -> None:
+    assert [one["id"] for one in swapped(with_a_product("#old"))["contained"]] == ["nurse"]
+
+
+@pytest.mark.parametrize(
+    ("referring", "kept"),
+    [
+        ({"reasonReference": [{"reference": "#old"}]}, ["old", "salt", "nurse"]),
+        ({"extension": [{"url": "http://x.example", "valueReference": {"reference": "#salt"}}]}, ["salt", "nurse"]),
+    ],
+)
+def test_a_contained_resource_that_something_else_refers_to_stays(referring: dict[str, Any], kept: list[str]) -> None:
+    assert [one["id"] for one in swapped(with_a_product("#old", **referring))["contained"]] == kept
+
+
+def test_contained_resources_that_refer_to_one_another_end_the_search() -> None:
+    loop = {"contained": [{"id": "old", "ingredient": [{"itemReference": {"reference": "#old"}}]}]}
+    assert "contained" not in swapped(with_a_product("#old", **loop))
+
+
+@pytest.mark.parametrize(
+    "number", ["1000.50", "1.0", "0.1000000000000000055511151231257827", "1E2", "12345678901234567890"]
+)
+def test_numbers_come_back_to_the_last_digit(number: str) -> None:
+    raw = written(note=[{"extension": [{"url": "http://x.example", "valueDecimal": 0}]}]).replace(
+        b'"valueDecimal": 0', b'"valueDecimal": ' + number.encode()
+    )
+    for changed in (held(raw), replaced(raw, PRODUCT, "en"), unit_corrected(raw, "mg", "en")):
+        assert f'"valueDecimal":{number}'.encode() in msgspec.json.encode(changed)
+
+
+def test_ids_and_references_of_any_kind_come_back_as_they_were() -> None:
+    odd = {
+        "id": "e" * 194,
+        "subject": {"reference": "https://ehr.example/fhir/Patient/p1", "display": "\u202eMüller <b>"},
+        "basedOn": [{"reference": "urn:uuid:0f0a7a6e-3b3f-4a52-9c7a-3d1f4d0b8a11"}],
+        "_authoredOn": {"extension": [{"url": "http://x.example", "valueCode": "unknown"}]},
+        "unheardOf": {"a": [None, True, {}, []]},
+    }
+    for changed in (held(written(**odd)), swapped(written(**odd))):
+        assert changed is not None
+        assert {name: changed[name] for name in odd} == odd
+
+
+def test_an_order_of_dstu2_is_not_rewritten() -> None:
+    old = written(resourceType="MedicationOrder")
+    assert (held(old), replaced(old, PRODUCT, "en"), unit_corrected(old, "mg", "en")) == (None, None, None)
 
 
 def test_the_codeable_reference_of_r5_is_replaced_in_its_own_shape() -> None:

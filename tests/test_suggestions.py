@@ -10,6 +10,7 @@ from fhir.resources.R4B.medicationrequest import MedicationRequest
 from fhir.resources.R4B.servicerequest import ServiceRequest
 from fhir.resources.R4B.task import Task
 from kb import ago, draft, facts, knowledge, lab, med, problem, record
+from msgspec.structs import replace
 
 from cds_service.artifacts.schema import SuggestionUse
 from cds_service.errors import KnowledgeError
@@ -19,7 +20,12 @@ from cds_service.hooks.suggestions import Suggestion, make_offer, suggest
 from cds_service.record import DraftOrder, LabResult, PatientRecord, PendingTest
 
 SETTING = Setting(
-    "Patient/p1", "2026-11-20T12:00:00+00:00", "Because.", "Encounter/e1", "Practitioner/7", ("Observation/o1",)
+    "Patient/p1",
+    "2026-11-20T12:00:00+00:00",
+    "Because.",
+    "Encounter/e1",
+    "Practitioner/7",
+    ("Observation/o1", "MedicationStatement/m1", "Condition/c1", "Procedure/x1"),
 )
 MODELS = {"ServiceRequest": ServiceRequest, "MedicationRequest": MedicationRequest, "Task": Task}
 MMA = "methylmalonic-acid"
@@ -118,8 +124,27 @@ def test_a_test_is_drafted_with_its_code_note_and_reason() -> None:
     }  # fmt: skip
     assert found["note"] == [{"text": order.note.en}]
     assert found["reasonCode"] == [{"text": "Because."}]
-    assert found["supportingInfo"] == [{"reference": "Observation/o1"}]
     assert suggestion.action["description"] == f"{suggestion.label}. {order.note.en}"
+
+
+def test_results_and_conditions_are_the_reason_and_the_rest_supports_it() -> None:
+    for order, supporting in (("order-hcy", "supportingInfo"), ("b12-oral-1000", "supportingInformation")):
+        (suggestion,) = offered(order, record())
+        found = resource(suggestion)
+        assert found["reasonReference"] == [{"reference": "Observation/o1"}, {"reference": "Condition/c1"}]
+        assert found[supporting] == [{"reference": "MedicationStatement/m1"}, {"reference": "Procedure/x1"}]
+
+
+def test_a_draft_of_which_no_result_is_known_names_none() -> None:
+    (suggestion,) = offered("order-hcy", record(), setting=replace(SETTING, supporting=()))
+    assert not resource(suggestion).keys() & {"reasonReference", "supportingInfo"}
+
+
+@pytest.mark.parametrize(("urgent", "priority"), [(True, "urgent"), (False, None)])
+def test_only_what_a_critical_card_drafts_is_urgent(urgent: bool, priority: str | None) -> None:
+    for name, use in every():
+        for suggestion in offered(name, TAKES, setting=replace(SETTING, urgent=urgent), **use):
+            assert resource(suggestion).get("priority") == priority
 
 
 @pytest.mark.parametrize(("days", "again"), [(0, False), (90, False), (91, True)])
@@ -263,14 +288,31 @@ def test_a_product_name_is_written_as_one_plain_line() -> None:
     assert suggestion.label.endswith("Vitamin K2 MK-7")
 
 
-@pytest.mark.parametrize("reference", ["MedicationRequest/#1", "MedicationRequest"])
+def test_a_proposal_to_stop_names_what_speaks_against_the_product() -> None:
+    use = med("menaquinone-7")
+    supporting = (use.reference, "MedicationRequest/warfarin", "Observation/inr")
+    (suggestion,) = offered(
+        "stop-vitk", record(medications=(use,)), setting=replace(SETTING, supporting=supporting), of="takes_vitamin_k"
+    )
+    assert resource(suggestion)["focus"]["reference"] == use.reference
+    assert resource(suggestion)["reasonReference"] == {"reference": "MedicationRequest/warfarin"}
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        *("MedicationRequest/#1", "MedicationRequest", "urn:uuid:0f0a7a6e-3b3f-4a52-9c7a-3d1f4d0b8a11"),
+        "https://other.example/fhir/MedicationRequest/1",
+    ],
+)
 def test_a_draft_that_the_client_could_not_find_is_not_removed(reference: str) -> None:
     nameless = draft("menaquinone-7", reference=reference)
     assert offered("remove-vitk", record(orders=(nameless,)), of="selects_vitamin_k") == []
 
 
-def test_a_product_without_an_address_is_named_by_its_words() -> None:
-    nameless = med("menaquinone-7", reference="MedicationStatement")
+@pytest.mark.parametrize("reference", ["MedicationStatement", "https://other.example/fhir/MedicationStatement/1"])
+def test_a_product_without_an_address_is_named_by_its_words(reference: str) -> None:
+    nameless = med("menaquinone-7", reference=reference)
     (suggestion,) = offered("stop-vitk", record(medications=(nameless,)), of="takes_vitamin_k")
     assert resource(suggestion)["focus"] == {"display": "menaquinone-7"}
     Task.model_validate(resource(suggestion))

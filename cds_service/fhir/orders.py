@@ -39,7 +39,8 @@ class Setting(msgspec.Struct, frozen=True):
         patient, encounter, author: references, e.g. "Patient/123"; encounter and author may be unknown.
         authored: the moment, as a FHIR dateTime with offset.
         reason: why, in words of ours.
-        supporting: references of the record that the reason rests on.
+        supporting: references of the record that the reason rests on, e.g. "Observation/o17".
+        urgent: the card that offers the draft is a critical one, so the draft is to be acted on promptly.
     """
 
     patient: str
@@ -48,6 +49,7 @@ class Setting(msgspec.Struct, frozen=True):
     encounter: str | None = None
     author: str | None = None
     supporting: tuple[str, ...] = ()
+    urgent: bool = False
 
 
 # What of a draft is the same for every patient is made once; this fills in the rest.
@@ -66,7 +68,7 @@ def service_request(order: LabOrder, language: str) -> Draft:
     note = {"note": [{"text": order.note.in_language(language)}]} if order.note else {}
 
     def draft(setting: Setting) -> dict[str, Any]:
-        return {**test, **_about(setting, "subject"), **_why(setting), **_resting_on(setting, "supportingInfo"), **note}
+        return {**test, **_about(setting, "subject"), **_why(setting, "supportingInfo"), **note}
 
     return draft
 
@@ -85,24 +87,33 @@ def medication_request(medicine: Medicine, language: str) -> Draft:
     schedule = [_dosage(number, step, medicine, language) for number, step in enumerate(medicine.schedule, start=1)]
 
     def draft(setting: Setting) -> dict[str, Any]:
-        about = {**_about(setting, "subject"), **_why(setting)}
-        supporting = _resting_on(setting, "supportingInformation")
-        return {**product, **about, "dosageInstruction": schedule, **supporting}
+        why = _why(setting, "supportingInformation")
+        return {**product, **_about(setting, "subject"), **why, "dosageInstruction": schedule}
 
     return draft
 
 
 def stop_task(reference: str, product: str, label: str, setting: Setting) -> dict[str, Any]:
-    """A proposal to stop something that is taken: a draft Task to abort it, for orders and statements alike."""
+    """A proposal to stop something that is taken: a draft Task to abort it, for orders and statements alike.
+
+    Args:
+        product: its name as the record writes it; "" if the record has codes only.
+    """
+    focus: dict[str, Any] = {"reference": reference} if leads_somewhere(reference) else {}
+    if product:
+        focus["display"] = product
+    # FHIR R4 has room for one reason in a Task: what speaks against the product, not the product.
+    because = next((one for one in setting.supporting if one != reference), None)
     return {
         "resourceType": "Task",
         "status": "draft",
         "intent": "proposal",
         "code": {"coding": [_ABORT], "text": label},
-        "description": f"{label}: {product}",
-        "focus": {"reference": reference, "display": product} if leads_somewhere(reference) else {"display": product},
+        "description": f"{label}: {product}" if product else label,
+        **({"focus": focus} if focus else {}),
         **_about(setting, "for"),
         "reasonCode": {"text": setting.reason},
+        **({"reasonReference": {"reference": because}} if because else {}),
     }
 
 
@@ -112,15 +123,27 @@ def _about(setting: Setting, subject: str) -> dict[str, Any]:
         about["encounter"] = {"reference": setting.encounter}
     if setting.author:
         about["requester"] = {"reference": setting.author}
+    if setting.urgent:
+        about["priority"] = "urgent"
     return about
 
 
-def _why(setting: Setting) -> dict[str, Any]:
-    return {"reasonCode": [{"text": setting.reason}]}
+def _why(setting: Setting, supporting: str) -> dict[str, Any]:
+    """The reason in words, the results and conditions that are it, and what else it rests on.
+
+    `supporting`: the member for the latter, which the resource types call differently.
+    """
+    why: dict[str, Any] = {"reasonCode": [{"text": setting.reason}]}
+    # Request resources of FHIR R4 take an Observation or a Condition as their reason, and no medicine or procedure.
+    reasons = [one for one in setting.supporting if one.startswith(_REASONS)]
+    others = [one for one in setting.supporting if not one.startswith(_REASONS)]
+    for member, references in (("reasonReference", reasons), (supporting, others)):
+        if references:
+            why[member] = [{"reference": reference} for reference in references]
+    return why
 
 
-def _resting_on(setting: Setting, member: str) -> dict[str, Any]:
-    return {member: [{"reference": reference} for reference in setting.supporting]} if setting.supporting else {}
+_REASONS = ("Observation/", "Condition/")
 
 
 def _coding(code: CodeRef) -> dict[str, str]:
@@ -178,7 +201,8 @@ def check_templates(orders: Mapping[str, Order], where: Mapping[str, str]) -> No
         "reason",
         "Encounter/example",
         "Practitioner/example",
-        ("Observation/example",),
+        ("Observation/example", "MedicationStatement/other"),
+        urgent=True,
     )
     for name, order in orders.items():
         for language in ("en", "zh"):

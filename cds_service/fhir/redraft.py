@@ -1,11 +1,14 @@
 """A draft as the client sent it to the same draft with one thing changed: its status, its product or its dose's unit.
 
-A CDS Hooks `update` replaces the whole resource, so every element that is not changed stays as it was written. Only
-the narrative goes, because it would still tell the old state.
+A CDS Hooks `update` replaces the whole resource, so every element that is not changed stays as it was written, numbers
+to the last digit. Only the narrative goes, because it would still tell the old state. A MedicationRequest keeps the
+shape of its FHIR version; the MedicationOrder of DSTU2 is another resource and is not written by this service.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -38,11 +41,9 @@ def replaced(written: bytes, product: Product, language: str) -> Json | None:
         concept = {"coding": codings, **concept}
     # FHIR R5 writes `medication` as a CodeableReference; R4 and before have medication[x].
     name, value = ("medication", {"concept": concept}) if "medication" in draft else (_CONCEPT, concept)
-    old = draft.get("medicationReference")
-    if isinstance(draft.get("medication"), dict):
-        old = draft["medication"].get("reference")
+    old = {key: draft[key] for key in _MEDICATION if key in draft}
     changed = {key: one for key, one in draft.items() if key not in _MEDICATION} | {name: value}
-    return _without_orphan(changed, old)
+    return _without_orphans(changed, old)
 
 
 def unit_corrected(written: bytes, unit: Literal["mg", "ug"], language: str) -> Json | None:
@@ -87,22 +88,59 @@ _MEDICATION = frozenset((_CONCEPT, "medicationReference", "medication"))
 
 def _opened(written: bytes) -> Json | None:
     try:
-        draft = _draft.decode(written)
-    except UNREADABLE:
         # What the rules do not read was skipped until now, so this is the first look at it.
-        return None
-    if not isinstance(draft.get("id"), str):
+        shape = _draft.decode(written)
+        if not isinstance(shape.get("id"), str) or shape.get("resourceType") != "MedicationRequest":
+            return None
+        draft: Json = json.loads(written, parse_float=_exact)
+    except UNREADABLE:
         return None
     draft.pop("text", None)
     return draft
 
 
-def _without_orphan(draft: Json, old: Any) -> Json:
-    """FHIR, DomainResource dom-3: a contained resource that nothing refers to any more must not stay."""
-    reference = old.get("reference") if isinstance(old, dict) else None
+def _exact(written: str) -> float | msgspec.Raw:
+    """A number that is written back as it was written: in FHIR 1.50 says more than 1.5 (decimal, precision)."""
+    number = float(written)
+    return number if repr(number) == written else msgspec.Raw(written.encode())
+
+
+def _without_orphans(draft: Json, old: Json) -> Json:
+    """FHIR, DomainResource dom-3: contained resources that nothing refers to any more must not stay.
+
+    Only what was there for the old product goes: a Medication, and the ingredients that it alone refers to.
+    """
     contained = draft.get("contained")
-    if not isinstance(reference, str) or not reference.startswith("#") or not isinstance(contained, list):
+    if not isinstance(contained, list):
         return draft
-    kept = [one for one in contained if not (isinstance(one, dict) and f"#{one.get('id')}" == reference)]
     rest = {key: one for key, one in draft.items() if key != "contained"}
+    orphans = _reached(old, contained) - _reached(rest, contained)
+    kept = [one for one in contained if not (isinstance(one, dict) and one.get("id") in orphans)]
     return rest | {"contained": kept} if kept else rest
+
+
+def _reached(start: Json, contained: list[Any]) -> set[str]:
+    """The ids of contained resources that can be reached from `start`, over one another too."""
+    by_id = {one["id"]: one for one in contained if isinstance(one, dict) and isinstance(one.get("id"), str)}
+    found: set[str] = set()
+    waiting = [*_local(start)]
+    while waiting:
+        name = waiting.pop()
+        if name in by_id and name not in found:
+            found.add(name)
+            waiting += _local(by_id[name])
+    return found
+
+
+def _local(value: Any) -> Iterator[str]:
+    """The ids that references to contained resources (`#id`) name, at any depth."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            reference = one.get("reference")
+            if isinstance(reference, str) and reference.startswith("#"):
+                yield reference[1:]
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one

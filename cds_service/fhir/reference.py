@@ -46,8 +46,12 @@ def literal(reference: str) -> Literal | None:
 
 
 def leads_somewhere(reference: str) -> bool:
-    """Whether a reader of ours can follow it: an entry without an id is known by its type or its place only."""
-    return literal(reference) is not None or reference.startswith("urn:")
+    """Whether the EHR can follow it in what we write: `Type/id`, which is on its own server.
+
+    Not so an entry without an id, known by its place or by a Bundle's urn, and nothing of another server.
+    """
+    parts = literal(reference)
+    return parts is not None and not parts.base
 
 
 def normal_base(url: str) -> str:

@@ -83,8 +83,14 @@ def optional(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw) -> T | None:
 
 
 def capped(text: str | None) -> str:
-    """Text on one line, at most 500 characters of it."""
-    return " ".join(text[:_TEXT].split()) if text else ""
+    """Text on one line, at most 500 characters of it; an ellipsis says that there was more."""
+    if not text:
+        return ""
+    if len(text) <= _TEXT:
+        return " ".join(text.split())
+    # At the end of a word, so that no other word is read into the cut one; a word without end is cut all the same.
+    whole, _, _ = text[:_TEXT].rpartition(" ")
+    return " ".join((whole or text[: _TEXT - 1]).split()) + "…"
 
 
 @lru_cache(maxsize=8192)

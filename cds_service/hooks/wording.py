@@ -85,27 +85,47 @@ _WORDS = {
 }
 _LONGEST = 160
 _MARKUP = re.compile(r"([\\`*_\[\]#|~!])")
+# What makes a list or a heading of a paragraph that begins with it; one number with a dot before a blank does, too.
+_AT_THE_START = re.compile(r"[-+=]|(?<=\d)[.)](?=\s|$)")
+_BEGINS = re.compile(r"[-+=]|\d{1,9}[.)](?:\s|$)")
 # What makes an address: a double slash, an at sign, a dot before a letter. The break stands where parsers look for
 # plain signs: in a host name they (cmark-gfm, linkify-it) take a zero-width space for a letter.
 _ADDRESS = re.compile(r"//|@|\.(?=[^\W\d_])")
 _BREAKS = {"//": "/\u200b/", "@": "\u200b@\u200b", ".": "\u200b.\u200b"}
+# Control and format characters (of bidirectional text, zero-width ones), surrogates, private use.
+_UNSEEN = frozenset(("Cc", "Cf", "Cs", "Co"))
+# Unicode, Default_Ignorable_Code_Point: what else nobody sees, although it counts as a letter or a mark.
+_IGNORABLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 
 
 def clean(text: str) -> str:
-    """Text from a record as one plain line: control and format characters gone, of bounded length."""
-    one_line = " ".join(text.split())
-    plain = "".join(c for c in one_line if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co"))
-    return plain if len(plain) <= _LONGEST else plain[: _LONGEST - 1] + "…"
+    """Text from a record as one plain line of what can be seen, of bounded length; a cut is marked with an ellipsis."""
+    plain = " ".join(text.split())
+    if not (plain.isascii() and plain.isprintable()):
+        seen = "".join(c for c in plain if unicodedata.category(c) not in _UNSEEN)
+        plain = " ".join(_IGNORABLE.sub("", seen).split())
+    if len(plain) <= _LONGEST:
+        return plain
+    # At the end of a word, unless that is far away (Chinese has no blanks, and a name may be one long word).
+    whole, _, _ = plain[:_LONGEST].rpartition(" ")
+    return (whole if len(whole) > _LONGEST // 2 else plain[: _LONGEST - 1]) + "…"
 
 
 @lru_cache(maxsize=4096)
 def escaped(text: str) -> str:
-    """Text from a record for use in a card's detail: shown as it is, never read as Markdown, HTML or a link.
+    """Text from a record for use in a card's detail: shown as it is, never read as Markdown, HTML or a link."""
+    return neutral(clean(text))
+
+
+def neutral(plain: str) -> str:
+    """One plain line for use in a card's detail, its signs kept from being read as Markdown, HTML or a link.
 
     GitHub Flavored Markdown also turns bare addresses into links; zero-width spaces between their signs stop that.
     """
-    plain = clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     plain = _MARKUP.sub(r"\\\1", plain)
+    if _BEGINS.match(plain):
+        plain = _AT_THE_START.sub(r"\\\g<0>", plain, count=1)
     return _ADDRESS.sub(lambda found: _BREAKS[found[0]], plain)
 
 
