@@ -63,7 +63,7 @@ def make_app(tmp_path: Path, recorder: Recorder) -> Iterator[Callable[..., Flask
 
     yield make
     for app in made:
-        app.extensions["feedback_store"].close()
+        app.extensions["database"].close()
 
 
 @pytest.fixture

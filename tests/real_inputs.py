@@ -84,7 +84,7 @@ def shipped_service(
     try:
         yield app.test_client()
     finally:
-        app.extensions["feedback_store"].close()
+        app.extensions["database"].close()
 
 
 def call(client: FlaskClient, service: str, body: Json | bytes, language: str = "en") -> TestResponse:

@@ -16,6 +16,7 @@ from sqlalchemy import create_engine, text
 
 from cds_service.errors import SettingsError, Unavailable
 from cds_service.hooks.feedback import COMMENT_LIMIT
+from cds_service.store.database import Database
 from cds_service.store.feedback import FeedbackEvent, FeedbackStore
 
 ACCEPTED = {
@@ -79,9 +80,9 @@ def post(app: Flask) -> Callable[..., int]:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[FeedbackStore]:
     """Another process's view of the same database."""
-    other = FeedbackStore(f"sqlite:///{tmp_path}/cds.db")
-    yield other
-    other.close()
+    database = Database(f"sqlite:///{tmp_path}/cds.db")
+    yield FeedbackStore(database)
+    database.close()
 
 
 # What is accepted
@@ -267,16 +268,16 @@ def test_one_service_s_feedback_can_be_read_apart(app: Flask, store: FeedbackSto
 def test_feedback_is_there_after_the_app_is_started_again(make_app: Callable[..., Flask]) -> None:
     first = make_app()
     assert first.test_client().post(PATH, json={"feedback": [OVERRIDDEN]}).status_code == 200
-    first.extensions["feedback_store"].close()
+    first.extensions["database"].close()
     assert [event.card for event in make_app().extensions["feedback_store"].events()] == [OVERRIDDEN["card"]]
 
 
 def test_a_commit_waits_for_the_disk(tmp_path: Path) -> None:
     """SQLite: synchronous=FULL (2) with a write-ahead log; NORMAL would lose commits when the power fails"""
-    store = FeedbackStore(f"sqlite:///{tmp_path}/cds.db")
-    with store._engine.connect() as connection:
+    database = Database(f"sqlite:///{tmp_path}/cds.db")
+    with database.transaction("") as connection:
         settings = [connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous")]
-    store.close()
+    database.close()
     assert settings == ["wal", 2]
 
 
@@ -311,10 +312,11 @@ def test_two_processes_write_at_the_same_time_without_loss(tmp_path: Path, store
 
 
 def _write_many(url: str, name: str) -> None:
-    store = FeedbackStore(url)
+    database = Database(url)
+    store = FeedbackStore(database)
     for n in range(100):
         store.add([FeedbackEvent("s", f"{name}{n}", "overridden", datetime(2026, 1, 1, tzinfo=UTC))])
-    store.close()
+    database.close()
 
 
 @pytest.mark.parametrize(
@@ -330,5 +332,5 @@ def _write_many(url: str, name: str) -> None:
 )
 def test_a_database_that_cannot_be_used_stops_the_start(url: str, why: str) -> None:
     with pytest.raises(SettingsError, match="CDS_DATABASE_URL") as caught:
-        FeedbackStore(url)
+        Database(url)
     assert why in str(caught.value)

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 
 from cds_service.errors import EgressError, Unprocessable
 from cds_service.hooks.replies import HookResponse
-from cds_service.store.feedback import FeedbackStore
+from cds_service.store.database import Database
 
 CANARY = "Canary-Name-7781"
 
@@ -123,7 +123,7 @@ def test_a_database_that_is_gone_is_503_for_feedback_and_nothing_for_cards(
     app = make_app()
     client = app.test_client()
     assert client.get("/health/ready").status_code == 200
-    _break(app.extensions["feedback_store"])
+    _break(app.extensions["database"])
     item = {"card": "1", "outcome": "overridden", "outcomeTimestamp": "2026-01-01T00:00:00Z"}
     response = client.post(VIEW + "/feedback", json={"feedback": [item]})
     outcome(response, 503, "transient")
@@ -282,8 +282,8 @@ def _stream(source: CountingStream, length: int | None) -> dict[str, Any]:
     return {"wsgi.input": source, "wsgi.input_terminated": True, **told}
 
 
-def _break(store: FeedbackStore) -> None:
+def _break(database: Database) -> None:
     from sqlalchemy import text
 
-    with store._engine.begin() as connection:
+    with database.transaction("") as connection:
         connection.execute(text("DROP TABLE feedback_event"))

@@ -38,7 +38,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
     chosen = Settings(open=True, database_url=database, cors_origins=("https://ehr.example",))
     app = create_app(chosen, knowledge=knowledge(), answer=Recorder(), discovery=discovery)
     yield app.test_client()
-    app.extensions["feedback_store"].close()
+    app.extensions["database"].close()
 
 
 def answered(client: FlaskClient, path: str, body: bytes, statuses: set[int]) -> None:

@@ -20,6 +20,7 @@ import requests
 from recorder import VIEW, encoded, request_body
 from test_feedback import OVERRIDDEN
 
+from cds_service.store.database import Database
 from cds_service.store.feedback import FeedbackStore
 
 HERE = Path(__file__).resolve().parent
@@ -81,9 +82,7 @@ def test_what_was_answered_with_200_survives_a_kill(server: Server) -> None:
         statuses = list(pool.map(lambda card: _feedback(server, card), cards))
     server.stop(signal.SIGKILL)
     assert statuses == [200] * 40
-    store = FeedbackStore(server.database)
-    kept = sorted(event.card for event in store.events())
-    store.close()
+    kept = sorted(_kept(server))
     assert kept == sorted(cards)
 
 
@@ -104,9 +103,7 @@ def test_a_kill_in_the_middle_loses_nothing_that_was_answered(server: Server) ->
         server.stop(signal.SIGKILL)
         for future in futures:
             future.result()
-    store = FeedbackStore(server.database)
-    kept = {event.card for event in store.events()}
-    store.close()
+    kept = set(_kept(server))
     assert 30 <= len(answered) < 400
     assert set(answered) <= kept
 
@@ -161,6 +158,14 @@ def test_a_length_that_lies_is_refused_and_the_server_goes_on(server: Server) ->
         connection.sendall(head.encode() + b"{")
         assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
     assert requests.get(server.base + "/health/live", timeout=5).status_code == 200
+
+
+def _kept(server: Server) -> list[str]:
+    """The cards of the feedback in the server's database."""
+    database = Database(server.database)
+    cards = [event.card for event in FeedbackStore(database).events()]
+    database.close()
+    return cards
 
 
 def _feedback(server: Server, card: str) -> int:

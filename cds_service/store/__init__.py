@@ -1,1 +1,1 @@
-"""What outlives a call: the log of feedback, in a database."""
+"""What outlives a call, in one database: feedback, which tokens were used, what was called and shown."""

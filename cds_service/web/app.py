@@ -18,6 +18,7 @@ from flask_cors import CORS
 
 from cds_service.logs import get_log
 from cds_service.settings import Settings
+from cds_service.store.database import Database
 from cds_service.store.feedback import FeedbackStore
 from cds_service.web import hooks_api, ops, problems
 from cds_service.web.hooks_api import Answer, Clock, Discover, Knowledge
@@ -44,15 +45,16 @@ def create_app(
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body + 1
     clock = partial(_now, settings.zone)
-    store = FeedbackStore(settings.database_url)
-    app.extensions["feedback_store"] = store
+    database = Database(settings.database_url)
+    store = FeedbackStore(database)
+    app.extensions.update(database=database, feedback_store=store)
 
     ops.observe(app, log, knowledge.version, hsts=(settings.public_url or "").startswith("https://"))
     if settings.allowed_origins:
         _allow_browsers(app, settings.allowed_origins)
     problems.register(app, log)
     hooks_api.add_routes(app, settings, knowledge, answer, discovery, store, clock)
-    ops.add_routes(app, knowledge.version, knowledge.services, store)
+    ops.add_routes(app, knowledge.version, knowledge.services, database)
     _add_catalogue(app, settings, knowledge)
     if settings.sandbox:
         _add_sandbox(app, clock)

@@ -10,14 +10,14 @@ from uuid import uuid4
 from flask import Flask, Response, g, request
 
 from cds_service import __version__
-from cds_service.store.feedback import FeedbackStore
+from cds_service.store.database import Database
 from cds_service.web.problems import json_response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-def add_routes(app: Flask, knowledge_version: str, service_ids: Iterable[str], store: FeedbackStore) -> None:
+def add_routes(app: Flask, knowledge_version: str, service_ids: Iterable[str], database: Database) -> None:
     """Adds the index and the health routes."""
     index = {
         "service": "cds-service",
@@ -33,7 +33,7 @@ def add_routes(app: Flask, knowledge_version: str, service_ids: Iterable[str], s
         return json_response({"status": "live"})
 
     def ready() -> Response:
-        usable = store.is_ready()
+        usable = database.is_ready()
         body = {"status": "ready" if usable else "not ready", "database": usable, "knowledge": knowledge_version}
         return json_response(body, 200 if usable else 503)
 

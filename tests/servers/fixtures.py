@@ -1,7 +1,8 @@
-"""Real FHIR servers and HL7's R4 example resources, as pytest fixtures.
+"""Real FHIR servers, a real PostgreSQL and HL7's R4 example resources, as pytest fixtures.
 
-A test names the fixture it needs and the marker `hapi` or `npm`. Where a server or the packages are missing, the test
-is skipped and says what to run; in the pipeline (CDS_CI=1) it fails instead, so that nothing goes untested unnoticed.
+A test names the fixture it needs and the marker `hapi`, `npm` or `postgres`. Where a server or the packages are
+missing, the test is skipped and says what to run; in the pipeline (CDS_CI=1) it fails instead, so that nothing goes
+untested unnoticed.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
+from uuid import uuid4
 
+import psycopg
 import pytest
 import requests
+from psycopg import sql
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ROOT / ".cache" / "npm" / "node_modules"
@@ -56,6 +60,38 @@ def hapi_url() -> str:
         missing(f"no HAPI server answers at {url} ({type(error).__name__}). Run: .ci/hapi start")
     if answer.status_code != 200 or answer.json().get("fhirVersion") != "4.0.1":
         missing(f"{url}/metadata is not the capability statement of an R4 server. Run: .ci/hapi start")
+    return url
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> str:
+    """URL of the PostgreSQL server that `.ci/postgres start` printed, taken from CDS_TEST_POSTGRES_URL."""
+    url = os.environ.get("CDS_TEST_POSTGRES_URL", "")
+    if not url:
+        missing("CDS_TEST_POSTGRES_URL is not set. Run: export CDS_TEST_POSTGRES_URL=$(.ci/postgres start)")
+    try:
+        psycopg.connect(url, connect_timeout=10).close()
+    except psycopg.OperationalError as error:
+        missing(f"no PostgreSQL answers at CDS_TEST_POSTGRES_URL ({type(error).__name__}). Run: .ci/postgres start")
+    return url
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """URL of a new, empty database on that server; dropped after the test."""
+    name = f"test_{uuid4().hex}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        yield postgres_server.rpartition("/")[0] + f"/{name}"
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of a new, empty database; every test with it runs on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/cds.db"
+    url: str = request.getfixturevalue("postgres_url")
     return url
 
 
