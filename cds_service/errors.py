@@ -9,8 +9,10 @@
         ├── Unauthorized         401  the caller could not be identified
         ├── NotFound             404  no such service or route
         ├── Unprocessable        412  data the rules need could not be had
-        ├── TooLarge             413  the body is over the limit
-        ├── WrongMediaType       415  the body is not JSON by its media type
+        ├── TooSlow              408  the body did not arrive in time
+        ├── TooLarge             413  the body, or a list in it, is over the limit
+        ├── WrongMediaType       415  the body is not JSON by its media type, or is compressed
+        ├── Throttled            429  this caller calls too often
         └── Unavailable          503  cannot be served now; the same call may succeed later
 
 Messages never hold patient data, tokens or text from the request.
@@ -53,10 +55,12 @@ class RequestError(CdsError):
         status: HTTP status code.
         code: FHIR issue type for the OperationOutcome (http://hl7.org/fhir/issue-type).
         expression: where in the request, as a dotted path, if that helps the caller.
+        retry_after: seconds after which the same call may succeed; None if it will not.
     """
 
     status = 400
     code = "invalid"
+    retry_after: int | None = None
 
     def __init__(self, message: str, *, expression: str | None = None) -> None:
         super().__init__(message)
@@ -91,18 +95,36 @@ class Unprocessable(RequestError):
     code = "incomplete"
 
 
+class TooSlow(RequestError):
+    """408: the body did not arrive in time."""
+
+    status = 408
+    code = "timeout"
+
+
 class TooLarge(RequestError):
-    """413: the body is over the limit."""
+    """413: the body, or a list in it, is over the limit."""
 
     status = 413
     code = "too-long"
 
 
 class WrongMediaType(RequestError):
-    """415: the body is not JSON by its media type."""
+    """415: the body is not JSON by its media type, or is compressed."""
 
     status = 415
     code = "structure"
+
+
+class Throttled(RequestError):
+    """429: this caller calls too often."""
+
+    status = 429
+    code = "throttled"
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Unavailable(RequestError):
@@ -110,3 +132,4 @@ class Unavailable(RequestError):
 
     status = 503
     code = "transient"
+    retry_after = 5

@@ -40,6 +40,7 @@ class Settings(BaseSettings):
         time_zone: IANA name; decides which calendar day it is. Without it, the machine's own zone does.
         fhir_deadline: seconds that all FHIR queries of one call may take together.
         max_body: bytes a request body may have.
+        body_timeout: seconds a request body may take to arrive.
         cors_origins: browser origins that may call; in open mode, if none is named, every origin may.
         sandbox: serve invented sample patients as a FHIR server under /sandbox/fhir.
     """
@@ -65,6 +66,7 @@ class Settings(BaseSettings):
     # Clients give up after five seconds; the answer must be on its way before that.
     fhir_deadline: float = Field(default=4.0, gt=0, lt=5)
     max_body: int = Field(default=5_000_000, ge=1_000)
+    body_timeout: float = Field(default=10.0, ge=1, le=300)
     cors_origins: CommaList = ()
     sandbox: bool = False
 
@@ -141,6 +143,7 @@ _HELP = {
     "time_zone": "Give an IANA name such as Asia/Shanghai; where the system has none, install tzdata.",
     "fhir_deadline": "Give seconds, more than 0 and less than 5.",
     "max_body": "Give a number of bytes, at least 1000.",
+    "body_timeout": "Give seconds, from 1 to 300.",
     "cors_origins": "Give origins separated by commas, such as https://ehr.example, or *.",
     "sandbox": "Write 1 or 0.",
 }

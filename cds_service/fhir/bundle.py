@@ -11,6 +11,8 @@ from cds_service.record import Source
 
 # What decoding raises: the wrong shape, no JSON, or brackets nested too deep to follow.
 UNREADABLE = (msgspec.DecodeError, RecursionError)
+# Of one Bundle, and of a whole prefetch. A long chart has some thousands; what is beyond is no patient's record.
+MAX_ENTRIES = 20_000
 
 
 class Entry(msgspec.Struct):
@@ -31,6 +33,7 @@ class Opened(msgspec.Struct):
         total: the Bundle's own count, if it states one.
         outcome: issue codes of an OperationOutcome of severity error or fatal, e.g. "forbidden"; None if there is none.
         unreadable: entries that hold no readable resource.
+        too_many: the Bundle has more than `MAX_ENTRIES` entries, of which none was opened.
     """
 
     resource_type: str = ""
@@ -39,6 +42,7 @@ class Opened(msgspec.Struct):
     total: int | None = None
     outcome: str | None = None
     unreadable: int = 0
+    too_many: bool = False
 
 
 class Obtained(msgspec.Struct, frozen=True):
@@ -150,8 +154,7 @@ def open_resource(raw: bytes | msgspec.Raw) -> Opened:
     opened.total = shell.total
     if shell.link:
         opened.next_url = next((link.url for link in shell.link if link.relation == "next" and link.url), None)
-    for item in shell.entry or ():
-        _add(opened, item)
+    _add_all(opened, shell.entry or ())
     return opened
 
 
@@ -174,9 +177,16 @@ def _open_odd_bundle(raw: bytes | msgspec.Raw, opened: Opened) -> Opened:
         opened.unreadable += 1
         return opened
     opened.unreadable += 1  # a link or a total that could not be read may hide a further page
+    _add_all(opened, items)
+    return opened
+
+
+def _add_all(opened: Opened, items: Sequence[_Entry | msgspec.Raw]) -> None:
+    if len(items) > MAX_ENTRIES:
+        opened.too_many = True
+        return
     for item in items:
         _add(opened, item)
-    return opened
 
 
 def _add(opened: Opened, item: _Entry | msgspec.Raw) -> None:

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from cds_service.errors import Unprocessable
-from cds_service.fhir.bundle import UNREADABLE, Entry, Obtained, open_resource, resource_type
+from cds_service.errors import TooLarge, Unprocessable
+from cds_service.fhir.bundle import MAX_ENTRIES, UNREADABLE, Entry, Obtained, open_resource, resource_type
 from cds_service.fhir.dates import moment
 from cds_service.fhir.drafts import read_drafts, selected
 from cds_service.fhir.medication import MEDICATION_SOURCES, read_medication
@@ -82,11 +82,15 @@ def read_record(
         The record; what could not be read is in `unread`, `incomplete` and `notes`.
     Raises:
         Unprocessable: the Patient is not among the resources, or is somebody else.
+        TooLarge: more draft orders than anybody has in hand.
     """
     entries = [(_type(entry), entry, held.sources) for held in obtained for entry in held.entries]
     server = normal_base(fhir_server) if fhir_server else None
     patient, addresses = _read_patient(patient_id, entries)
     drafted = open_resource(drafts) if drafts is not None else None
+    if drafted is not None and drafted.too_many:
+        path = "context.draftOrders"
+        raise TooLarge(f"{path} has more than {MAX_ENTRIES} entries. Send the orders in hand.", expression=path)
     medications = Medications(server)
     medications.add(entry for kind, entry, _ in entries if kind == "Medication")
     if drafted is not None:

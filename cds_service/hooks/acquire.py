@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from cds_service.errors import EgressError
-from cds_service.fhir.bundle import Obtained, Opened, open_resource
+from cds_service.errors import EgressError, TooLarge
+from cds_service.fhir.bundle import MAX_ENTRIES, Obtained, Opened, open_resource
 from cds_service.fhir.client import MOST_PAGES, Fetched, fetch_all
 from cds_service.hooks.messages import HookRequest
 from cds_service.hooks.needs import Need
@@ -42,8 +42,12 @@ def acquire(
         without_token: this client's FHIR server may be called without a token (a sandbox).
         deadline: `time.monotonic()` at which all fetching must have ended.
         max_pages: of each search; what lies beyond is told as incomplete.
+    Raises:
+        TooLarge: more entries were sent than any patient has.
     """
     sent = [_from_prefetch(need, request.prefetch) for need in needs]
+    if sum(len(obtained.entries) for obtained in sent) > MAX_ENTRIES:
+        raise _too_many("prefetch")
     lacking = [need for need, obtained in zip(needs, sent, strict=True) if obtained.unread or obtained.incomplete]
     if not lacking:
         return sent
@@ -107,7 +111,13 @@ def _from_prefetch(need: Need, prefetch: Mapping[str, msgspec.Raw]) -> Obtained:
         return Obtained(need.sources, unread=f"the client could not fetch it ({opened.outcome})")
     if opened.resource_type != "Bundle" and opened.resource_type not in need.types:
         return Obtained(need.sources, unread="sent as a resource of another type")
+    if opened.too_many:
+        raise _too_many(f"prefetch.{need.key}")
     return _judged(need, opened, incomplete=_shortfall(opened))
+
+
+def _too_many(path: str) -> TooLarge:
+    return TooLarge(f"{path} has more than {MAX_ENTRIES} entries. Send what the templates ask for.", expression=path)
 
 
 def _is_null(raw: msgspec.Raw) -> bool:
@@ -136,11 +146,14 @@ def _together(pages: Sequence[Opened]) -> Opened:
         entries=[entry for page in pages for entry in page.entries],
         outcome=next((page.outcome for page in pages if page.outcome is not None), None),
         unreadable=sum(page.unreadable for page in pages),
+        too_many=any(page.too_many for page in pages),
     )
 
 
 def _judged(need: Need, opened: Opened, incomplete: str | None) -> Obtained:
     entries, failed = opened.entries, opened.outcome
+    if opened.too_many:
+        return Obtained(need.sources, unread=f"a page of more than {MAX_ENTRIES} entries")
     if failed is not None and not entries:
         return Obtained(need.sources, unread=f"the server reported {failed}")
     if failed is not None:

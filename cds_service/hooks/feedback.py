@@ -6,6 +6,7 @@ Epic's own extension.
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
@@ -13,11 +14,12 @@ from typing import Annotated, Any, Literal, Self
 import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from cds_service.errors import BadRequest
+from cds_service.errors import BadRequest, TooLarge
 from cds_service.hooks.messages import parse_body
 from cds_service.store.feedback import FeedbackEvent
 
 COMMENT_LIMIT = 2000  # characters of a user's free text that are kept
+MAX_ITEMS = 1_000  # of one batch
 _EPIC = "com.epic.cdshooks.feedback.overrideReason."
 
 # RFC 3339 section 5.6; without an offset the moment would be a guess.
@@ -110,10 +112,16 @@ def parse_feedback(body: bytes, service: str) -> list[FeedbackEvent]:
 
     Raises:
         BadRequest: naming the member as a dotted path; never with a value of the request.
+        TooLarge: a batch of more than `MAX_ITEMS`.
     """
     parse_body(body)
     try:
-        batch = FeedbackRequest.model_validate(msgspec.json.decode(body))
+        read = msgspec.json.decode(body)
+        # What the decoder has taken for JSON is walked once more: it keeps the last of two members of one name.
+        json.loads(body, object_pairs_hook=_each_once)
+        if isinstance(items := read.get("feedback"), list) and len(items) > MAX_ITEMS:
+            raise TooLarge(f"feedback has more than {MAX_ITEMS} entries. Send several batches.", expression="feedback")
+        batch = FeedbackRequest.model_validate(read)
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadRequest("The body cannot be read as JSON. Check where it was made or cut.") from error
     except ValidationError as error:
@@ -121,6 +129,11 @@ def parse_feedback(body: bytes, service: str) -> list[FeedbackEvent]:
         path = ".".join(str(part) for part in fault["loc"]) or "feedback"
         raise BadRequest(f"{path} {_worded(fault['type'], fault['msg'])}.", expression=path) from None
     return [_event(item, service) for item in batch.feedback]
+
+
+def _each_once(members: list[tuple[str, Any]]) -> None:
+    if len({name for name, _ in members}) < len(members):
+        raise BadRequest("The body has a member twice in one object, so that its meaning is unclear. Send each once.")
 
 
 def _event(item: Feedback, service: str) -> FeedbackEvent:

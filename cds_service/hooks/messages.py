@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 from pydantic import ValidationError
 
-from cds_service.errors import BadRequest
+from cds_service.errors import BadRequest, TooLarge
 from cds_service.hooks.contexts import CONTEXTS, Context, OrderSelect, OrderSign, user_reference
 from cds_service.trust.clients import ClientProfile
 
@@ -24,6 +24,8 @@ from cds_service.trust.clients import ClientProfile
 _UUID = re.compile(r"(?:urn:uuid:)?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _NULL = b"null"
+# Far more than any client sends; beyond it, somebody is making the service work for nothing.
+MAX_MEMBERS = 1_000
 
 # A member as it stands in JSON text: what comes before it, its name and the colon.
 _MEMBER = re.compile(rb'[ \t\r\n]*[{,][ \t\r\n]*"[^"\\]*(?:\\.[^"\\]*)*"[ \t\r\n]*:[ \t\r\n]*')
@@ -89,6 +91,7 @@ def parse_request(body: bytes, hook: str, profile: ClientProfile) -> HookRequest
 
     Raises:
         BadRequest: naming the member as a dotted path, what is wrong and what to do; never with a value of the request.
+        TooLarge: more members than anybody needs.
     """
     notes: list[str] = []
     members = parse_body(body)
@@ -127,6 +130,7 @@ def parse_body(body: bytes) -> dict[str, msgspec.Raw]:
 
     Raises:
         BadRequest: not UTF-8, not JSON (also NaN, a byte order mark, too deep), not an object, or a member twice.
+        TooLarge: more members than anybody needs.
     """
     # The JSON decoder steps over strings it need not decode; text that is no UTF-8 must not reach a reader that way.
     if not body.isascii():
@@ -147,6 +151,8 @@ def _members(text: bytes, path: str | None) -> dict[str, msgspec.Raw]:
         raise BadRequest(f"{name} is not valid JSON. Check where it was made or cut.", expression=path) from error
     except RecursionError as error:
         raise BadRequest(f"{name} is nested too deeply. Send FHIR resources as they are.", expression=path) from error
+    if len(members) > MAX_MEMBERS:
+        raise TooLarge(f"{name} has more than {MAX_MEMBERS} members. Send those that are asked for.", expression=path)
     if not _each_member_once(text, members):
         raise BadRequest(f"{name} has a member twice, so that its meaning is unclear. Send each once.", expression=path)
     return members
@@ -261,6 +267,7 @@ def _authorization(
         return None, None
     if not isinstance(value, dict):
         raise BadRequest("fhirAuthorization must be an object.", expression="fhirAuthorization")
+    _members(bytes(members["fhirAuthorization"]), "fhirAuthorization")  # a token twice, or for two patients
     patient = value.get("patient")
     # A token for another patient's data must not be used for this one.
     if isinstance(patient, str) and patient.rsplit("/", 1)[-1] != patient_id:

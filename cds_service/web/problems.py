@@ -4,11 +4,14 @@
 |------------------------------------------------------------|--------|------------------|
 | not JSON, a member missing or mistyped, hook of another    | 400    | invalid, required |
 | caller not identified                                      | 401    | login            |
+| caller identified, but not for this service or tenant      | 403    | forbidden        |
 | no such service or route                                   | 404    | not-found        |
 | wrong method                                               | 405    | not-supported    |
+| body did not arrive in time                                | 408    | timeout          |
 | data that the rules need cannot be had                     | 412    | incomplete       |
-| body over the limit                                        | 413    | too-long         |
-| body not JSON by its media type                            | 415    | structure        |
+| body, or a list in it, over the limit                      | 413    | too-long         |
+| body not JSON by its media type, or compressed             | 415    | structure        |
+| caller calls too often                                     | 429    | throttled        |
 | fault of ours                                              | 500    | exception        |
 | database not available                                     | 503    | transient        |
 
@@ -59,8 +62,8 @@ def register(app: Flask, log: Any) -> None:
         response = outcome(error.status, error.code, str(error), error.expression)
         if error.status == 401:
             response.headers["WWW-Authenticate"] = "Bearer"
-        elif error.status == 503:
-            response.headers["Retry-After"] = "5"
+        if error.retry_after is not None:
+            response.headers["Retry-After"] = str(error.retry_after)
         return response
 
     def http_error(error: HTTPException) -> Response:
