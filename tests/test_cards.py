@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -369,6 +370,20 @@ def test_of_two_products_each_is_offered_once() -> None:
     first, second = cards(one("a", offers=stop), one("b", priority=2, offers=stop), patient=both)
     assert len(first["suggestions"]) == 2
     assert "suggestions" not in second
+
+
+def test_what_a_card_above_offers_is_named_as_text_not_as_markup() -> None:
+    stop = [{"order": "stop-vitk", "of": "takes_vitamin_k"}]
+    odd = record(medications=(med("menaquinone-7", product="<b>K2</b> [x](//evil.example) **now**"),))
+    _, second = cards(one("a", offers=stop), one("b", priority=2, offers=stop), patient=odd)
+    assert "&lt;b&gt;K2" in second["detail"]
+    assert not re.search(r"<b>|\[x\]\(|//|(?<!\\)\*\*now", second["detail"])
+
+
+def test_only_a_critical_card_asks_for_its_drafts_promptly() -> None:
+    for indicator, priority in (("critical", "urgent"), ("warning", None), ("info", None)):
+        card = cards(one("a", indicator=indicator, offers=TESTS))[0]
+        assert card["suggestions"][0]["actions"][0]["resource"].get("priority") == priority
 
 
 def test_a_draft_says_why_and_on_which_results_it_rests() -> None:

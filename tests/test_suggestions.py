@@ -201,7 +201,8 @@ def test_a_medicine_is_drafted_with_its_whole_schedule() -> None:
     assert steps[0]["timing"]["repeat"]["boundsRange"]["high"]["value"] == 14
     assert "boundsRange" not in steps[2]["timing"]["repeat"]
     assert {step["doseAndRate"][0]["doseQuantity"]["code"] for step in steps} == {"ug"}
-    assert steps[2]["text"] in suggestion.action["description"]
+    product = resource(suggestion)["medicationCodeableConcept"]["text"]
+    assert all(words in suggestion.action["description"] for words in (product, *(step["text"] for step in steps)))
 
 
 @pytest.mark.parametrize("order", ["b12-oral-1000", "b12-im-regimen"])
@@ -286,6 +287,31 @@ def test_a_product_name_is_written_as_one_plain_line() -> None:
     odd = med("menaquinone-7", product="Vitamin\nK2\u202e\x07 MK-7")
     (suggestion,) = offered("stop-vitk", record(medications=(odd,)), of="takes_vitamin_k")
     assert suggestion.label.endswith("Vitamin K2 MK-7")
+
+
+def test_in_a_resource_a_product_is_called_what_the_record_calls_it() -> None:
+    odd = med("menaquinone-7", product="**K2** <b> & \u202eMK-7\x07")
+    (suggestion,) = offered("stop-vitk", record(medications=(odd,)), of="takes_vitamin_k")
+    # FHIR has no control characters in a string.
+    assert resource(suggestion)["focus"]["display"] == "**K2** <b> & \u202eMK-7"
+    Task.model_validate(resource(suggestion))
+
+
+@pytest.mark.parametrize("product", ["", "\u200b\u2060", "\x07"])
+def test_a_product_whose_name_nobody_can_read_is_not_named(product: str) -> None:
+    nameless = med("menaquinone-7", product=product)
+    (suggestion,) = offered("stop-vitk", record(medications=(nameless,)), of="takes_vitamin_k")
+    assert suggestion.label == suggestion.action["description"] == "Propose to stop the vitamin K product"
+    Task.model_validate(resource(suggestion))
+
+
+def test_what_is_done_to_a_product_is_told_with_its_dose() -> None:
+    dosed = med("menaquinone-7", product="MK-7", reported_dose="2 x 45 \u202eug\n daily")
+    (stopped,) = offered("stop-vitk", record(medications=(dosed,)), of="takes_vitamin_k")
+    assert stopped.action["description"] == f"{stopped.label}; 2 x 45 ug daily"
+    drafted = draft("menaquinone-7", product="MK-7", reported_dose="90 ug daily")
+    (removed,) = offered("remove-vitk", record(orders=(drafted,)), of="selects_vitamin_k")
+    assert removed.action["description"] == f"{removed.label}; 90 ug daily"
 
 
 def test_a_proposal_to_stop_names_what_speaks_against_the_product() -> None:

@@ -7,6 +7,7 @@ call only references, dates and texts are filled in, and those are checked where
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -25,6 +26,8 @@ _ROUTES = {
     "sublingual": {"system": SNOMED, "code": "37839007", "display": "Sublingual route"},
     "im": {"system": SNOMED, "code": "78421000", "display": "Intramuscular route"},
 }
+# FHIR, string: no characters below 32 except tab and line ends.
+_NO_STRING = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _ABORT = {
     "system": "http://hl7.org/fhir/CodeSystem/task-code",
     "code": "abort",
@@ -99,6 +102,7 @@ def stop_task(reference: str, product: str, label: str, setting: Setting) -> dic
     Args:
         product: its name as the record writes it; "" if the record has codes only.
     """
+    product = _NO_STRING.sub("", product).strip()
     focus: dict[str, Any] = {"reference": reference} if leads_somewhere(reference) else {}
     if product:
         focus["display"] = product

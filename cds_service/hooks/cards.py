@@ -16,7 +16,7 @@ from cds_service.fhir.orders import Setting
 from cds_service.fhir.reference import leads_somewhere
 from cds_service.hooks.style import Style
 from cds_service.hooks.suggestions import NewId, Offer, Suggestion, make_offer, suggest
-from cds_service.hooks.wording import LISTED, NAMED, Wording
+from cds_service.hooks.wording import LISTED, NAMED, Wording, neutral
 from cds_service.record import LabResult, MedicationUse, Problem
 from cds_service.rules.decide import Decision
 
@@ -122,11 +122,18 @@ class CardMaker:
             if when is None or when(table) is True
         ]
         mine = Setting(
-            setting.patient, setting.authored, text.title, setting.encounter, setting.author, _supporting(text, table)
+            setting.patient,
+            setting.authored,
+            text.title,
+            setting.encounter,
+            setting.author,
+            _supporting(text, table),
+            urgent=text.indicator == "critical",
         )
         found = [s for offer in text.offers for s in suggest(offer, table, mine, style.language)]
         fresh = [s for s in found if s.key not in offered]
-        if repeated := [s.label for s in found if s.key in offered]:
+        # Labels are plain text; here they become Markdown, with the product's name as the record writes it in them.
+        if repeated := [neutral(s.label) for s in found if s.key in offered]:
             lines.append(_WORDS[style.language]["above"].format(LISTED[style.language].join(repeated)))
         offered.update(s.key for s in fresh)
         card: dict[str, Any] = {

@@ -115,10 +115,11 @@ def _about_products(
     for item in table[offer.of or ""].evidence:
         if not isinstance(item, MedicationUse) or not item.reference:
             continue
-        product = clean(item.product)
-        description = f"{label}{NAMED[language]}{product}"
+        name = _named(label, item, language)
+        description = _dosed(name, item, language)
         if offer.order.stop:
-            action = _create(description, stop_task(item.reference, product, label, setting))
+            # A resource is data, not Markdown: the product is called in it what the record calls it.
+            action = _create(description, stop_task(item.reference, item.product, label, setting))
         elif offer.order.remove:
             if not leads_somewhere(item.reference):
                 continue
@@ -130,7 +131,18 @@ def _about_products(
                 continue
             # CDS Hooks 2.0, Action: an update carries the whole resource.
             action = {"type": "update", "description": description, "resource": resource}
-        yield Suggestion((offer.key, item.reference), description, True, recommended, action)
+        yield Suggestion((offer.key, item.reference), name, True, recommended, action)
+
+
+def _named(label: str, use: MedicationUse, language: str) -> str:
+    product = clean(use.product)
+    return f"{label}{NAMED[language]}{product}" if product else label
+
+
+def _dosed(name: str, use: MedicationUse, language: str) -> str:
+    """Epic shows of an action its description only, so it tells the dose, too."""
+    dose = clean(use.reported_dose)
+    return f"{name}{LISTED[language]}{dose}" if dose else name
 
 
 def _redrafted(order: Order, use: MedicationUse, table: FactTable, language: str) -> dict[str, Any] | None:
@@ -161,8 +173,11 @@ def _test(label: Text, test: LabOrder, language: str) -> _Ready:
 
 
 def _medicine(label: Text, medicine: Medicine, language: str) -> _Ready:
-    schedule = LISTED[language].join(step.text.in_language(language) for step in medicine.schedule)
-    return _Ready(f"{label.in_language(language)}{NAMED[language]}{schedule}", medication_request(medicine, language))
+    # The product, dose, route and frequency: Epic shows of an action its description only.
+    steps = LISTED[language].join(
+        text.in_language(language) for text in (medicine.text, *(step.text for step in medicine.schedule))
+    )
+    return _Ready(f"{label.in_language(language)}{NAMED[language]}{steps}", medication_request(medicine, language))
 
 
 def _fresh(test: LabOrder, window: Window, table: FactTable) -> bool:
