@@ -21,6 +21,7 @@ from cds_service.settings import Settings
 from cds_service.store.database import Database
 from cds_service.store.feedback import FeedbackStore
 from cds_service.web import hooks_api, ops, problems
+from cds_service.web.arrival import Arrivals
 from cds_service.web.hooks_api import Answer, Clock, Discover, Knowledge
 
 
@@ -47,13 +48,14 @@ def create_app(
     clock = partial(_now, settings.zone)
     database = Database(settings.database_url)
     store = FeedbackStore(database)
-    app.extensions.update(database=database, feedback_store=store)
+    arrivals = Arrivals(settings.body_timeout)
+    app.extensions.update(database=database, feedback_store=store, arrivals=arrivals)
 
     ops.observe(app, log, knowledge.version, hsts=(settings.public_url or "").startswith("https://"))
     if settings.allowed_origins:
         _allow_browsers(app, settings.allowed_origins)
     problems.register(app, log)
-    hooks_api.add_routes(app, settings, knowledge, answer, discovery, store, clock)
+    hooks_api.add_routes(app, settings, knowledge, answer, discovery, store, clock, arrivals)
     ops.add_routes(app, knowledge.version, knowledge.services, database)
     _add_catalogue(app, settings, knowledge)
     if settings.sandbox:

@@ -11,21 +11,22 @@ from flask import Flask, Response, g, request
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 
-from cds_service.errors import NotFound, TooLarge, WrongMediaType
+from cds_service.errors import NotFound
 from cds_service.hooks.feedback import parse_feedback
 from cds_service.hooks.messages import Call, HookRequest, parse_request
 from cds_service.settings import Settings
 from cds_service.store.feedback import FeedbackStore
 from cds_service.trust.callers import identify
 from cds_service.trust.clients import ClientProfile
+from cds_service.web.arrival import Arrivals
+from cds_service.web.body import BodyReader
 from cds_service.web.problems import json_response
 
 Language = Literal["en", "zh"]
 Answer = Callable[[str, HookRequest, Call], dict[str, Any]]
 Clock = Callable[[], datetime]
-Discover = Callable[[Language], dict[str, Any]]
-
-_MEDIA_TYPES = frozenset({"application/json", "application/fhir+json", "application/json+fhir"})
+# A language, and whether to tell versions.
+Discover = Callable[[Language, bool], dict[str, Any]]
 
 
 class Service(Protocol):
@@ -54,20 +55,23 @@ def add_routes(
     discovery: Discover,
     store: FeedbackStore,
     clock: Clock,
+    arrivals: Arrivals,
 ) -> None:
     """Adds the routes to the app.
 
     Args:
         answer: service id, request and circumstances -> the reply; raises a RequestError if it cannot answer.
-        discovery: the reply to discovery in a language.
+        discovery: the reply to discovery in a language, with versions or without.
         clock: the present moment in the site's time zone.
+        arrivals: where bodies that are being read are noted.
     """
     services = knowledge.services
     discovered = lru_cache(maxsize=4)(discovery)
+    bodies = BodyReader(settings.max_body, arrivals)
 
     def discover() -> Response:
         profile = identify(request.headers, settings)
-        return json_response(discovered(_language(profile, settings)))
+        return json_response(discovered(_language(profile, settings), profile.discovery_versions))
 
     def call(service_id: str) -> Response:
         profile = identify(request.headers, settings)
@@ -75,7 +79,7 @@ def add_routes(
         # Fields of the log line; they are at hand in `g` when the call fails, too.
         fields: dict[str, Any] = {"service": service_id, "hook": service.hook, "client": profile.name, "notes": {}}
         g.fields = fields
-        hook_request = parse_request(_body(settings.max_body), service.hook, profile)
+        hook_request = parse_request(bodies.read(), service.hook, profile)
         fields["notes"].update(dict.fromkeys(hook_request.notes, 1))
         reply = answer(service_id, hook_request, Call(profile, _language(profile, settings), clock(), fields))
         fields.setdefault("cards", _rule_ids(reply))
@@ -84,7 +88,7 @@ def add_routes(
     def feedback(service_id: str) -> Response:
         profile = identify(request.headers, settings)
         _service(services, service_id)
-        events = parse_feedback(_body(settings.max_body), service_id)
+        events = parse_feedback(bodies.read(), service_id)
         store.add(events)
         g.fields = {"service": service_id, "client": profile.name, "feedback": len(events)}
         return json_response({"received": len(events)})
@@ -103,17 +107,6 @@ def _service(services: Mapping[str, Service], service_id: str) -> Service:
     if service is None:
         raise NotFound("There is no service of this id. GET /cds-services lists them.")
     return service
-
-
-def _body(limit: int) -> bytes:
-    """The request body, read only if its media type and its size allow it; counted while reading if no size is told."""
-    if request.mimetype not in _MEDIA_TYPES:
-        raise WrongMediaType("The body is not JSON by its media type. Send Content-Type: application/json.")
-    told = request.content_length
-    # The app lets one byte more through, so that a body cut off at the limit cannot pass for a whole one.
-    if (told is not None and told > limit) or len(body := request.get_data(cache=False)) > limit:
-        raise TooLarge(f"The body is over {limit} bytes. Send less data, or have the limit raised.")
-    return body
 
 
 def _language(profile: ClientProfile, settings: Settings) -> Language:

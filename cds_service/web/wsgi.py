@@ -9,3 +9,4 @@ from cds_service.web.app import create_app
 settings = load_settings()
 configure(settings.log_level)
 app = create_app(settings)
+app.extensions["arrivals"].watch(settings.port)
