@@ -4,9 +4,11 @@
     ├── KnowledgeError           a knowledge file is wrong: file, line, what, why, do this
     ├── SettingsError            a setting is missing or makes no sense
     ├── EgressError              a FHIR server may not be called, or did not answer usefully
+    │   └── NoAnswer             it did not answer, or not to the end, or not in time
     └── RequestError             the caller's request cannot be served; has an HTTP status
         ├── BadRequest           400  not JSON, or a member is missing or of the wrong type
         ├── Unauthorized         401  the caller could not be identified
+        ├── Forbidden            403  the caller is known, but not for this
         ├── NotFound             404  no such service or route
         ├── Unprocessable        412  data the rules need could not be had
         ├── TooSlow              408  the body did not arrive in time
@@ -48,6 +50,10 @@ class EgressError(CdsError):
     """A FHIR server may not be called, did not answer in time, or answered with something unusable."""
 
 
+class NoAnswer(EgressError):
+    """A server did not answer, or not to the end, or not in time: a fault of the server or of the way to it."""
+
+
 class RequestError(CdsError):
     """The caller's request cannot be served.
 
@@ -56,6 +62,7 @@ class RequestError(CdsError):
         code: FHIR issue type for the OperationOutcome (http://hl7.org/fhir/issue-type).
         expression: where in the request, as a dotted path, if that helps the caller.
         retry_after: seconds after which the same call may succeed; None if it will not.
+        reason: what the log says; the message itself, unless that must not tell.
     """
 
     status = 400
@@ -65,6 +72,7 @@ class RequestError(CdsError):
     def __init__(self, message: str, *, expression: str | None = None) -> None:
         super().__init__(message)
         self.expression = expression
+        self.reason = message
 
 
 class BadRequest(RequestError):
@@ -72,13 +80,26 @@ class BadRequest(RequestError):
 
 
 class Unauthorized(RequestError):
-    """401: the caller could not be identified. One text for all reasons: it must not help an attacker."""
+    """401: the caller could not be identified. One text for all reasons: it must not help an attacker.
+
+    Attributes:
+        claimed: name of the client that the caller says to be, for the log.
+    """
 
     status = 401
     code = "login"
+    claimed: str | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, reason: str) -> None:
         super().__init__("The caller could not be identified. Send a valid token as Authorization: Bearer.")
+        self.reason = reason
+
+
+class Forbidden(RequestError):
+    """403: the caller is known, but this service or this tenant was not agreed on."""
+
+    status = 403
+    code = "forbidden"
 
 
 class NotFound(RequestError):

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, IPvAnyNetwork, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from cds_service.errors import SettingsError
@@ -30,6 +30,9 @@ class Settings(BaseSettings):
         open: answer everybody, without client tokens. For trying out and for closed networks only.
         clients: YAML file with the client profiles.
         fhir_allow: base URLs of FHIR servers that may be called.
+        private_addresses: private networks that the names of listed servers may lead into.
+        ca_file: PEM file of authorities to trust besides the public ones, when calling servers.
+        tls_cert, tls_key: PEM files with which this service speaks TLS itself; both or none.
         site: folder with a site's own thresholds, texts and switches.
         language: language of cards and of error texts where neither the call nor the client's profile names one.
         terminology: base URL of a terminology server that is asked for codes no value set knows.
@@ -45,16 +48,23 @@ class Settings(BaseSettings):
         sandbox: serve invented sample patients as a FHIR server under /sandbox/fhir.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65535)
     workers: int = Field(default_factory=lambda: min(4, os.cpu_count() or 1), ge=1, le=256)
     threads: int = Field(default=8, ge=1, le=512)
-    database_url: str = "sqlite:///var/cds.db"
+    # It may hold a password, so no message and no log shows it.
+    database_url: str = Field(default="sqlite:///var/cds.db", repr=False)
     open: bool = False
     clients: Path | None = None
     fhir_allow: CommaList = ()
+    private_addresses: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()
+    ca_file: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = Field(default=None, validate_default=True)
     site: Path | None = None
     terminology: str | None = None
     language: Literal["en", "zh"] = "en"
@@ -70,7 +80,7 @@ class Settings(BaseSettings):
     cors_origins: CommaList = ()
     sandbox: bool = False
 
-    @field_validator("fhir_allow", "cors_origins", mode="before")
+    @field_validator("fhir_allow", "cors_origins", "private_addresses", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -100,11 +110,18 @@ class Settings(BaseSettings):
                 raise ValueError("no such time zone on this machine") from error
         return value
 
-    @field_validator("clients", "site")
+    @field_validator("clients", "site", "ca_file", "tls_cert", "tls_key")
     @classmethod
     def _there(cls, value: Path | None) -> Path | None:
         if value is not None and not value.exists():
             raise ValueError("there is no such file or folder")
+        return value
+
+    @field_validator("tls_key")
+    @classmethod
+    def _both_or_none(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if (value is None) != (info.data.get("tls_cert", value) is None):
+            raise ValueError("a certificate and its key belong together, and one of them is missing")
         return value
 
     @property
@@ -133,6 +150,10 @@ _HELP = {
     "open": "Write 1 to answer callers without a token, 0 to refuse them.",
     "clients": "Give the path of an existing client profile file.",
     "fhir_allow": "Give base URLs separated by commas, such as https://ehr.example/fhir.",
+    "private_addresses": "Give networks separated by commas, such as 10.0.0.0/8, with zeros behind the prefix.",
+    "ca_file": "Give the path of a PEM file of certificates.",
+    "tls_cert": "Give the path of a PEM file with the certificate and those that vouch for it.",
+    "tls_key": "Give the path of a PEM file with the key of CDS_TLS_CERT.",
     "site": "Give the path of an existing folder.",
     "terminology": "Give the base URL of a FHIR terminology server that CDS_FHIR_ALLOW lists too.",
     "language": "Write en or zh.",

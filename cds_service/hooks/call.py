@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 from cds_service.artifacts.base import KnowledgeBase
@@ -27,14 +26,18 @@ from cds_service.quantity import factor
 from cds_service.record import PatientRecord
 from cds_service.rules.explain import explain
 from cds_service.settings import Settings
-from cds_service.trust.egress import Egress
+from cds_service.trust.egress import Ways
 
 _CHART_HOOKS = ("patient-view", "encounter-start")
 
 
-def make_answer(knowledge: KnowledgeBase, settings: Settings) -> Callable[[str, HookRequest, Call], dict[str, Any]]:
+def make_answer(
+    knowledge: KnowledgeBase, settings: Settings, ways: Ways | None = None
+) -> Callable[[str, HookRequest, Call], dict[str, Any]]:
     """The function that answers calls: service id, request and circumstances to the CDS Hooks response.
 
+    Args:
+        ways: the ways out of this process; without it, made from the settings.
     Raises (the function):
         Unprocessable: data that a rule needs could not be had, so no confident answer exists (412).
     Raises (this one):
@@ -43,26 +46,26 @@ def make_answer(knowledge: KnowledgeBase, settings: Settings) -> Callable[[str, 
     check_templates(knowledge.orders, knowledge.where)
     # The UCUM registry takes half a second to load; no patient should wait for it.
     factor("ng/L", "pg/mL")
-    return _Answerer(knowledge, settings).answer
+    return _Answerer(knowledge, settings, ways or Ways.of(settings)).answer
 
 
 class _Answerer:
-    def __init__(self, knowledge: KnowledgeBase, settings: Settings) -> None:
+    def __init__(self, knowledge: KnowledgeBase, settings: Settings, ways: Ways) -> None:
         self._knowledge = knowledge
         self._settings = settings
         self._evaluator = Evaluator(knowledge)
         self._cards = CardMaker(knowledge, _catalogue(settings))
         self._needs = {service.id: needs_of(knowledge, service) for service in knowledge.services.values()}
         self._unmatched = UnmatchedCodes(knowledge.terminology) if settings.log_unmatched else None
-        self._server = _terminology_server(knowledge, settings)
-        self._egress = lru_cache(maxsize=256)(Egress)
+        self._server = _terminology_server(knowledge, settings, ways)
+        self._ways = ways
 
     def answer(self, service_id: str, request: HookRequest, call: Call) -> dict[str, Any]:
         """CDS Hooks 2.0, Response: cards; 412 exactly when rules stay undecided for want of data and none speaks."""
         service, needs = self._knowledge.services[service_id], self._needs[service_id]
         profile = call.profile
         deadline = time.monotonic() + (profile.fhir_deadline or self._settings.fhir_deadline)
-        egress = self._egress((*self._settings.fhir_allow, *profile.fhir_servers))
+        egress = self._ways.to((*self._settings.fhir_allow, *profile.fhir_servers))
         open_server = profile.fhir_without_token
         pages = profile.fhir_pages or MOST_PAGES
         obtained = acquire(needs, request, egress, without_token=open_server, deadline=deadline, max_pages=pages)
@@ -143,7 +146,7 @@ def _catalogue(settings: Settings) -> str | None:
     return f"{url}/rules" if url and (url.startswith("https://") or settings.sandbox) else None
 
 
-def _terminology_server(knowledge: KnowledgeBase, settings: Settings) -> TerminologyServer | None:
+def _terminology_server(knowledge: KnowledgeBase, settings: Settings, ways: Ways) -> TerminologyServer | None:
     """The server to ask for unknown codes; without value sets that the site has mapped there is nothing to ask."""
     if settings.terminology is None:
         return None
@@ -152,8 +155,8 @@ def _terminology_server(knowledge: KnowledgeBase, settings: Settings) -> Termino
             "CDS_TERMINOLOGY: no value set is mapped, so nothing could be asked. Name the server's value sets under"
             " `terminology` in the overlay that CDS_SITE names."
         )
-    egress = Egress(settings.fhir_allow)
-    return TerminologyServer(settings.terminology, knowledge.canonicals, knowledge.terminology, egress)
+    way = ways.to(settings.fhir_allow)
+    return TerminologyServer(settings.terminology, knowledge.canonicals, knowledge.terminology, way)
 
 
 def _setting(request: HookRequest, call: Call) -> Setting:

@@ -1,8 +1,11 @@
-"""The way out: which FHIR servers may be called, and one GET that keeps to a deadline and a size.
+"""The way out: which servers may be called, and one GET that keeps to a deadline and a size.
 
-Every call of this service to another machine goes through `Egress.get`, and every address through `Egress.check`.
-The `fhirServer` of a request is the caller's word, so an address counts only if the operator listed it. Further
-defences (where a name resolves to, servers that keep failing) belong in these two methods and nowhere else.
+Every call of this service to another machine goes through `Egress.get`, and every address through `Egress.check`: the
+FHIR servers of requests and their further pages, key sets, the terminology server. The `fhirServer` of a request is the
+caller's word, so an address counts only if the operator listed it.
+
+    egress.py ── connection.py ── addresses.py   where a name leads, and whether that may be called
+             └── breaker.py                      servers that keep failing
 """
 
 from __future__ import annotations
@@ -15,18 +18,22 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from http.client import RemoteDisconnected
 from http.cookiejar import DefaultCookiePolicy
-from socket import SHUT_RDWR, socket
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from cds_service.errors import EgressError, SettingsError
+from cds_service.errors import EgressError, NoAnswer, SettingsError
+from cds_service.settings import Settings
+from cds_service.trust.addresses import Network, is_never_called
+from cds_service.trust.breaker import Breakers, State
+from cds_service.trust.connection import Call, PinnedAdapter, Way, under
+
+__all__ = ["Answer", "Call", "Egress", "Ways"]
 
 # What an address may look like. Narrower than RFC 3986 on purpose: whatever two URL parsers could read in two ways
 # (user info, backslashes, blanks, non-ASCII hosts) is no address for us.
@@ -58,60 +65,79 @@ class Answer:
     retry_after: float | None = None
 
 
-class Call:
-    """A handle on a call that runs in another thread: whoever waits for it can cut it off.
-
-    Socket time-outs start anew with every byte; only closing the socket stops a server that sends one byte a second.
-    """
-
-    def __init__(self) -> None:
-        self._connection: HTTPConnection | None = None
-        self._cut = False
-        self._lock = threading.Lock()
-
-    def holds(self, connection: HTTPConnection | None) -> None:
-        with self._lock:
-            self._connection = connection
-            if self._cut:
-                self._shut()
-
-    def cut(self) -> None:
-        with self._lock:
-            self._cut = True
-            self._shut()
-
-    def _shut(self) -> None:
-        sock = self._connection.sock if self._connection is not None else None
-        if sock is not None:
-            with suppress(OSError):
-                # Of the plain socket: closing the TLS layer first would wait for the other side.
-                socket.shutdown(sock, SHUT_RDWR)
-
-
-class Egress:
-    """The servers that may be called, and the connections to them. One per process, used by many threads.
+class Ways:
+    """Every way out of this process, so that all know of the same failing servers. One per process.
 
     Args:
-        allow: base URLs, e.g. "https://ehr.example/fhir"; what lies at or below one may be called.
-        connect_timeout: seconds for one connection attempt, never longer than the call's deadline.
-        connections: how many connections per server are kept open.
-        ca_file: PEM file of the authorities to trust, for hospitals with their own; by default the public ones.
+        private: private networks that listed names may lead into.
+        ca_file: PEM file of authorities to trust besides the public ones, for hospitals with their own.
     Raises:
-        SettingsError: an entry of `allow` is no plain http(s) base URL.
+        SettingsError: the file holds no certificates.
     """
 
     def __init__(
-        self, allow: Sequence[str], *, connect_timeout: float = 1.0, connections: int = 64, ca_file: str | None = None
+        self, *, private: Sequence[Network] = (), ca_file: Path | None = None, breakers: Breakers | None = None
+    ) -> None:
+        self._private = tuple(private)
+        self._ca_file = ca_file
+        self._breakers = breakers or Breakers()
+        self._made = lru_cache(maxsize=256)(self._make)
+        self._make(())  # a CA file that cannot be read is to stop the start, not the first call
+
+    @classmethod
+    def of(cls, settings: Settings) -> Ways:
+        return cls(private=settings.private_addresses, ca_file=settings.ca_file)
+
+    def to(self, bases: Sequence[str]) -> Egress:
+        """The way to these servers; made once for each list.
+
+        Raises:
+            SettingsError: one of them is no plain http(s) base URL.
+        """
+        return self._made(tuple(bases))
+
+    def _make(self, bases: tuple[str, ...]) -> Egress:
+        return Egress(bases, private=self._private, ca_file=self._ca_file, breakers=self._breakers)
+
+    def states(self) -> dict[str, State]:
+        """Whether the servers called so far keep failing: {"ehr.example:443": "closed"}; "open" is left alone."""
+        return self._breakers.states()
+
+
+class Egress:
+    """The servers that may be called, and the connections to them. Used by many threads.
+
+    Args:
+        allow: base URLs, e.g. "https://ehr.example/fhir"; what lies at or below one may be called.
+        private: networks that their names may lead into (addresses.py).
+        connect_timeout: seconds for one connection attempt, never longer than the call's deadline.
+        connections: how many connections per server are kept open.
+        ca_file: PEM file of authorities to trust besides the public ones.
+        breakers: what is known of failing servers; its own, if none is given.
+    Raises:
+        SettingsError: an entry of `allow` is no plain http(s) base URL, or an address that is never called.
+    """
+
+    def __init__(
+        self,
+        allow: Sequence[str],
+        *,
+        private: Sequence[Network] = (),
+        connect_timeout: float = 1.0,
+        connections: int = 64,
+        ca_file: Path | None = None,
+        breakers: Breakers | None = None,
     ) -> None:
         self._allowed = [_base(url) for url in allow]
+        self._private = tuple(private)
         self._connect_timeout = connect_timeout
+        self._breakers = breakers or Breakers()
         self._session = requests.Session()
-        self._session.verify = ca_file or True
         self._session.trust_env = False  # no proxies, no .netrc, no CA bundle from the environment
         self._session.headers["User-Agent"] = "cds-service"
         # One session serves every patient and client: a cookie of one call must not travel with another.
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = _Adapter(pool_connections=16, pool_maxsize=connections, max_retries=0)
+        adapter = PinnedAdapter(connections=connections, ca_file=ca_file)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
 
@@ -119,8 +145,11 @@ class Egress:
         """Raises EgressError unless `url` lies at or below an allowed base (and at or below `below`, if given).
 
         Scheme, host and port must be the same; the path must continue the base's path at a segment boundary. So
-        plain http is possible only where the operator wrote http.
+        plain http is possible only where the operator wrote http. Where the host leads to is judged on connecting.
         """
+        self._checked(url, below)
+
+    def _checked(self, url: str, below: str | None = None) -> _Place:
         place = _place(url)
         if place is None:
             raise EgressError("The address is no plain http(s) URL.")
@@ -128,6 +157,7 @@ class Egress:
             raise EgressError("The address is not on the list of FHIR servers that may be called.")
         if below is not None and not _within(place, _base(below)):
             raise EgressError("The address is outside the FHIR server of this request.")
+        return place
 
     def get(
         self, url: str, *, headers: Mapping[str, str], deadline: float, max_bytes: int, call: Call | None = None
@@ -137,29 +167,55 @@ class Egress:
         Args:
             deadline: the instant on time.monotonic() at which the answer must be complete.
             max_bytes: most bytes of (decompressed) body that are read.
-            call: lets another thread cut this call off.
+            call: lets another thread cut this call off; without one, it is cut off at the deadline.
         Raises:
-            EgressError: not allowed, no connection, no complete answer in time, or too large. The message is a few
-                words that hold no part of the address.
+            EgressError: not allowed, left alone because it keeps failing, no connection, no complete answer in time,
+                or too large. The message is a few words that hold no part of the address.
         """
-        self.check(url)
-        _calls.current = call
+        place = self._checked(url)
+        breaker = self._breakers.of(place.host, place.port)
+        if not breaker.lets_through():
+            raise EgressError("not asked, because its calls keep failing")
+        began = time.monotonic()
         try:
+            if call is not None:
+                answer = self._answer(url, headers, deadline, max_bytes, call)
+            else:
+                answer = self._answer_alone(url, headers, deadline, max_bytes)
+        except NoAnswer:
+            # A call that began shortly before its deadline proves nothing by running into it.
+            if time.monotonic() < deadline or deadline - began >= self._breakers.fair:
+                breaker.failed()
+            raise
+        if answer.status >= 500:
+            breaker.failed()
+        else:
+            breaker.succeeded()
+        return answer
+
+    def _answer_alone(self, url: str, headers: Mapping[str, str], deadline: float, max_bytes: int) -> Answer:
+        call = Call()
+        timer = threading.Timer(max(0.0, deadline - time.monotonic()), call.cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            return self._answer(url, headers, deadline, max_bytes, call)
+        finally:
+            timer.cancel()
+
+    def _answer(self, url: str, headers: Mapping[str, str], deadline: float, max_bytes: int, call: Call) -> Answer:
+        with under(Way(self._private, self._connect_timeout, deadline, call)):
             answer = self._try(url, headers, deadline, max_bytes)
             # None: a kept-alive connection that the server closed in the same moment. A GET may be asked again.
             answer = answer or self._try(url, headers, deadline, max_bytes)
-        finally:
-            _calls.current = None
-            if call is not None:
-                call.holds(None)
         if answer is None:
-            raise EgressError("connection closed without an answer")
+            raise NoAnswer("connection closed without an answer")
         return answer
 
     def _try(self, url: str, headers: Mapping[str, str], deadline: float, max_bytes: int) -> Answer | None:
         left = deadline - time.monotonic()
         if left <= 0:
-            raise EgressError("timed out")
+            raise NoAnswer("timed out")
         timeout = (min(self._connect_timeout, left), left)
         try:
             with self._session.get(
@@ -184,22 +240,22 @@ def _body(raw: urllib3.BaseHTTPResponse, deadline: float, max_bytes: int) -> byt
         if size > max_bytes:
             raise EgressError("answer too large")
         if time.monotonic() > deadline:
-            raise EgressError("timed out")
+            raise NoAnswer("timed out")
         parts.append(part)
     return b"".join(parts)
 
 
-def _in_our_words(error: Exception, deadline: float) -> EgressError:
+def _in_our_words(error: Exception, deadline: float) -> NoAnswer:
     """The library's error as ours; the library's own message would hold the address."""
     if time.monotonic() >= deadline or isinstance(error, requests.ReadTimeout | urllib3.exceptions.ReadTimeoutError):
-        return EgressError("timed out")
+        return NoAnswer("timed out")
     if isinstance(error, requests.exceptions.SSLError):
-        return EgressError("TLS failed")
+        return NoAnswer("TLS failed")
     if isinstance(error, requests.ConnectTimeout):
-        return EgressError("no connection in time")
+        return NoAnswer("no connection in time")
     if isinstance(error, requests.ConnectionError):
-        return EgressError("no connection")
-    return EgressError("answer broken off")
+        return NoAnswer("no connection")
+    return NoAnswer("answer broken off")
 
 
 def _is_disconnect(error: BaseException) -> bool:
@@ -215,6 +271,11 @@ def _base(url: str) -> _Place:
         raise SettingsError(
             "The list of FHIR servers that may be called has an entry that is no plain base URL; no server could "
             "be matched against it. Write it like https://ehr.example/fhir (CDS_FHIR_ALLOW or the client profile)."
+        )
+    if is_never_called(place.host):
+        raise SettingsError(
+            "The list of FHIR servers that may be called has an address that is never called: link-local ones give "
+            "away a cloud's credentials. Take it out (CDS_FHIR_ALLOW or the client profile)."
         )
     return place
 
@@ -241,44 +302,3 @@ def _seconds(retry_after: str | None) -> float | None:
     with suppress(ValueError):
         return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
     return None
-
-
-class _Calls(threading.local):
-    current: Call | None = None
-
-
-_calls = _Calls()
-
-
-class _Reported(HTTPConnection):
-    """Tells the call of this thread which connection it has: when it connects and before anything is sent."""
-
-    def connect(self) -> None:
-        super().connect()
-        self._report()
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        self._report()
-        super().request(*args, **kwargs)
-
-    def _report(self) -> None:
-        if _calls.current is not None:
-            _calls.current.holds(self)
-
-
-class _Https(_Reported, HTTPSConnection):
-    pass
-
-
-class _HttpPool(HTTPConnectionPool):
-    ConnectionCls = _Reported
-
-
-class _HttpsPool(HTTPSConnectionPool):
-    ConnectionCls = _Https
-
-
-class _Adapter(HTTPAdapter):
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}

@@ -20,6 +20,7 @@ from cds_service.logs import get_log
 from cds_service.settings import Settings
 from cds_service.store.database import Database
 from cds_service.store.feedback import FeedbackStore
+from cds_service.trust.egress import Ways
 from cds_service.web import hooks_api, ops, problems
 from cds_service.web.arrival import Arrivals
 from cds_service.web.hooks_api import Answer, Clock, Discover, Knowledge
@@ -39,8 +40,9 @@ def create_app(
     Raises:
         SettingsError, KnowledgeError: something is wrong that must be put right before the service can start.
     """
+    ways = Ways.of(settings)
     if knowledge is None or answer is None or discovery is None:
-        knowledge, answer, discovery = _shipped(settings)
+        knowledge, answer, discovery = _shipped(settings, ways)
     log = get_log()
     app = Flask("cds_service", static_folder=None)
     app.url_map.merge_slashes = False
@@ -49,7 +51,7 @@ def create_app(
     database = Database(settings.database_url)
     store = FeedbackStore(database)
     arrivals = Arrivals(settings.body_timeout)
-    app.extensions.update(database=database, feedback_store=store, arrivals=arrivals)
+    app.extensions.update(database=database, feedback_store=store, arrivals=arrivals, ways=ways)
 
     ops.observe(app, log, knowledge.version, hsts=(settings.public_url or "").startswith("https://"))
     if settings.allowed_origins:
@@ -66,14 +68,14 @@ def create_app(
     return app
 
 
-def _shipped(settings: Settings) -> tuple[Knowledge, Answer, Discover]:
+def _shipped(settings: Settings, ways: Ways) -> tuple[Knowledge, Answer, Discover]:
     """The knowledge in this distribution and the evaluation made from it."""
     from cds_service.artifacts.load import load_knowledge
     from cds_service.hooks.call import make_answer
     from cds_service.hooks.discovery import discovery
 
     knowledge = load_knowledge(site=settings.site)
-    return knowledge, make_answer(knowledge, settings), partial(discovery, knowledge)
+    return knowledge, make_answer(knowledge, settings, ways), partial(discovery, knowledge)
 
 
 def _now(zone: tzinfo | None) -> datetime:

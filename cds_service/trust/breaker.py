@@ -1,0 +1,132 @@
+"""A server that keeps failing is left alone for a while: calls to it are refused at once instead of timing out.
+
+closed     calls go ahead; `_FAILURES` of them failing in a row open it
+open       calls are refused, until `_PAUSE` seconds are over
+half-open  a few calls go ahead: the first that succeeds closes it, the first that fails opens it again
+
+The libraries for this either hold a lock while a call is under way, so that the queries of one hook call would run one
+after the other (pybreaker), or none at all (circuitbreaker).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from threading import Lock
+from typing import Literal
+
+from cds_service.logs import get_log
+
+State = Literal["closed", "open", "half-open"]
+
+# A hook call asks up to nine queries at once, and all may fail of one hiccup; so two or three calls must have failed.
+_FAILURES = 20
+_PAUSE = 10.0
+# As many as one hook call asks: with fewer, the call that finds the server back would still go without half its data.
+_TRIALS = 10
+
+
+class Breaker:
+    """What is known of one server; shared between threads.
+
+    Args:
+        host: how the log calls the server, e.g. "ehr.example:443".
+        clock: seconds that only go forward.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        failures: int = _FAILURES,
+        pause: float = _PAUSE,
+        trials: int = _TRIALS,
+    ) -> None:
+        self._host = host
+        self._clock = clock
+        self._most_failures, self._pause, self._most_trials = failures, pause, trials
+        self._failures = 0
+        self._trials = 0
+        self._state: State = "closed"
+        self._since = 0.0
+        self._lock = Lock()
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    def lets_through(self) -> bool:
+        """Whether a call may go ahead. Whoever is let through reports what became of it, if that says anything."""
+        if self._state == "closed":
+            return True
+        with self._lock:
+            if self._state == "closed":
+                return True
+            if self._clock() - self._since >= self._pause:
+                # Also when it was half-open: trials that never said how they ended must not shut it for ever.
+                self._become("half-open")
+                self._trials = 0
+            if self._state == "half-open" and self._trials < self._most_trials:
+                self._trials += 1
+                return True
+            return False
+
+    def succeeded(self) -> None:
+        """The server answered, if only to refuse."""
+        if self._state == "closed" and not self._failures:
+            return
+        with self._lock:
+            self._failures = 0
+            if self._state != "closed":
+                self._become("closed")
+
+    def failed(self) -> None:
+        """The server did not answer, or with a fault of its own."""
+        with self._lock:
+            self._failures += 1
+            if self._state == "half-open" or (self._state == "closed" and self._failures >= self._most_failures):
+                self._become("open")
+
+    def _become(self, state: State) -> None:
+        before, self._state, self._since = self._state, state, self._clock()
+        if state == "open" and before == "closed":
+            reason = "calls to this server keep failing; it is left alone, but for a few trials"
+            get_log().warning("server fails", host=self._host, reason=reason)
+        elif state == "closed":
+            get_log().warning("server answers again", host=self._host)
+
+
+class Breakers:
+    """One breaker per server, for everything in this process that calls out.
+
+    Args:
+        fair: seconds that a call must have had before a time-out is the server's fault and not the caller's.
+        failures, pause: see the module.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        failures: int = _FAILURES,
+        pause: float = _PAUSE,
+        fair: float = 1.0,
+    ) -> None:
+        self.fair = fair
+        self._clock = clock
+        self._failures, self._pause = failures, pause
+        self._by_host: dict[str, Breaker] = {}
+
+    def of(self, host: str, port: int) -> Breaker:
+        """The breaker of a server. Hosts come from lists that the operator wrote, so there are few."""
+        name = f"{host}:{port}"
+        found = self._by_host.get(name)
+        if found is None:
+            fresh = Breaker(name, self._clock, failures=self._failures, pause=self._pause)
+            found = self._by_host.setdefault(name, fresh)
+        return found
+
+    def states(self) -> dict[str, State]:
+        """The state of every server called so far, e.g. {"ehr.example:443": "closed"}."""
+        return {host: breaker.state for host, breaker in self._by_host.copy().items()}
