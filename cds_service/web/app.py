@@ -3,6 +3,7 @@
 wsgi.py ── create_app ─┬─ hooks_api   discovery, calls, feedback
                        ├─ ops         health, index, the log line
                        ├─ problems    errors as OperationOutcomes
+                       ├─ openapi     all routes, for machines
                        ├─ catalogue   rules and evidence, for people
                        └─ sandbox     sample patients, if switched on
 """
@@ -21,7 +22,7 @@ from cds_service.settings import Settings
 from cds_service.store.database import Database
 from cds_service.store.feedback import FeedbackStore
 from cds_service.trust.egress import Ways
-from cds_service.web import hooks_api, ops, problems
+from cds_service.web import hooks_api, openapi, ops, problems
 from cds_service.web.arrival import Arrivals
 from cds_service.web.hooks_api import Answer, Clock, Discover, Knowledge
 
@@ -62,6 +63,7 @@ def create_app(
     _add_catalogue(app, settings, knowledge)
     if settings.sandbox:
         _add_sandbox(app, clock)
+    openapi.add_route(app, knowledge.services, settings.public_url)
     if settings.prefix:
         app.wsgi_app = ops.strip_prefix(app.wsgi_app, settings.prefix)  # type: ignore[method-assign,assignment]
     _warn(log, settings, knowledge.version)

@@ -32,7 +32,7 @@ from cds_service.errors import RequestError
 JSON = "application/json"
 
 # Texts for errors that Flask itself raises; its own may hold parts of the request.
-_STATUS_TEXTS = {
+STATUS_TEXTS = {
     400: ("invalid", "The request cannot be read as HTTP."),
     404: ("not-found", "There is nothing at this address. GET /cds-services lists the services."),
     405: ("not-supported", "This method does not exist here. The header Allow names those that do."),
@@ -68,7 +68,7 @@ def register(app: Flask, log: Any) -> None:
 
     def http_error(error: HTTPException) -> Response:
         status = error.code or 500
-        code, text = _STATUS_TEXTS.get(status, ("processing", "The request cannot be served."))
+        code, text = STATUS_TEXTS.get(status, ("processing", "The request cannot be served."))
         response = outcome(status, code, text)
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
             response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
