@@ -23,6 +23,9 @@ from real_inputs import (
     told,
 )
 
+from cds_service.hooks.messages import parse_request
+from cds_service.trust.clients import ClientProfile
+
 REQUESTS = Path(__file__).parent / "requests"
 NAMES = sorted(file.name for file in REQUESTS.glob("*.json"))
 SELECT, SIGN = "vitamin-k-order-select", "vitamin-k-order-sign"
@@ -238,6 +241,15 @@ def test_the_interaction_is_shown_once_the_running_order_says_what_it_is(client:
     assert rules(call(client, FOR_ORDERS[body["hook"]], body)) == ["vka-vitk-started"]
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("pddi")])
+def test_what_hl7s_guide_sends_as_it_is_lacks_lists_and_is_refused(client: FlaskClient, name: str) -> None:
+    body = request(name)
+    status, code, words = problem(call(client, FOR_ORDERS[body["hook"]], body))
+
+    assert (status, code) == (412, "incomplete")
+    assert "procedures" in words
+
+
 # --- Epic -------------------------------------------------------------------------------------------------------------
 
 
@@ -276,3 +288,135 @@ def test_an_empty_search_of_epic_is_read_and_empty(client: FlaskClient) -> None:
 
     assert rules(call(client, "vitamin-b12-patient-view", body)) == ["b12-low"]
     assert rules(call(client, "vitamin-k-patient-view", body)) == []
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("epic")])
+@pytest.mark.parametrize("trigger", ["6", "7", "18", "23", "26", "60", None])
+def test_what_made_epic_call_changes_nothing(client: FlaskClient, name: str, trigger: str | None) -> None:
+    """E-1: the patient-view of an entered problem differs from that of an opened chart in an extension only."""
+    body, service = completed(request(name)), SELECT if "select" in name else "vitamin-b12-patient-view"
+    before = told(call(client, service, body))
+    if trigger is None:
+        del body["extension"]
+    else:
+        assert isinstance(body["extension"]["com.epic.cdshooks.request.bpa-trigger-action"], str)
+        body["extension"]["com.epic.cdshooks.request.bpa-trigger-action"] = trigger
+
+    assert before
+    assert told(call(client, service, body)) == before
+
+
+def test_an_interaction_among_epics_orders_is_shown_although_not_all_lists_are_sent(client: FlaskClient) -> None:
+    body = request("epic-order-select.json")
+
+    assert "medicationStatements" not in body["prefetch"]
+    assert rules(call(client, SELECT, body)) == ["vka-vitk-started"]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("epic")])
+def test_a_request_that_epic_has_stripped_is_refused_in_plain_words(client: FlaskClient, name: str) -> None:
+    """E-3, E-7: with a wrong address or without the scopes for orders, Epic calls without data."""
+    body = request(name)
+    bare = {key: body[key] for key in ("hook", "hookInstance")}
+    bare["context"] = {key: body["context"][key] for key in ("userId", "patientId")}
+
+    for service in services(body["hook"]):
+        status, code, words = problem(call(client, service, bare))
+        if body["hook"] == "patient-view":
+            assert (status, code) == (412, "incomplete")
+        else:
+            assert (status, code) == (400, "required")
+            assert "context.selections" in words or "context.draftOrders" in words
+
+
+# --- Oracle Health ----------------------------------------------------------------------------------------------------
+
+
+def test_a_chart_of_oracle_health_shows_the_low_b12(client: FlaskClient) -> None:
+    """O-1: patient-view is all it has."""
+    body = request("oracle-patient-view.json")
+
+    [card] = told(call(client, "vitamin-b12-patient-view", body))
+
+    assert card.rule == "b12-low"
+    assert "131 pg/mL on 18 Nov 2026" in card.detail
+    assert "103.5 fL" in card.detail
+    assert rules(call(client, "vitamin-k-patient-view", body)) == []
+
+
+def test_local_codes_of_oracle_health_neither_help_nor_hinder(client: FlaskClient) -> None:
+    body = request("oracle-patient-view.json")
+    for entry in body["prefetch"]["labs"]["entry"]:
+        entry["resource"]["code"]["coding"].reverse()
+
+    again = told(call(client, "vitamin-b12-patient-view", body))
+
+    assert again == told(call(client, "vitamin-b12-patient-view", request("oracle-patient-view.json")))
+
+
+def test_lines_of_a_card_are_short_enough_for_a_side_panel(client: FlaskClient) -> None:
+    """O-6: an eighth of the screen, where text wraps and a table would not."""
+    for name, service in (("oracle-patient-view.json", "vitamin-b12-patient-view"), ("epic-order-select.json", SELECT)):
+        [card] = told(call(client, service, request(name)))
+
+        assert "|" not in card.detail
+        assert "```" not in card.detail
+
+
+# --- request-generator ------------------------------------------------------------------------------------------------
+
+
+def test_request_generator_is_answered_anew_although_its_calls_have_one_id(client: FlaskClient) -> None:
+    body = request("request-generator-order-sign.json")
+    harmless = copy.deepcopy(body)
+    [order] = drafts(harmless)
+    order["medicationCodeableConcept"] = {"text": "Paracetamol 500 mg tablet"}
+
+    assert rules(call(client, SIGN, body)) == ["vka-vitk-started"]
+    assert rules(call(client, SIGN, harmless)) == []
+    assert rules(call(client, SIGN, body)) == ["vka-vitk-started"]
+
+
+def test_a_token_for_one_patient_need_not_name_the_patient() -> None:
+    """FHA-08: scopes of `patient/` without the member `patient`; the token's type in small letters."""
+    body = (REQUESTS / "request-generator-order-sign.json").read_bytes()
+
+    parsed = parse_request(body, "order-sign", ClientProfile(name="generator"))
+
+    assert parsed.fhir_token == "not-a-real-token-generator"
+    assert parsed.notes == ()
+
+
+def test_a_coverage_among_the_orders_is_no_order(client: FlaskClient) -> None:
+    body = request("request-generator-order-sign.json")
+    with_coverage = told(call(client, SIGN, body))
+    entries = body["prefetch"]["medicationRequests"]["entry"]
+    entries[:] = [entry for entry in entries if entry["resource"]["resourceType"] != "Coverage"]
+
+    assert told(call(client, SIGN, body)) == with_coverage
+
+
+# --- a prefetch proxy -------------------------------------------------------------------------------------------------
+
+
+def test_what_a_prefetch_proxy_drops_as_empty_is_not_taken_for_empty(client: FlaskClient, lenient: FlaskClient) -> None:
+    """X-3: a search without results and a search that failed look the same here."""
+    body = request("proxy-patient-view.json")
+
+    status, code, words = problem(call(client, "vitamin-b12-patient-view", body))
+
+    assert (status, code) == (412, "incomplete")
+    assert "medicationStatements (not sent as prefetch" in words
+    assert rules(call(lenient, "vitamin-b12-patient-view", body)) == [INCOMPLETE]
+
+
+def test_the_low_b12_is_shown_once_the_proxy_sends_what_is_empty(client: FlaskClient) -> None:
+    assert rules(call(client, "vitamin-b12-patient-view", completed(request("proxy-patient-view.json")))) == ["b12-low"]
+
+
+def test_a_token_in_the_member_of_old_is_no_token(client: FlaskClient) -> None:
+    """`oauth` was given up in 2017; what stands in it is not used."""
+    body = (REQUESTS / "proxy-patient-view.json").read_bytes()
+
+    assert b"not-a-real-token-proxy" in body
+    assert parse_request(body, "patient-view", ClientProfile(name="proxy")).fhir_token is None

@@ -170,6 +170,36 @@ def test_the_specification_style_order_select_gives_one_dose_that_is_no_list() -
     assert "type" not in body["context"]["draftOrders"]
 
 
+def test_oracle_health_puts_its_own_codes_first_and_counts_nothing() -> None:
+    body = request("oracle-patient-view.json")
+    entries = [entry["resource"] for entry in body["prefetch"]["labs"]["entry"]]
+
+    assert body["hook"] == "patient-view"
+    assert [entry["code"]["coding"][0]["userSelected"] for entry in entries] == [True] * len(entries)
+    assert {entry["code"]["coding"][1]["system"] for entry in entries} == {"http://loinc.org"}
+    assert "total" not in body["prefetch"]["labs"]
+    assert body["fhirAuthorization"]["patient"] == body["context"]["patientId"]
+
+
+def test_request_generator_sends_no_bundle_type_and_no_patient_with_its_token() -> None:
+    body = request("request-generator-order-sign.json")
+    bundles = [each for each in body["prefetch"].values() if each["resourceType"] == "Bundle"]
+
+    assert all("type" not in each for each in [*bundles, body["context"]["draftOrders"]])
+    assert "patient" not in body["fhirAuthorization"]
+    assert body["fhirAuthorization"]["scope"].startswith("patient/")
+    assert body["fhirAuthorization"]["token_type"] == "bearer"
+
+
+def test_the_proxy_sends_no_empty_list_and_its_token_where_it_was_long_ago() -> None:
+    body = request("proxy-patient-view.json")
+
+    assert all(each.get("total") != 0 for each in body["prefetch"].values())
+    assert len(body["prefetch"]) < len(KEYS)
+    assert "access_token" in body["oauth"]
+    assert "fhirAuthorization" not in body
+
+
 def test_every_request_is_described_in_the_readme() -> None:
     readme = (HERE / "README.md").read_text(encoding="utf-8")
 
