@@ -2,6 +2,9 @@
 
 The list is the privacy rule of this service: ids of rules and services, durations, counts and reasons.
 Values, names, free text, tokens and ids of patients or users are not on it and so can never reach a log.
+
+Libraries and Python itself write messages, too: warnings, tracebacks, errors of threads. Any of them may quote what a
+request held. In a process that serves, they become lines of ours that tell class and place and none of the words.
 """
 
 from __future__ import annotations
@@ -11,12 +14,17 @@ import logging
 import sys
 import threading
 import time
+import traceback
+import warnings
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from types import TracebackType
+from typing import Any, BinaryIO, TextIO
 
 import msgspec
 import structlog
+
+from cds_service.errors import CdsError
 
 ALLOWED = frozenset(
     {
@@ -26,6 +34,8 @@ ALLOWED = frozenset(
         "service",  # CDS service id
         "hook",
         "client",  # name of the client profile
+        "clients",  # names of all client profiles
+        "claimed",  # name of the profile that a caller wrongly says to be
         "status",  # HTTP status
         "duration_ms",
         "cards",  # rule ids of the cards
@@ -38,7 +48,7 @@ ALLOWED = frozenset(
         "failed",  # how many questions to the terminology server got no answer
         "correlation",
         "error",  # class of an error
-        "where",  # file:line of an error, never its text
+        "where",  # file:line of an error or of a library's message, never its text
         "reason",  # fixed sentence of our own
         "feedback",  # events received
         "variables",  # names of settings, not their values
@@ -97,6 +107,7 @@ def configure(level: str = "info", stream: BinaryIO | None = None) -> None:
     """
     writer = _LineWriter(stream or sys.stdout.buffer)
     if stream is None:
+        speak_for_others()
         atexit.register(writer.pass_on)
         threading.Thread(target=writer.pass_on_forever, name="log", daemon=True).start()
     structlog.configure(
@@ -110,6 +121,76 @@ def configure(level: str = "info", stream: BinaryIO | None = None) -> None:
 def get_log() -> Any:
     """The log, bound once: `get_log().info("call", service=..., status=200)`."""
     return structlog.get_logger().bind()
+
+
+def speak_for_others() -> None:
+    """From now on, what libraries log and what nobody catches in this process is told in lines of ours."""
+    foreign = _Foreign(logging.WARNING)
+    root = logging.getLogger()
+    root.handlers[:] = [foreign]
+    # Servers bring handlers of their own: granian would print the traceback of whatever a call fails with.
+    for name in [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in _SERVERS]:
+        logger = logging.getLogger(name)
+        logger.handlers[:] = []
+        logger.propagate = True
+    warnings.showwarning = _warned
+    sys.excepthook = _uncaught
+    sys.unraisablehook = lambda fault: _told("fault", fault.exc_value, fault.exc_traceback)
+    threading.excepthook = lambda fault: _told("fault in a thread", fault.exc_value, fault.exc_traceback)
+
+
+_SERVERS = frozenset({"granian", "_granian"})
+
+
+class _Foreign(logging.Handler):
+    """A library's message as the place that it came from and the class of its error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = record.levelno
+        log = get_log()
+        tell = log.error if level >= logging.ERROR else log.warning
+        fields: dict[str, Any] = {"where": [f"{_tail(record.pathname)}:{record.lineno} {record.funcName}"]}
+        if record.exc_info and record.exc_info[1] is not None:
+            fields["error"] = type(record.exc_info[1]).__name__
+            fields["where"] += place(record.exc_info[1])
+        tell("message of a library", **fields)
+
+
+def _warned(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    get_log().warning("warning", error=category.__name__, where=[f"{_tail(filename)}:{lineno}"])
+
+
+def _uncaught(_: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    _told("fault", error, trace)
+
+
+def _told(event: str, error: BaseException | None, trace: TracebackType | None) -> None:
+    if isinstance(error, SystemExit | KeyboardInterrupt):
+        return
+    # The words of our own errors are free of data by rule, and who starts the service has to read them.
+    reason = {"reason": str(error)} if isinstance(error, CdsError) else {}
+    get_log().error(event, error=type(error).__name__, where=_places(trace), **reason)
+
+
+def place(error: BaseException) -> list[str]:
+    """Where an error came from, innermost last: `file:line function`, without any text of it."""
+    return _places(error.__traceback__)
+
+
+def _places(trace: TracebackType | None) -> list[str]:
+    frames = traceback.extract_tb(trace)[-6:]
+    return [f"{_tail(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
+
+
+def _tail(path: str) -> str:
+    return "/".join(path.rsplit("/", 2)[-2:])
 
 
 def _complete(_: object, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -28,7 +28,14 @@ Source = Literal[
 Route = Literal["oral", "sublingual", "nasal", "im", "sc", "iv", "parenteral", "topical"]
 
 
-class Patient(msgspec.Struct, frozen=True):
+class Private(msgspec.Struct, frozen=True):
+    """What is known of a patient: `repr` tells its type and no more, so that no message can quote it by oversight."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+class Patient(Private, frozen=True):
     """The patient of the call. `birth_date` None: not recorded or not usable."""
 
     id: str
@@ -37,7 +44,7 @@ class Patient(msgspec.Struct, frozen=True):
     deceased: bool = False
 
 
-class LabResult(msgspec.Struct, frozen=True):
+class LabResult(Private, frozen=True):
     """One laboratory result of an analyte the knowledge names.
 
     Attributes:
@@ -65,7 +72,7 @@ class LabResult(msgspec.Struct, frozen=True):
     partial_date: bool = False
 
 
-class MedicationUse(msgspec.Struct, frozen=True):
+class MedicationUse(Private, frozen=True):
     """One entry of the medication lists, or one draft order, for a product the knowledge names.
 
     Attributes:
@@ -103,7 +110,7 @@ class MedicationUse(msgspec.Struct, frozen=True):
     partial_start: bool = False
 
 
-class Problem(msgspec.Struct, frozen=True):
+class Problem(Private, frozen=True):
     """A condition or a completed procedure, of a concept the knowledge names.
 
     `current` is what the entry says of itself (clinical status active, recurrence, relapse or missing; a completed
@@ -117,7 +124,7 @@ class Problem(msgspec.Struct, frozen=True):
     since: date | None = None
 
 
-class PendingTest(msgspec.Struct, frozen=True):
+class PendingTest(Private, frozen=True):
     """A test that is ordered or in progress: an active or draft ServiceRequest, or a preliminary Observation."""
 
     concepts: frozenset[str]
@@ -126,7 +133,7 @@ class PendingTest(msgspec.Struct, frozen=True):
     kind: Literal["order", "result in progress"] = "order"
 
 
-class InrGoal(msgspec.Struct, frozen=True):
+class InrGoal(Private, frozen=True):
     """The patient's own INR target range, from a Goal."""
 
     low: float
@@ -143,14 +150,14 @@ class DraftOrder:
     change it; FHIR wants whole resources there.
     """
 
-    reference: str
+    reference: str = field(repr=False)
     selected: bool
     use: MedicationUse | None = None
-    tests: frozenset[str] = frozenset()
+    tests: frozenset[str] = field(default=frozenset(), repr=False)
     written: bytes = field(default=b"", compare=False, repr=False)
 
 
-class Unmatched(msgspec.Struct, frozen=True):
+class Unmatched(Private, frozen=True):
     """Entries written alike that no value set knows. For those who run the service; no rule sees them."""
 
     resource: str
@@ -159,7 +166,7 @@ class Unmatched(msgspec.Struct, frozen=True):
     count: int
 
 
-class PatientRecord(msgspec.Struct, frozen=True):
+class PatientRecord(Private, frozen=True):
     """What was read about one patient.
 
     Attributes:

@@ -9,7 +9,17 @@ from typing import Literal
 import msgspec
 
 from cds_service.quantity import Interval
-from cds_service.record import InrGoal, LabResult, MedicationUse, Patient, PatientRecord, PendingTest, Problem, Source
+from cds_service.record import (
+    InrGoal,
+    LabResult,
+    MedicationUse,
+    Patient,
+    PatientRecord,
+    PendingTest,
+    Private,
+    Problem,
+    Source,
+)
 
 Evidence = LabResult | MedicationUse | Problem | PendingTest | Patient | InrGoal
 Value = Interval | bool | str
@@ -30,7 +40,7 @@ class Missing(msgspec.Struct, frozen=True):
         return self.kind in ("unread", "incomplete")
 
 
-class Fact(msgspec.Struct, frozen=True):
+class Fact(Private, frozen=True):
     """A value with its evidence, or None with the reason. `on` is the day it speaks of."""
 
     value: Value | None

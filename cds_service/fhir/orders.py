@@ -11,13 +11,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import msgspec
-
 from cds_service.artifacts.schema import CodeRef, LabOrder, Medicine, Order, Step
 from cds_service.coding import SNOMED, SYSTEMS, UCUM
 from cds_service.errors import KnowledgeError
 from cds_service.fhir.redraft import held, replaced, unit_corrected
 from cds_service.fhir.reference import leads_somewhere
+from cds_service.record import Private
 
 _LABORATORY = {"coding": [{"system": SNOMED, "code": "108252007", "display": "Laboratory procedure"}]}
 # SNOMED CT route concepts (Global Patient Set).
@@ -35,7 +34,7 @@ _ABORT = {
 }
 
 
-class Setting(msgspec.Struct, frozen=True):
+class Setting(Private, frozen=True):
     """Whom and what a draft is for.
 
     Attributes:

@@ -42,7 +42,7 @@ _value = msgspec.json.Decoder()
 
 @dataclass(frozen=True, slots=True)
 class HookRequest:
-    """One call of a service.
+    """One call of a service. `repr` tells the hook and the notes only: the rest is of a patient.
 
     Attributes:
         patient_id: bare id; the prefix `Patient/` or a server address before it is taken off.
@@ -57,16 +57,16 @@ class HookRequest:
     """
 
     hook: str
-    hook_instance: str
-    patient_id: str
-    user_id: str
-    encounter_id: str | None = None
-    selections: tuple[str, ...] | None = None
-    draft_orders: msgspec.Raw | None = None
-    prefetch: Mapping[str, msgspec.Raw] = field(default_factory=dict)
-    fhir_server: str | None = None
+    hook_instance: str = field(repr=False)
+    patient_id: str = field(repr=False)
+    user_id: str = field(repr=False)
+    encounter_id: str | None = field(default=None, repr=False)
+    selections: tuple[str, ...] | None = field(default=None, repr=False)
+    draft_orders: msgspec.Raw | None = field(default=None, repr=False)
+    prefetch: Mapping[str, msgspec.Raw] = field(default_factory=dict, repr=False)
+    fhir_server: str | None = field(default=None, repr=False)
     fhir_token: str | None = field(default=None, repr=False)
-    fhir_subject: str | None = None
+    fhir_subject: str | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
 
 
