@@ -22,6 +22,10 @@ class Entry(msgspec.Struct):
     full_url: str = ""
     resource_type: str = ""
 
+    def __repr__(self) -> str:
+        # The address may hold a patient's id.
+        return "<Entry>"
+
 
 class Opened(msgspec.Struct):
     """What was in the JSON.
@@ -31,6 +35,7 @@ class Opened(msgspec.Struct):
         entries: the resources: all entries of a Bundle (without informational OperationOutcomes), or the one resource.
         next_url: where the next page is, if the Bundle is not the last page.
         total: the Bundle's own count, if it states one.
+        bundle_type: the Bundle's own word for what it is, e.g. "searchset".
         outcome: issue codes of an OperationOutcome of severity error or fatal, e.g. "forbidden"; None if there is none.
         unreadable: entries that hold no readable resource.
         too_many: the Bundle has more than `MAX_ENTRIES` entries, of which none was opened.
@@ -40,6 +45,7 @@ class Opened(msgspec.Struct):
     entries: list[Entry] = msgspec.field(default_factory=list)
     next_url: str | None = None
     total: int | None = None
+    bundle_type: str | None = None
     outcome: str | None = None
     unreadable: int = 0
     too_many: bool = False
@@ -82,6 +88,7 @@ class _Shell(msgspec.Struct):
     entry: list[_Entry] | None = None
     link: list[_Link] | None = None
     total: int | None = None
+    type: str | None = None
 
 
 class _LooseShell(msgspec.Struct):
@@ -90,6 +97,7 @@ class _LooseShell(msgspec.Struct):
     entry: list[msgspec.Raw] | None = None
     link: list[_Link] | None = None
     total: int | None = None
+    type: str | None = None
 
 
 class _Type(msgspec.Struct):
@@ -151,7 +159,7 @@ def open_resource(raw: bytes | msgspec.Raw) -> Opened:
             shell = _loose_shell.decode(raw)
         except UNREADABLE:
             return _open_odd_bundle(raw, opened)
-    opened.total = shell.total
+    opened.total, opened.bundle_type = shell.total, shell.type
     if shell.link:
         opened.next_url = next((link.url for link in shell.link if link.relation == "next" and link.url), None)
     _add_all(opened, shell.entry or ())

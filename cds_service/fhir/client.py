@@ -23,6 +23,7 @@ _THREADS = 64
 # Unless a client's profile says otherwise: ten pages of 200 entries.
 MOST_PAGES = 10
 _TRY_LATER = (429, 503)
+_NO_SEARCHSET = "a Bundle that is no searchset"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class _Server:
             opened = open_resource(answer.body) if answer.status == 200 else Opened()
             fault = _fault(answer, opened, is_search, run.query)
             # A Bundle may hold an error beside its entries: those are kept, and said to be incomplete.
-            if fault and not (opened.resource_type == "Bundle" and is_search and opened.entries):
+            if fault and not (is_search and opened.entries and opened.outcome is not None and fault != _NO_SEARCHSET):
                 return f"page {len(seen)}: {fault}" if run.pages else fault
             budget -= len(answer.body)
             run.entries += len(opened.entries) + opened.unreadable
@@ -160,7 +161,11 @@ class _Server:
 def _fault(answer: Answer, opened: Opened, is_search: bool, query: str) -> str | None:
     """What is wrong with an answer, in words that hold nothing of the address or the patient."""
     if answer.status != 200:
-        return f"HTTP {answer.status}"
+        again = f" (to be asked again in {answer.retry_after:.0f} s)" if answer.retry_after else ""
+        return f"HTTP {answer.status}{again}"
+    # In a Bundle of another type, entries need not be what was asked for: a history holds what is no longer so.
+    if is_search and opened.bundle_type not in (None, "searchset"):
+        return _NO_SEARCHSET
     if opened.outcome is not None:
         return f"OperationOutcome: {opened.outcome}"
     if not opened.resource_type:

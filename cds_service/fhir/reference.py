@@ -28,7 +28,17 @@ class _Identity(msgspec.Struct, rename="camel"):
     resource_type: str | None = None
 
 
+class _Reference(msgspec.Struct):
+    reference: str | None = None
+
+
+class _Subjects(msgspec.Struct):
+    subject: _Reference | None = None
+    patient: _Reference | None = None
+
+
 _identity = msgspec.json.Decoder(_Identity)
+_subjects = msgspec.json.Decoder(_Subjects)
 
 
 class Literal(NamedTuple):
@@ -83,6 +93,13 @@ class Whose:
         if parts.type != "Patient" or parts.id != self.patient_id:
             return False
         return not parts.base or self.server is None or parts.base == self.server
+
+
+def is_somebody_elses(entry: Entry, whose: Whose) -> bool:
+    """Whether an entry says that it is of another patient than that of the call; not if it does not say."""
+    subjects = optional(_subjects, entry.resource)
+    said = [found.reference for found in (subjects.subject, subjects.patient) if found is not None] if subjects else []
+    return any(reference is not None and whose.is_patient(reference) is False for reference in said)
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from cds_service.errors import EgressError, TooLarge
 from cds_service.fhir.bundle import MAX_ENTRIES, Obtained, Opened, open_resource
 from cds_service.fhir.client import MOST_PAGES, Fetched, fetch_all
+from cds_service.fhir.reference import Whose, is_somebody_elses, normal_base
 from cds_service.hooks.messages import HookRequest
 from cds_service.hooks.needs import Need
 from cds_service.trust.egress import Egress
@@ -53,8 +54,11 @@ def acquire(
         return sent
     queries = {need.key: need.query(request.patient_id) for need in lacking}
     fetched, barred = _fetch(queries, request, egress, without_token, deadline, max_pages)
+    whose = Whose(request.patient_id, normal_base(request.fhir_server) if request.fhir_server else None)
     completed = [
-        _better(obtained, _from_fetch(need, fetched[need.key])) if need.key in fetched else _explained(obtained, barred)
+        _better(obtained, _from_fetch(need, fetched[need.key], whose))
+        if need.key in fetched
+        else _explained(obtained, barred)
         for need, obtained in zip(needs, sent, strict=True)
     ]
     # A list with a documented default counts as read: without it the default is used.
@@ -134,10 +138,15 @@ def _shortfall(opened: Opened) -> str | None:
     return None
 
 
-def _from_fetch(need: Need, fetched: Fetched) -> Obtained:
+def _from_fetch(need: Need, fetched: Fetched, whose: Whose) -> Obtained:
     if fetched.failure is not None:
         return Obtained(need.sources, unread=f"fetching failed: {fetched.failure}")
-    return _judged(need, _together([open_resource(page) for page in fetched.pages]), fetched.incomplete)
+    opened = _together([open_resource(page) for page in fetched.pages])
+    asked = [entry for entry in opened.entries if entry.resource_type in need.types]
+    if need.sources and asked and all(is_somebody_elses(entry, whose) for entry in asked):
+        # The search named the patient. Whatever this answers, it does not say that the patient has nothing.
+        return Obtained(need.sources, unread="fetching failed: all entries are of another patient")
+    return _judged(need, opened, fetched.incomplete)
 
 
 def _together(pages: Sequence[Opened]) -> Opened:
