@@ -11,7 +11,7 @@ import re
 from typing import Annotated, ClassVar
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from cds_service.fhir.bundle import resource_type
 
@@ -49,9 +49,18 @@ def _bundle(value: msgspec.Raw) -> msgspec.Raw:
     return value
 
 
-PatientId = Annotated[str, AfterValidator(lambda value: _id_of("Patient", value))]
-EncounterId = Annotated[str, AfterValidator(lambda value: _id_of("Encounter", value))]
-Selections = Annotated[list[str], AfterValidator(_selections)]
+def _id_schema(kind: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": f"^{_ID_OF[kind].pattern}$"})
+
+
+PatientId = Annotated[str, AfterValidator(lambda value: _id_of("Patient", value)), _id_schema("Patient")]
+EncounterId = Annotated[str, AfterValidator(lambda value: _id_of("Encounter", value)), _id_schema("Encounter")]
+_A_REFERENCE = {"type": "string", "pattern": r"\S", "maxLength": 1024}
+Selections = Annotated[
+    list[str],
+    AfterValidator(_selections),
+    WithJsonSchema({"type": "array", "items": _A_REFERENCE, "minItems": 1}),
+]
 Drafts = Annotated[msgspec.Raw, AfterValidator(_bundle)]
 
 

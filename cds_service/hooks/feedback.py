@@ -12,7 +12,16 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
 from cds_service.errors import BadRequest, TooLarge
 from cds_service.hooks.messages import parse_body
@@ -26,6 +35,8 @@ _EPIC = "com.epic.cdshooks.feedback.overrideReason."
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)")
 
 Text = Annotated[str, StringConstraints(strict=True, pattern=r"\S", max_length=1000)]
+# Ours have 36 characters, other services' up to 200; a longer one would not fit into an index of the database.
+CardId = Annotated[str, StringConstraints(strict=True, pattern=r"\S", max_length=500)]
 
 
 def _moment(value: str) -> str:
@@ -87,9 +98,11 @@ class AcceptedSuggestion(_Read):
 class Feedback(_Read):
     """One entry of the array `feedback`."""
 
-    card: Text
+    card: CardId
     outcome: Literal["accepted", "overridden"]
-    outcome_timestamp: Annotated[str, AfterValidator(_moment)] = Field(alias="outcomeTimestamp")
+    outcome_timestamp: Annotated[
+        str, AfterValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})
+    ] = Field(alias="outcomeTimestamp")
     accepted_suggestions: list[AcceptedSuggestion] | None = Field(default=None, alias="acceptedSuggestions")
     override_reason: Override | None = Field(default=None, alias="overrideReason")
     override_reasons: Override | None = Field(default=None, alias="overrideReasons")

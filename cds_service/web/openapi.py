@@ -84,13 +84,12 @@ def _paths(app: Flask, service_ids: list[str]) -> Json:
     for rule in app.url_map.iter_rules():
         operation = OPERATIONS[rule.endpoint]
         path = canonical(rule.rule)
-        methods = sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
         entry = paths.setdefault(path, {})
         parameters = [_parameter(name, service_ids) for name in re.findall(r"\{(\w+)\}", path)]
         if parameters:
             entry["parameters"] = parameters
-        for method in methods:
-            entry[method.lower()] = _operation(operation, rule.endpoint, method, several=len(methods) > 1)
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            entry[method.lower()] = _operation(operation, f"{method.lower()}{re.sub(r'[{}/._-]+', '-', path)}")
     return dict(sorted(paths.items()))
 
 
@@ -109,10 +108,9 @@ def _parameter(name: str, service_ids: list[str]) -> Json:
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-def _operation(operation: Operation, endpoint: str, method: str, *, several: bool) -> Json:
-    name = endpoint.replace(".", "-")
+def _operation(operation: Operation, operation_id: str) -> Json:
     described: Json = {
-        "operationId": f"{name}-{method.lower()}" if several else name,
+        "operationId": operation_id.rstrip("-"),
         "tags": [operation.tag],
         "summary": operation.summary,
         "responses": {str(status): _answer(operation, status) for status in operation.statuses},
@@ -163,16 +161,23 @@ def _headers(names: Iterable[str]) -> Json:
 # Schemas
 
 
-class _Requests(GenerateJsonSchema):
+class _Schema(GenerateJsonSchema):
+    """Members have names; a title that only repeats the name is left out."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+class _Requests(_Schema):
     """FHIR resources stay bytes in our models; the document says what they are."""
 
     def is_instance_schema(self, schema: core_schema.IsInstanceSchema) -> JsonSchemaValue:
         if schema["cls"] is msgspec.Raw:
-            return {"$ref": _SCHEMA.format(model="Bundle")}
+            return _object({"resourceType": {"const": "Bundle"}}, ["resourceType"])
         return super().is_instance_schema(schema)
 
 
-class _Replies(GenerateJsonSchema):
+class _Replies(_Schema):
     """A reply has no member that is null: `X | None` in a model means that it may be left out."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
@@ -199,7 +204,6 @@ def _schemas() -> Json:
             },
         },
         "Received": _object({"received": {"type": "integer", "minimum": 0}}, ["received"]),
-        "Bundle": _object({"resourceType": {"const": "Bundle"}}, ["resourceType"]),
         "OperationOutcome": _outcome(),
     }
 
@@ -271,5 +275,3 @@ def _object(properties: Json, required: list[str], **more: Any) -> Json:
 
 def _camel(hook: str) -> str:
     return "".join(part.capitalize() for part in hook.split("-"))
-
-
