@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance.answers import strict, without_ids
+from conformance.answers import strict
+from fhir_parts import without_ids
 from flask.testing import FlaskClient
 from real_inputs import SAMPLES, Json, call, knowledge, problem, rules, sample_request, services, shipped_service
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance.answers import without_ids
 from fault_server import FaultServer, fault_server, hang, outcome, resource, status
+from fhir_parts import without_ids
 from flask.testing import FlaskClient
 from real_inputs import SAMPLES, Json, call, knowledge, problem, rules, sample_request, shipped_service, told
 from requests.utils import requote_uri

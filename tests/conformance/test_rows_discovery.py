@@ -9,7 +9,8 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 import pytest
-from conformance.answers import strict, walk, without_ids
+from conformance.answers import strict, walk
+from fhir_parts import without_ids
 from flask.testing import FlaskClient
 from real_inputs import SAMPLES, Json, call, sample_request, services, shipped_service
 
