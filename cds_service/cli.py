@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -21,6 +22,8 @@ from cds_service import __version__
 from cds_service.commands import check_command, evaluate_command, explain_command, export_commands, sample_command
 from cds_service.errors import CdsError, SettingsError
 from cds_service.settings import PREFIX, Settings, load_settings, unknown_variables
+from cds_service.trust.callers import known_clients
+from cds_service.web.tls import check_files, own_context, server_options
 
 
 class _Commands(click.Group):
@@ -55,11 +58,9 @@ def serve(**options: Any) -> None:
     settings = load_settings(**given)
     for name in unknown_variables(os.environ):
         click.echo(f"cds: {name} is set but means nothing to this service. Is it misspelt?", err=True)
-    if not settings.open and settings.clients is None:
-        raise SettingsError(
-            "CDS_CLIENTS: no clients are known, so every call would be refused. Give a client profile file, or set"
-            " CDS_OPEN=1 to answer everybody without a token (trying out, closed networks)."
-        )
+    # A worker process that finds the fault would be started again and again.
+    known_clients(settings)
+    check_files(settings)
     _check_port(settings.host, settings.port)
     # The worker processes read their settings from the environment.
     os.environ.update({PREFIX + name.upper(): str(value) for name, value in given.items()})
@@ -83,6 +84,7 @@ def run_server(settings: Settings, app: str = "cds_service.web.wsgi:app") -> Non
         respawn_failed_workers=True,
         log_enabled=True,
         log_level="error",  # type: ignore[arg-type]
+        **server_options(settings),
     ).serve()
 
 
@@ -101,14 +103,16 @@ def _check_port(host: str, port: int) -> None:
 def _say_when_ready(settings: Settings) -> None:
     """Prints where to look, once the service answers."""
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104  # not bound here
-    base = f"http://{f'[{host}]' if ':' in host and host[0] != '[' else host}:{settings.port}"
-    while not _answers(base + "/health/ready"):
+    scheme = "http" if settings.tls_cert is None else "https"
+    base = f"{scheme}://{f'[{host}]' if ':' in host and host[0] != '[' else host}:{settings.port}"
+    context = own_context(settings)
+    while not _answers(base + "/health/ready", context):
         time.sleep(0.05)
     click.echo(_welcome(base, settings))
 
 
-def _answers(url: str) -> bool:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def _answers(url: str, context: ssl.SSLContext | None) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
     try:
         with opener.open(url, timeout=1) as reply:
             return bool(reply.status == 200)

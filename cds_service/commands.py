@@ -29,6 +29,8 @@ from cds_service.record import PatientRecord, Source
 from cds_service.rules.explain import as_lines
 from cds_service.rules.explain import explain as explain_decisions
 from cds_service.sandbox.patients import patient_resources
+from cds_service.settings import load_settings
+from cds_service.trust.client_file import load_profiles
 
 _LISTS: dict[str, Source] = {
     "Observation": "observations",
@@ -56,8 +58,15 @@ _site_option = click.option(
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False)
 @_site_option
 @click.option("--quiet", is_flag=True, help="Errors only.")
-def check_command(folder: Path | None, site: Path | None, quiet: bool) -> None:
+@click.option(
+    "--clients", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Review this client file instead."
+)
+def check_command(folder: Path | None, site: Path | None, quiet: bool, clients: Path | None) -> None:
     """Reviews a knowledge folder: errors as file:line: what, why, do this. Exit code 1 if there is an error."""
+    if clients is not None:
+        for profile in load_profiles(clients, sandbox=load_settings().sandbox):
+            click.echo(f"{profile.name}: {', '.join(profile.issuers) or 'everybody, in open mode'}")
+        return
     today = datetime.now().astimezone().date()
     knowledge, findings = check_knowledge(folder or knowledge_dir(), today, site)
     for finding in findings:

@@ -88,11 +88,11 @@ class Unauthorized(RequestError):
 
     status = 401
     code = "login"
-    claimed: str | None = None
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, claimed: str | None = None) -> None:
         super().__init__("The caller could not be identified. Send a valid token as Authorization: Bearer.")
         self.reason = reason
+        self.claimed = claimed
 
 
 class Forbidden(RequestError):

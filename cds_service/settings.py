@@ -29,6 +29,7 @@ class Settings(BaseSettings):
         database_url: where feedback is kept (SQLAlchemy URL; SQLite or PostgreSQL).
         open: answer everybody, without client tokens. For trying out and for closed networks only.
         clients: YAML file with the client profiles.
+        keys_lifetime: seconds after which a client's key set is fetched anew.
         fhir_allow: base URLs of FHIR servers that may be called.
         private_addresses: private networks that the names of listed servers may lead into.
         ca_file: PEM file of authorities to trust besides the public ones, when calling servers.
@@ -60,6 +61,7 @@ class Settings(BaseSettings):
     database_url: str = Field(default="sqlite:///var/cds.db", repr=False)
     open: bool = False
     clients: Path | None = None
+    keys_lifetime: int = Field(default=600, ge=60, le=86_400)
     fhir_allow: CommaList = ()
     private_addresses: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()
     ca_file: Path | None = None
@@ -135,6 +137,11 @@ class Settings(BaseSettings):
         return urlsplit(self.public_url).path.rstrip("/") if self.public_url else ""
 
     @property
+    def speaks_https(self) -> bool:
+        """Whether clients reach this service by https, through a proxy or directly."""
+        return self.tls_cert is not None or (self.public_url or "").startswith("https://")
+
+    @property
     def allowed_origins(self) -> tuple[str, ...]:
         """Origins for CORS; empty: no browser of another origin may call."""
         return self.cors_origins or (("*",) if self.open else ())
@@ -149,6 +156,7 @@ _HELP = {
     "database_url": "Give a SQLAlchemy URL, such as sqlite:///var/cds.db.",
     "open": "Write 1 to answer callers without a token, 0 to refuse them.",
     "clients": "Give the path of an existing client profile file.",
+    "keys_lifetime": "Give seconds, from 60 to 86400.",
     "fhir_allow": "Give base URLs separated by commas, such as https://ehr.example/fhir.",
     "private_addresses": "Give networks separated by commas, such as 10.0.0.0/8, with zeros behind the prefix.",
     "ca_file": "Give the path of a PEM file of certificates.",

@@ -57,6 +57,8 @@ def make_app(tmp_path: Path, recorder: Recorder) -> Iterator[Callable[..., Flask
 
     def make(**settings: Any) -> Flask:
         values = {"open": True, "database_url": f"sqlite:///{tmp_path}/cds.db"} | settings
+        if not values["open"]:
+            values = {"public_url": "https://cds.example", "clients": one_client(tmp_path)} | values
         app = create_app(Settings(**values), knowledge=knowledge(), answer=recorder, discovery=discovery)
         made.append(app)
         return app
@@ -64,6 +66,13 @@ def make_app(tmp_path: Path, recorder: Recorder) -> Iterator[Callable[..., Flask
     yield make
     for app in made:
         app.extensions["database"].close()
+
+
+def one_client(folder: Path) -> Path:
+    """A client file with which an app can be closed; nobody holds that client's keys."""
+    path = folder / "one-client.yaml"
+    path.write_text("clients: [{name: ehr, issuers: [https://ehr.example], jku: [https://ehr.example/keys]}]\n")
+    return path
 
 
 @pytest.fixture

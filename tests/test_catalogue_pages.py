@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from conftest import one_client
 from fhir_parts import MK7, WARFARIN, call, lists_of, patient, request, statement
 from flask import Flask
 from flask.testing import FlaskClient
@@ -143,7 +144,7 @@ def test_pages_can_only_be_read(reader: FlaskClient) -> None:
 
 
 def test_a_page_needs_no_token(tmp_path: Path) -> None:
-    app = app_of(tmp_path, open=False)
+    app = app_of(tmp_path, open=False, public_url="https://cds.example", clients=one_client(tmp_path))
     assert app.test_client().get("/cds-services").status_code == 401
     assert app.test_client().get("/rules/b12-low").status_code == 200
     app.extensions["database"].close()

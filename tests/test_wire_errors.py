@@ -156,7 +156,7 @@ def test_closed_still_tells_that_it_is_alive(make_app: Callable[..., Flask], log
     client = make_app(open=False).test_client()
     assert client.get("/health/live").json == {"status": "live"}
     assert client.get("/health/ready").json["knowledge"] == "1.2.3+test"
-    assert log.lines("closed to everybody")[0]["level"] == "warning"
+    assert log.lines("open to known clients")[0]["clients"] == ["ehr"]
 
 
 def test_open_says_so_in_the_log_at_the_start(make_app: Callable[..., Flask], log: LogFile) -> None:

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,13 @@ import yaml
 from pydantic import ValidationError
 
 from cds_service.errors import SettingsError
-from cds_service.trust.clients import ClientProfile
+from cds_service.trust.clients import OPEN, ClientProfile
+from cds_service.trust.egress import Egress
+from cds_service.trust.keys import read_key_file
+from cds_service.trust.published import published_keys
 
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
+_ANYBODY = "this client's private key has been published, so anybody could be it. Only with CDS_SANDBOX=1"
 READY = Path(__file__).resolve().parent / "ready"
 
 
@@ -29,22 +35,24 @@ def ready_names() -> list[str]:
     return sorted(file.stem for file in READY.glob("*.yaml"))
 
 
-def load_profiles(path: Path) -> tuple[ClientProfile, ...]:
+def load_profiles(path: Path, *, sandbox: bool = False) -> tuple[ClientProfile, ...]:
     """The profiles in a client file.
 
+    Args:
+        sandbox: key sets may be fetched by plain http, and published test keys may be trusted.
     Raises:
-        SettingsError: the file cannot be read, or a profile has an unknown, mistyped or repeated member.
+        SettingsError: the file cannot be read, or a profile has a member that is unknown, repeated, or cannot be right.
     """
     document = _read_yaml(path)
     if not isinstance(document, dict) or list(document) != ["clients"] or not isinstance(document["clients"], list):
         raise _fault(path, "the file must have one member, `clients`, that is a list. Write it so")
-    profiles = tuple(_profile(path, number, entry) for number, entry in enumerate(document["clients"], 1))
+    profiles = tuple(_profile(path, number, entry, sandbox) for number, entry in enumerate(document["clients"], 1))
     _each_once(path, "two clients have the same name", [profile.name for profile in profiles])
     _each_once(path, "two clients have the same issuer", [iss for profile in profiles for iss in profile.issuers])
     return profiles
 
 
-def _profile(path: Path, number: int, entry: Any) -> ClientProfile:
+def _profile(path: Path, number: int, entry: Any, sandbox: bool) -> ClientProfile:
     if not isinstance(entry, dict):
         raise _fault(path, f"client {number} is not a list of members. Begin it with `name:`")
     named = f"client {number}" + (f" ({entry['name']})" if isinstance(entry.get("name"), str) else "")
@@ -59,7 +67,50 @@ def _profile(path: Path, number: int, entry: Any) -> ClientProfile:
         member = ".".join(str(part) for part in fault["loc"])
         said = fault["msg"].removeprefix("Value error, ")
         raise _fault(path, f"{named}: {member}: {said}. Correct it or take it out") from error
-    return profile if profile.keys is None else profile.model_copy(update={"keys": path.parent / profile.keys})
+    if profile.keys is not None:
+        profile = profile.model_copy(update={"keys": path.parent / profile.keys})
+    for wrong in (_nobody(profile), _address(profile, sandbox), _published(profile, sandbox)):
+        if wrong is not None:
+            raise _fault(path, f"{named}: {wrong}")
+    if profile.keys is not None:
+        held = read_key_file(profile.keys, f"CDS_CLIENTS: {path}: {named}: keys")
+        if not sandbox and any(key.thumbprint in published_keys().thumbprints for key in held):
+            raise _fault(path, f"{named}: keys: {_ANYBODY}")
+    return profile
+
+
+def _nobody(profile: ClientProfile) -> str | None:
+    """Why nobody could ever be identified as this client, or everybody would be."""
+    identified = bool(profile.issuers or profile.jku or profile.keys)
+    if profile.name == OPEN.name:
+        return "issuers: the client `open` is everybody in open mode. Give it another name" if identified else None
+    if not profile.issuers:
+        return "issuers: without one nobody can be this client. Name the `iss` of its tokens"
+    if not profile.jku and profile.keys is None:
+        return "jku: without keys no token of it can be checked. Name the address of its key set, or give a file `keys`"
+    return None
+
+
+def _address(profile: ClientProfile, sandbox: bool) -> str | None:
+    """Which address could never be called, or never safely."""
+    for member in ("jku", "fhir_servers"):
+        for url in getattr(profile, member):
+            try:
+                Egress([url])
+            except SettingsError:
+                return f"{member}: an entry is no plain URL. Write it like https://ehr.example/path, without a query"
+    if not sandbox and any(not url.lower().startswith("https://") for url in profile.jku):
+        return "jku: keys that come by plain http could be anybody's. Give an https address"
+    if not all(_ORIGIN.fullmatch(origin) for origin in profile.cors_origins):
+        return "cors_origins: an entry is no origin. Write it like https://ehr.example, without a path"
+    return None
+
+
+def _published(profile: ClientProfile, sandbox: bool) -> str | None:
+    known = published_keys()
+    if not sandbox and (known.issuers.intersection(profile.issuers) or known.jku.intersection(profile.jku)):
+        return f"issuers: {_ANYBODY}"
+    return None
 
 
 def _each_once(path: Path, what: str, values: Sequence[str]) -> None:

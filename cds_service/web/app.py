@@ -21,10 +21,13 @@ from cds_service.logs import get_log
 from cds_service.settings import Settings
 from cds_service.store.database import Database
 from cds_service.store.feedback import FeedbackStore
+from cds_service.store.replay import ReplayStore
+from cds_service.trust.callers import Callers
 from cds_service.trust.egress import Ways
 from cds_service.web import hooks_api, openapi, ops, problems
 from cds_service.web.arrival import Arrivals
 from cds_service.web.hooks_api import Answer, Clock, Discover, Knowledge
+from cds_service.web.transport import refuse_plain_http
 
 
 def create_app(
@@ -52,21 +55,25 @@ def create_app(
     database = Database(settings.database_url)
     store = FeedbackStore(database)
     arrivals = Arrivals(settings.body_timeout)
-    app.extensions.update(database=database, feedback_store=store, arrivals=arrivals, ways=ways)
+    callers = Callers(settings, ReplayStore(database), ways)
+    callers.check_services({service.id: service.hook for service in knowledge.services.values()})
+    app.extensions.update(database=database, feedback_store=store, arrivals=arrivals, ways=ways, callers=callers)
 
-    ops.observe(app, log, knowledge.version, hsts=(settings.public_url or "").startswith("https://"))
-    if settings.allowed_origins:
-        _allow_browsers(app, settings.allowed_origins)
+    ops.observe(app, log, knowledge.version, hsts=settings.speaks_https)
+    if not settings.open:
+        refuse_plain_http(app)
+    if origins := _origins(settings, callers):
+        _allow_browsers(app, origins)
     problems.register(app, log)
-    hooks_api.add_routes(app, settings, knowledge, answer, discovery, store, clock, arrivals)
-    ops.add_routes(app, knowledge.version, knowledge.services, database)
+    hooks_api.add_routes(app, settings, knowledge, answer, discovery, store, clock, arrivals, callers)
+    ops.add_routes(app, knowledge.version, knowledge.services, database, is_open=callers.is_open)
     _add_catalogue(app, settings, knowledge)
     if settings.sandbox:
         _add_sandbox(app, clock)
     openapi.add_route(app, knowledge.services, settings.public_url)
     if settings.prefix:
         app.wsgi_app = ops.strip_prefix(app.wsgi_app, settings.prefix)  # type: ignore[method-assign,assignment]
-    _warn(log, settings, knowledge.version)
+    _warn(log, callers, knowledge.version)
     return app
 
 
@@ -107,6 +114,11 @@ def _add_sandbox(app: Flask, clock: Clock) -> None:
     app.register_blueprint(sandbox_blueprint(patients, load_knowledge(root).terminology, clock))
 
 
+def _origins(settings: Settings, callers: Callers) -> tuple[str, ...]:
+    everybody = settings.allowed_origins
+    return everybody if everybody == ("*",) else tuple(dict.fromkeys((*everybody, *callers.origins)))
+
+
 def _allow_browsers(app: Flask, origins: tuple[str, ...]) -> None:
     """CORS for these origins on every route and on errors; preflights are answered before any token is asked for.
 
@@ -136,10 +148,9 @@ def _allow_browsers(app: Flask, origins: tuple[str, ...]) -> None:
     app.after_request(only_for_browsers)
 
 
-def _warn(log: Any, settings: Settings, version: str) -> None:
-    if settings.open:
+def _warn(log: Any, callers: Callers, version: str) -> None:
+    if callers.is_open:
         reason = "CDS_OPEN is set: everybody is answered without a token. Only for trying out and closed networks."
         log.warning("open to everybody", reason=reason, knowledge=version)
     else:
-        reason = "No caller can be identified, so every call is refused with 401. CDS_OPEN=1 answers everybody."
-        log.warning("closed to everybody", reason=reason, knowledge=version)
+        log.info("open to known clients", clients=[profile.name for profile in callers.profiles], knowledge=version)

@@ -11,12 +11,12 @@ from flask import Flask, Response, g, request
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 
-from cds_service.errors import NotFound
+from cds_service.errors import Forbidden, NotFound
 from cds_service.hooks.feedback import parse_feedback
 from cds_service.hooks.messages import Call, HookRequest, parse_request
 from cds_service.settings import Settings
 from cds_service.store.feedback import FeedbackStore
-from cds_service.trust.callers import identify
+from cds_service.trust.callers import Callers
 from cds_service.trust.clients import ClientProfile
 from cds_service.web.arrival import Arrivals
 from cds_service.web.body import BodyReader
@@ -56,6 +56,7 @@ def add_routes(
     store: FeedbackStore,
     clock: Clock,
     arrivals: Arrivals,
+    callers: Callers,
 ) -> None:
     """Adds the routes to the app.
 
@@ -64,18 +65,19 @@ def add_routes(
         discovery: the reply to discovery in a language, with versions or without.
         clock: the present moment in the site's time zone.
         arrivals: where bodies that are being read are noted.
+        callers: who may call. They are asked for before anything of the body is read.
     """
     services = knowledge.services
     discovered = lru_cache(maxsize=4)(discovery)
     bodies = BodyReader(settings.max_body, arrivals)
 
     def discover() -> Response:
-        profile = identify(request.headers, settings)
-        return json_response(discovered(_language(profile, settings), profile.discovery_versions))
+        profile = callers.identify(request.headers, "/cds-services")
+        return json_response(_for_client(discovered(_language(profile, settings), profile.discovery_versions), profile))
 
     def call(service_id: str) -> Response:
-        profile = identify(request.headers, settings)
-        service = _service(services, service_id)
+        profile = callers.identify(request.headers, f"/cds-services/{service_id}")
+        service = _service(services, service_id, profile)
         # Fields of the log line; they are at hand in `g` when the call fails, too.
         fields: dict[str, Any] = {"service": service_id, "hook": service.hook, "client": profile.name, "notes": {}}
         g.fields = fields
@@ -86,8 +88,8 @@ def add_routes(
         return json_response(reply)
 
     def feedback(service_id: str) -> Response:
-        profile = identify(request.headers, settings)
-        _service(services, service_id)
+        profile = callers.identify(request.headers, f"/cds-services/{service_id}/feedback")
+        _service(services, service_id, profile)
         events = parse_feedback(bodies.read(), service_id)
         store.add(events)
         g.fields = {"service": service_id, "client": profile.name, "feedback": len(events)}
@@ -102,11 +104,20 @@ def add_routes(
             app.add_url_rule(f"{base}/feedback{slash}", "feedback", feedback, methods=["POST"])
 
 
-def _service(services: Mapping[str, Service], service_id: str) -> Service:
+def _service(services: Mapping[str, Service], service_id: str, profile: ClientProfile) -> Service:
     service = services.get(service_id)
     if service is None:
         raise NotFound("There is no service of this id. GET /cds-services lists them.")
+    if not profile.may_call(service.id, service.hook):
+        raise Forbidden("This service was not agreed on with this client. GET /cds-services lists those that were.")
     return service
+
+
+def _for_client(reply: dict[str, Any], profile: ClientProfile) -> dict[str, Any]:
+    """Discovery of a client that may not call everything lists what it may call."""
+    if not profile.services:
+        return reply
+    return {**reply, "services": [entry for entry in reply["services"] if profile.may_call(entry["id"], entry["hook"])]}
 
 
 def _language(profile: ClientProfile, settings: Settings) -> Language:

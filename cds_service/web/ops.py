@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-def add_routes(app: Flask, knowledge_version: str, service_ids: Iterable[str], database: Database) -> None:
+def add_routes(
+    app: Flask, knowledge_version: str, service_ids: Iterable[str], database: Database, *, is_open: bool
+) -> None:
     """Adds the index and the health routes."""
     index = {
         "service": "cds-service",
@@ -25,6 +27,7 @@ def add_routes(app: Flask, knowledge_version: str, service_ids: Iterable[str], d
         "knowledge": knowledge_version,
         "discovery": "/cds-services",
         "services": sorted(service_ids),
+        "open": is_open,
         "rules": "/rules",
         "health": ["/health/live", "/health/ready"],
     }

@@ -27,7 +27,7 @@ import msgspec
 from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from cds_service.errors import RequestError
+from cds_service.errors import RequestError, Unauthorized
 
 JSON = "application/json"
 
@@ -58,7 +58,10 @@ def register(app: Flask, log: Any) -> None:
 
     def request_error(error: RequestError) -> Response:
         # Our own wording, free of the caller's data by rule, so it may stand in the log.
-        g.setdefault("fields", {})["reason"] = str(error)
+        fields = g.setdefault("fields", {})
+        fields["reason"] = error.reason
+        if isinstance(error, Unauthorized) and error.claimed is not None:
+            fields["claimed"] = error.claimed
         response = outcome(error.status, error.code, str(error), error.expression)
         if error.status == 401:
             response.headers["WWW-Authenticate"] = "Bearer"
