@@ -14,7 +14,7 @@ from typing import Any, Literal
 from sqlalchemy import select
 
 from cds_service.store.database import Database
-from cds_service.store.tables import feedback_event, written
+from cds_service.store.tables import feedback_event, storable, written
 
 _WHEN_GONE = "The feedback could not be stored. Send it again later."
 
@@ -73,14 +73,14 @@ class FeedbackStore:
 def _row(item: FeedbackEvent, received: str) -> dict[str, object]:
     return {
         "service": item.service,
-        "card": item.card,
+        "card": storable(item.card),
         "outcome": item.outcome,
         "at": written(item.at),
-        "accepted": "\n".join(item.accepted),
-        "reason_code": item.reason_code,
-        "reason_system": item.reason_system,
-        "reason_display": item.reason_display,
-        "comment": item.comment,
+        "accepted": "\n".join(storable(each.replace("\n", " ")) for each in item.accepted),
+        "reason_code": item.reason_code and storable(item.reason_code),
+        "reason_system": item.reason_system and storable(item.reason_system),
+        "reason_display": item.reason_display and storable(item.reason_display),
+        "comment": item.comment and storable(item.comment),
         "received": received,
     }
 

@@ -1,0 +1,126 @@
+"""A database URL to an SQLAlchemy engine: what is asked of SQLite and of PostgreSQL on every new connection."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from cds_service.errors import SettingsError
+
+# A caller gives up after some seconds; nobody should wait longer than that for a database that does not answer.
+CONNECT_SECONDS = 3
+STATEMENT_SECONDS = 5
+# SQLite: how long to wait while another process writes.
+BUSY_SECONDS = 10
+
+
+def checked_url(url: str) -> URL:
+    """The URL with its driver.
+
+    Raises:
+        SettingsError: it is no URL, or of a database that is not supported.
+    """
+    try:
+        parsed = make_url("postgresql" + url[8:] if url.startswith("postgres:") else url)
+        backend = parsed.get_backend_name()
+    except (ArgumentError, ValueError) as error:
+        raise SettingsError("CDS_DATABASE_URL: not a SQLAlchemy URL. Give sqlite:///var/cds.db or similar.") from error
+    if backend not in ("sqlite", "postgresql"):
+        raise SettingsError("CDS_DATABASE_URL: only SQLite and PostgreSQL are supported. Give sqlite:///var/cds.db.")
+    if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise SettingsError("CDS_DATABASE_URL: a database in memory would forget feedback. Name a file.")
+    return parsed.set(drivername="postgresql+psycopg") if parsed.drivername == "postgresql" else parsed
+
+
+def make_engine(url: URL, lasting: bool) -> Engine:
+    """An engine with a pool of connections; nothing is opened yet.
+
+    Args:
+        lasting: transactions, and a commit is on disk. Else single statements, done at once, that wait for no disk.
+    Raises:
+        SettingsError: the driver is not installed, or the folder of the file cannot be made.
+    """
+    options: dict[str, Any] = {} if lasting else {"isolation_level": "AUTOCOMMIT"}
+    if url.get_backend_name() == "postgresql":
+        options["connect_args"] = {
+            "connect_timeout": CONNECT_SECONDS,
+            # A server that has gone without a word is noticed by the kernel, not after hours.
+            "tcp_user_timeout": 1000 * STATEMENT_SECONDS,
+            "application_name": "cds-service",
+        }
+    try:
+        engine = create_engine(url, pool_pre_ping=True, pool_timeout=CONNECT_SECONDS, hide_parameters=True, **options)
+    except (ImportError, NoSuchModuleError) as error:
+        raise SettingsError(
+            "CDS_DATABASE_URL: the driver that it names is not installed. Install it, or give sqlite:///var/cds.db."
+        ) from error
+    if engine.dialect.name == "postgresql":
+        event.listen(engine, "connect", partial(_set_up_postgresql, lasting))
+        return engine
+    try:
+        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unusable(error) from error
+    event.listen(engine, "connect", partial(_set_up_sqlite, lasting))
+    if lasting:
+        event.listen(engine, "begin", _lock)
+    return engine
+
+
+def unusable(error: Exception) -> SettingsError:
+    """Names the class of the error only: its text may hold the URL, and the URL a password."""
+    kind = type(getattr(error, "orig", None) or error).__name__
+    return SettingsError(
+        f"CDS_DATABASE_URL: the database cannot be opened ({kind}). Check that it exists and is writable."
+    )
+
+
+def _set_up_postgresql(lasting: bool, connection: Any, _: object) -> None:
+    before = connection.autocommit
+    connection.autocommit = True
+    connection.execute(f"SET statement_timeout = {1000 * STATEMENT_SECONDS}")
+    # A server may be set to forget commits in a crash; anything stricter than "on" is left as it is.
+    connection.execute(
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+        if lasting
+        else "SET synchronous_commit = off"
+    )
+    connection.autocommit = before
+
+
+def _set_up_sqlite(lasting: bool, connection: Any, _: object) -> None:
+    """Readers and a writer side by side, and patience when another process writes."""
+    # The driver begins transactions when it thinks fit, but not for changes of tables; we begin them ourselves.
+    connection.isolation_level = None
+    for setting in (
+        f"busy_timeout = {1000 * BUSY_SECONDS}",
+        f"synchronous = {'FULL' if lasting else 'NORMAL'}",
+        "foreign_keys = ON",
+    ):
+        connection.execute(f"PRAGMA {setting}").close()
+    _write_ahead(connection)
+
+
+def _write_ahead(connection: Any) -> None:
+    """Sets the journal's mode, of the whole file; the one change for which SQLite does not wait by itself."""
+    patience = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > patience:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _lock(connection: Connection) -> None:
+    # For writing, from the start: a transaction that has read could be refused when it comes to write.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
