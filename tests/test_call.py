@@ -94,12 +94,14 @@ def with_access(prefetch: dict[str, Any], server: FaultServer, **more: Any) -> H
 # --- what is there -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("TOY-20", "FHA-10")
 def test_a_full_prefetch_is_answered_without_calling_anybody(server: FaultServer) -> None:
     reply = answer(with_access(lists_of(ON_BOTH, VIEW), server), allowed(server))
     assert "vka-vitk-concurrent" in rules_of(reply)
     assert server.seen == []
 
 
+@pytest.mark.row("PFD-13", "FHA-02")
 def test_both_routes_give_the_same_cards(server: FaultServer) -> None:
     fetched = answer(with_access({}, server), allowed(server))
     assert without_ids(fetched) == without_ids(answer(request(lists_of(ON_BOTH, VIEW))))
@@ -107,16 +109,19 @@ def test_both_routes_give_the_same_cards(server: FaultServer) -> None:
     assert {token for _, token in server.seen} == {"Bearer secret"}
 
 
+@pytest.mark.row("PFD-02", "X-7", "TOY-20")
 def test_only_the_lacking_lists_are_fetched(server: FaultServer) -> None:
     sent = without(lists_of(ON_BOTH, VIEW), "medicationStatements")
     assert "vka-vitk-concurrent" in rules_of(answer(with_access(sent, server), allowed(server)))
     assert [path.partition("?")[0] for path, _ in server.seen] == ["/fhir/MedicationStatement"]
 
 
+@pytest.mark.row("RSP-02", "PFD-12")
 def test_a_patient_with_nothing_on_record_gets_an_empty_list_of_cards() -> None:
     assert answer(request(lists_of(HEALTHY, VIEW)))["cards"] == []
 
 
+@pytest.mark.row("PFD-04")
 def test_lists_sent_as_null_are_lists_with_nothing_in_them() -> None:
     nothing = dict.fromkeys(lists_of(HEALTHY, VIEW)) | {"patient": patient()}
     assert answer(request(nothing))["cards"] == []
@@ -162,12 +167,14 @@ def test_drafts_are_judged_against_the_list() -> None:
 # --- what is not there -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("PFD-11", "RSP-04")
 def test_nothing_sent_and_no_server_is_a_412_that_says_what_to_send() -> None:
     error = refused(request({}))
     assert error.expression == "prefetch.patient"
     assert "Send it as prefetch, or let it be fetched." in str(error)
 
 
+@pytest.mark.row("PFD-03", "PFD-11")
 @pytest.mark.parametrize("key", ["medicationRequests", "medicationStatements"])
 def test_a_lacking_list_that_a_rule_hangs_on_is_a_412_that_names_it(key: str) -> None:
     error = refused(request(without(lists_of(ON_BOTH[:2], VIEW), key)))
@@ -180,6 +187,7 @@ def test_a_list_that_the_client_could_not_read_is_a_412() -> None:
     assert "the client could not fetch it (forbidden)" in str(refused(request(sent)))
 
 
+@pytest.mark.row("PFD-11", "PRF-02")
 @pytest.mark.parametrize(
     ("mood", "reason"), [(status(401), "HTTP 401"), (status(500), "HTTP 500"), (hang, "timed out")]
 )
@@ -191,18 +199,21 @@ def test_a_server_that_fails_is_a_412_with_its_reason(mood: Any, reason: str, se
     assert f"fetching failed: {reason}" in str(error)
 
 
+@pytest.mark.row("RSP-06", "TOY-06")
 def test_a_412_holds_nothing_of_the_patient_the_server_or_the_token(server: FaultServer) -> None:
     server.routes.clear()
     text = str(refused(with_access({"patient": patient()}, server), allowed(server)))
     assert not any(secret in text for secret in ("p1", "1950", server.base, "secret"))
 
 
+@pytest.mark.row("FHA-13", "TOY-04")
 def test_a_server_that_is_not_allowed_is_a_412_and_is_not_called(server: FaultServer) -> None:
     error = refused(with_access({"patient": patient()}, server), call(fhir_servers=("https://ehr.example/fhir",)))
     assert "fhirServer is not on the list of servers that may be called" in str(error)
     assert server.seen == []
 
 
+@pytest.mark.row("FHA-01")
 def test_a_server_without_a_token_is_not_called(server: FaultServer) -> None:
     error = refused(with_access({"patient": patient()}, server, fhir_token=None), allowed(server))
     assert "no fhirAuthorization to fetch it with" in str(error)
@@ -216,11 +227,13 @@ def test_a_sandbox_server_is_called_without_a_token(server: FaultServer) -> None
     assert {token for _, token in server.seen} == {None}
 
 
+@pytest.mark.row("X-9")
 @pytest.mark.parametrize("sent", [{"patient": None}, {"patient": patient(id="p2")}, {"patient": outcome("forbidden")}])
 def test_without_the_right_patient_there_is_no_advice(sent: dict[str, Any]) -> None:
     refused(request(lists_of(ON_BOTH, VIEW) | sent))
 
 
+@pytest.mark.row("S-9")
 def test_a_client_that_wants_no_412_gets_a_card_that_names_what_is_missing() -> None:
     sent = without(lists_of(ON_BOTH[:2], VIEW), "medicationStatements")
     reply = answer(request(sent), call(on_missing_data="card"))
@@ -235,6 +248,7 @@ def test_a_client_that_wants_no_412_gets_that_card_for_an_unread_patient_too() -
     assert rules_of(answer(request({}), call("zh", on_missing_data="card"))) == ["data-incomplete"]
 
 
+@pytest.mark.row("PFD-09")
 def test_a_list_of_which_a_part_came_is_no_412_and_no_empty_answer() -> None:
     following = [{"relation": "next", "url": "https://ehr.example/fhir?page=2"}]
     sent = lists_of(ON_BOTH[:2], VIEW)
@@ -242,6 +256,7 @@ def test_a_list_of_which_a_part_came_is_no_412_and_no_empty_answer() -> None:
     assert rules_of(answer(request(sent))) == ["data-incomplete"]
 
 
+@pytest.mark.row("PFD-15", "TOY-05")
 def test_one_entry_that_cannot_be_read_costs_the_others_nothing() -> None:
     sent = lists_of(ON_BOTH, VIEW)
     broken = statement("odd", {"text": "Vitamin K"}, status=5)
@@ -272,6 +287,7 @@ def test_a_list_with_a_default_is_no_reason_for_a_412() -> None:
     assert answer(request(without(lists_of(HEALTHY, VIEW), "goals")))["cards"] == []
 
 
+@pytest.mark.row("TOY-01", "PFD-03")
 @pytest.mark.parametrize("on_missing_data", ["412", "card"])
 @pytest.mark.parametrize(
     "key", ["labs", "medicationRequests", "medicationStatements", "conditions", "procedures", "serviceRequests"]
@@ -292,6 +308,7 @@ def test_whatever_is_missing_there_is_never_a_false_silence(service: str, key: s
     assert set(full) <= set(part) or "data-incomplete" in part
 
 
+@pytest.mark.row("CRD-01", "SUG-02", "TOY-15")
 def test_ids_of_a_reply_are_random_uuids_and_no_two_are_the_same() -> None:
     replies = [answer(request(lists_of(ON_BOTH, VIEW))) for _ in range(20)]
     cards = [card for reply in replies for card in reply["cards"]]

@@ -62,6 +62,7 @@ def test_the_order_of_entries_does_not_matter(service: WorkedService, worked: Wo
     assert signature(service, ask(service, worked, request)) == service.as_written(worked)
 
 
+@pytest.mark.row("CTX-09")
 @bounded
 @given(worked=any_patient, other=any_patient)
 def test_resources_of_another_patient_do_not_matter(
@@ -97,6 +98,7 @@ def test_most_worked_patients_can_be_told_in_another_code_system(service: Worked
     assert sum(count > 0 for count in told) > len(WORKED) / 2
 
 
+@pytest.mark.row("TOY-08", "TOY-05")
 @pytest.mark.parametrize("rewriting", REWRITINGS)
 @each_worked_patient
 def test_another_shape_of_the_same_record_gets_the_same_cards(

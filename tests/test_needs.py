@@ -49,17 +49,20 @@ def keys(service: Service) -> list[str]:
     return [need.key for need in needs_of(knowledge(), service)]
 
 
+@pytest.mark.row("PRT-08")
 def test_a_template_is_a_read_or_a_search_of_one_type_below_the_base() -> None:
     for need in needs():
         assert re.fullmatch(r"[A-Z][A-Za-z]+(/\{\{[a-zA-Z.]+\}\}|\?[^\s]+)", need.template)
 
 
+@pytest.mark.row("PRT-03", "PRT-04", "PRT-05", "PRT-06")
 def test_a_template_holds_only_the_patient_of_the_context() -> None:
     for need in needs():
         assert TOKEN.findall(need.template) == ["context.patientId"]
         assert "{" not in TOKEN.sub("", need.template)
 
 
+@pytest.mark.row("PRT-09")
 def test_a_search_uses_only_parameters_that_every_server_has() -> None:
     for need in searches():
         names = [name for name, _ in parse_qsl(need.template.partition("?")[2], strict_parsing=True)]
@@ -68,6 +71,7 @@ def test_a_search_uses_only_parameters_that_every_server_has() -> None:
         assert names[0] == "patient"
 
 
+@pytest.mark.row("TOY-19")
 def test_a_template_holds_no_date_for_it_would_stand_still() -> None:
     for need in needs():
         assert not DATE.search(re.sub(r"code=[^&]*", "", need.template))
@@ -100,6 +104,7 @@ def test_the_patient_is_asked_for_first_and_every_key_once() -> None:
         assert set(asked) <= {"patient", *LISTS}
 
 
+@pytest.mark.row("PRT-01")
 def test_what_a_service_asks_for_is_what_its_discovery_announces() -> None:
     announced = {service["id"]: service["prefetch"] for service in discovery(knowledge(), "en")["services"]}
     for service in services():
@@ -121,6 +126,7 @@ def small_service(*rules: str) -> Service:
     return Service("small", given.hook, topic, given.title, given.description, rules)
 
 
+@pytest.mark.row("TOK-01")
 def test_a_rule_about_two_products_asks_for_no_goals_and_no_other_results() -> None:
     asked = {need.key: need for need in needs_of(knowledge(), small_service("doac-vitk-silent"))}
     assert "goals" not in asked
@@ -158,6 +164,7 @@ def test_discovery_speaks_chinese_where_it_is_asked_to() -> None:
             assert not re.search(r"[\u4e00-\u9fff]", one[member])
 
 
+@pytest.mark.row("DIS-09", "X-15")
 def test_usage_requirements_name_every_key_and_which_are_optional() -> None:
     for service in discovery(knowledge(), "en")["services"]:
         usage = service["usageRequirements"]

@@ -137,6 +137,7 @@ def test_every_example_gets_a_valid_reply(
     assert faults(log) == []
 
 
+@pytest.mark.row("PFD-15")
 def test_no_sound_example_in_the_same_list_costs_a_patient_the_cards(
     client: FlaskClient, examples: list[tuple[str, Json]]
 ) -> None:

@@ -55,6 +55,7 @@ def test_an_order_of_this_status_is_judged_as_a_draft(status: str | None) -> Non
     assert order.use.status == "draft"
 
 
+@pytest.mark.row("TOY-09")
 @pytest.mark.parametrize("status", ["entered-in-error", "cancelled", "stopped", "completed"])
 def test_an_order_of_this_status_is_not_judged(status: str) -> None:
     assert drafted(draft(status=status)) == ()
@@ -64,6 +65,7 @@ def test_an_order_not_to_give_it_is_not_judged() -> None:
     assert drafted(draft(doNotPerform=True)) == ()
 
 
+@pytest.mark.row("CTX-06")
 def test_an_order_being_written_may_have_no_medicine_and_no_intent_yet() -> None:
     record = read(drafts=[{"resourceType": "MedicationRequest", "id": "m1"}])
     assert record.orders == (DraftOrder("MedicationRequest/m1", selected=True),)
@@ -75,11 +77,13 @@ def test_a_draft_without_a_subject_is_the_patients() -> None:
     assert len(drafted(without)) == 1
 
 
+@pytest.mark.row("CTX-09", "TOY-09")
 @pytest.mark.parametrize("subject", [{"reference": "Patient/p2"}, {"display": "somebody"}, 7])
 def test_a_draft_for_somebody_else_is_left_out(subject: object) -> None:
     assert drafted(draft(subject=subject), lab_order(subject=subject)) == ()
 
 
+@pytest.mark.row("CTX-07", "E-6")
 def test_a_medication_in_the_bundle_is_no_order_but_names_the_medicine() -> None:
     by_reference = draft(medicationReference={"reference": "Medication/x"})
     del by_reference["medicationCodeableConcept"]
@@ -142,6 +146,7 @@ def test_other_resources_in_the_bundle_are_no_orders(resource: dict[str, Any]) -
     assert drafted(resource) == ()
 
 
+@pytest.mark.row("CTX-05")
 @pytest.mark.parametrize(
     "written",
     [

@@ -202,6 +202,7 @@ def test_a_medicine_by_text_alone_that_nothing_names_is_counted() -> None:
     assert record.notes == ("2 × medicine by text alone that no value set names",)
 
 
+@pytest.mark.row("CTX-08", "E-6")
 @pytest.mark.parametrize(
     ("reference", "url"),
     [
@@ -218,6 +219,7 @@ def test_a_reference_leads_to_the_medication(reference: str, url: str | None) ->
     assert (use.concepts, use.product) == ({"vitamin-k-antagonist"}, "Warfarin Sodium 5 MG Oral Tablet")
 
 
+@pytest.mark.row("CTX-08", "TOY-08")
 def test_a_contained_medication_is_found() -> None:
     use = only(
         by_reference("#c1") | {"contained": [medication(id="c2", code={"text": "Aspirin"}), medication(id="c1")]}
@@ -233,6 +235,7 @@ def test_a_medication_of_the_same_id_on_another_server_is_another_one() -> None:
     assert "medication-requests" in record.incomplete
 
 
+@pytest.mark.row("E-6")
 @pytest.mark.parametrize("found", [[], [medication(code={"coding": [{"system": "urn:local", "code": "9"}]})]])
 def test_the_display_of_a_reference_names_the_medicine(found: list[dict[str, Any]]) -> None:
     use = only(by_reference("Medication/med1", display="Warfarin 3 mg"), *found)
@@ -337,6 +340,7 @@ def test_an_entry_that_cannot_be_read_and_is_of_no_interest_is_not_missed() -> N
     assert read(request(status=7, medicationCodeableConcept={"text": "Aspirin"})).incomplete == {}
 
 
+@pytest.mark.row("E-10")
 def test_the_shapes_of_epics_examples_are_read() -> None:
     odd = request(
         category={"coding": [{"code": "outpatient"}]},

@@ -120,6 +120,7 @@ def variants(value: Any) -> Iterator[Any]:
             yield changed
 
 
+@pytest.mark.row("PFD-15", "TOY-05")
 @pytest.mark.parametrize("resource", RESOURCES, ids=lambda resource: resource["resourceType"])
 def test_no_shape_of_any_member_costs_another_resource(resource: dict[str, Any]) -> None:
     sound = observation(id="sound")
@@ -138,6 +139,7 @@ def test_the_unchanged_resource_is_read(resource: dict[str, Any]) -> None:
     assert (record.incomplete, [note for note in record.notes if "could not" in note]) == ({}, [])
 
 
+@pytest.mark.row("TOY-24")
 def test_brackets_nested_too_deep_cost_only_their_own_resource() -> None:
     deep = b'{"resourceType": "Observation", "id": "deep", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     patient = Obtained((), open_resource(bundle([PATIENT])).entries)

@@ -12,6 +12,7 @@ from real_inputs import SAMPLES, call, problem, rules, sample_request, shipped_s
 LOW_B12 = next(sample for sample in SAMPLES if sample.id == "b12-low-metformin")
 
 
+@pytest.mark.row("PRF-02", "PFD-11")
 @pytest.mark.parametrize("listening", [False, True], ids=["a port nobody listens on", "a server that never answers"])
 def test_a_fhir_server_that_is_down_is_412_before_the_client_gives_up(tmp_path: Path, listening: bool) -> None:
     with socket.socket() as server:
@@ -30,6 +31,7 @@ def test_a_fhir_server_that_is_down_is_412_before_the_client_gives_up(tmp_path: 
     assert took < 2
 
 
+@pytest.mark.row("TOY-20")
 def test_a_fhir_server_that_is_down_costs_nothing_when_all_was_sent(tmp_path: Path) -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))

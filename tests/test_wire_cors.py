@@ -18,7 +18,7 @@ PREFLIGHT = {
 }
 
 
-@pytest.mark.row("CORS-01")
+@pytest.mark.row("CORS-01", "TOY-17", "S-15")
 @pytest.mark.parametrize("open_mode", [True, False])
 @pytest.mark.parametrize("path", ROUTES)
 def test_a_preflight_is_answered_without_a_token(make_app: Callable[..., Flask], path: str, open_mode: bool) -> None:
@@ -34,7 +34,7 @@ def test_a_preflight_is_answered_without_a_token(make_app: Callable[..., Flask],
     assert "POST" in methods
 
 
-@pytest.mark.row("CORS-01")
+@pytest.mark.row("CORS-01", "TOY-17", "S-15", "X-6")
 def test_cors_headers_are_on_replies_and_on_errors(make_app: Callable[..., Flask], recorder: Recorder) -> None:
     client = make_app(cors_origins=(ORIGIN,)).test_client()
     closed = make_app(open=False, cors_origins=(ORIGIN,)).test_client()

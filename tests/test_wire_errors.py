@@ -92,7 +92,7 @@ def test_a_body_just_at_the_limit_is_read(make_app: Callable[..., Flask], chunke
     assert _post_stream(client, VIEW, CountingStream(over), None if chunked else 2001).status_code == 413
 
 
-@pytest.mark.row("STA-500")
+@pytest.mark.row("STA-500", "RSP-05", "RSP-06", "TOY-06")
 def test_a_fault_of_ours_is_500_and_gives_nothing_away(client: FlaskClient, recorder: Recorder, log: LogFile) -> None:
     """Correlation id only"""
     recorder.fails = ValueError(f"{CANARY} has no potassium")
@@ -116,7 +116,7 @@ def test_a_way_out_that_nobody_caught_is_a_fault_of_ours(client: FlaskClient, re
     assert "internal.example" not in response.text
 
 
-@pytest.mark.row("STA-503")
+@pytest.mark.row("STA-503", "RSP-05")
 def test_a_database_that_is_gone_is_503_for_feedback_and_nothing_for_cards(
     make_app: Callable[..., Flask], tmp_path: Any
 ) -> None:
@@ -132,7 +132,7 @@ def test_a_database_that_is_gone_is_503_for_feedback_and_nothing_for_cards(
     assert client.get("/health/live").status_code == 200
 
 
-@pytest.mark.row("STA-401", "JWT-02", "JWT-17")
+@pytest.mark.row("STA-401", "JWT-02", "JWT-17", "TOY-11", "TOY-02", "DIS-14")
 @pytest.mark.parametrize(
     ("path", "method"),
     [("/cds-services", "GET"), (VIEW, "POST"), (VIEW + "/feedback", "POST"), ("/cds-services/none", "POST")],
@@ -189,7 +189,7 @@ def test_nothing_to_say_is_200_with_no_cards(
     assert (response.status_code, response.data) == (200, b'{"cards":[]}')
 
 
-@pytest.mark.row("FHA-12", "FBK-12")
+@pytest.mark.row("FHA-12", "FBK-12", "TOY-10")
 def test_one_line_per_call_and_nothing_of_the_patient_in_it(client: FlaskClient, log: LogFile) -> None:
     """Values, ids, tokens and comments stay out"""
     authorization = {"access_token": CANARY, "token_type": "Bearer", "expires_in": 9, "scope": "s", "subject": CANARY}

@@ -61,7 +61,7 @@ def test_a_call_without_a_uuid_as_hook_instance_is_refused(client: FlaskClient, 
     refused(client.post(VIEW, json=request_body(hookInstance=value)), "hookInstance")
 
 
-@pytest.mark.row("REQ-05")
+@pytest.mark.row("REQ-05", "E-4", "TOY-23")
 @pytest.mark.parametrize(
     "value",
     [
@@ -165,7 +165,7 @@ def test_members_that_we_do_not_know_change_nothing(client: FlaskClient, recorde
     assert recorder.request == plain
 
 
-@pytest.mark.row("REQ-14")
+@pytest.mark.row("REQ-14", "STA-400", "TOY-24")
 @pytest.mark.parametrize(
     "body",
     [
@@ -258,7 +258,7 @@ def test_json_by_any_of_its_media_types_is_read(client: FlaskClient, media_type:
     assert client.post(VIEW, data=encoded(request_body()), content_type=media_type).status_code == 200
 
 
-@pytest.mark.row("REQ-15")
+@pytest.mark.row("REQ-15", "STA-415")
 @pytest.mark.parametrize("media_type", [None, "", "text/plain", "application/xml", "multipart/form-data"])
 def test_another_media_type_is_refused(client: FlaskClient, media_type: str | None) -> None:
     response = client.post(VIEW, data=encoded(request_body()), content_type=media_type)
@@ -289,7 +289,7 @@ def test_what_cannot_be_a_patient_id_is_refused_and_not_repeated(client: FlaskCl
     assert len(written) < 5 or written not in response.text
 
 
-@pytest.mark.row("REQ-17")
+@pytest.mark.row("REQ-17", "E-5", "TOY-23")
 @pytest.mark.parametrize("written", ["x" * 256, LONG_ID, "a~b:c|d%e+f=g_h.i-j"])
 def test_ids_longer_and_odder_than_fhir_allows_are_read(client: FlaskClient, recorder: Recorder, written: str) -> None:
     reference = f"MedicationRequest/{LONG_ID}"
@@ -335,7 +335,7 @@ def test_a_member_of_the_context_of_the_wrong_type_is_named(
     assert response.json["issue"][0]["expression"][0].startswith(f"context.{name}")
 
 
-@pytest.mark.row("CTX-02")
+@pytest.mark.row("CTX-02", "HOOK-01", "HOOK-02", "HOOK-03", "S-1")
 @pytest.mark.parametrize("hook", ["patient-view", "order-select", "order-sign"])
 def test_the_encounter_may_be_missing(client: FlaskClient, recorder: Recorder, hook: str) -> None:
     assert client.post(ADDRESSES[hook], json=request_body(hook)).status_code == 200
@@ -347,7 +347,7 @@ def test_the_encounter_may_be_missing(client: FlaskClient, recorder: Recorder, h
     assert recorder.request.encounter_id == "7"
 
 
-@pytest.mark.row("CTX-03")
+@pytest.mark.row("CTX-03", "E-11", "HOOK-02", "HOOK-03", "HOOK-05", "HOOK-06")
 @pytest.mark.parametrize("hook", REQUIRED)
 @pytest.mark.parametrize(
     "user", ["Practitioner/1", f"PractitionerRole/{LONG_ID}", "https://e.example/r4/Practitioner/1"]
@@ -356,7 +356,7 @@ def test_clinicians_may_be_the_user_of_every_hook(client: FlaskClient, hook: str
     assert client.post(ADDRESSES[hook], json=request_body(hook, context__userId=user)).status_code == 200
 
 
-@pytest.mark.row("CTX-03")
+@pytest.mark.row("CTX-03", "HOOK-01", "TOY-23")
 @pytest.mark.parametrize("user", ["Patient/1", "RelatedPerson/1"])
 def test_patients_and_relatives_may_view_but_not_order(client: FlaskClient, user: str) -> None:
     assert client.post(VIEW, json=request_body(context__userId=user)).status_code == 200
@@ -375,7 +375,7 @@ def test_a_user_without_a_type_is_taken_with_a_note(client: FlaskClient, recorde
     assert recorder.request.notes == ("userId without a resource type",)
 
 
-@pytest.mark.row("CTX-03")
+@pytest.mark.row("CTX-03", "X-3")
 def test_the_user_may_stand_where_it_stood_before_version_one(client: FlaskClient, recorder: Recorder) -> None:
     """HL7's PDDI-CDS examples have it beside the context"""
     body = request_body(context__userId=..., user="Practitioner/7")
@@ -473,7 +473,7 @@ INCOMPLETE = [
 ]
 
 
-@pytest.mark.row("FHA-15", "REQ-09", "FHA-07")
+@pytest.mark.row("FHA-15", "REQ-09", "FHA-07", "FHA-03", "FHA-04", "FHA-05", "FHA-06")
 @pytest.mark.parametrize("change", INCOMPLETE, ids=str)
 def test_an_incomplete_authorization_costs_nobody_the_advice(
     client: FlaskClient, recorder: Recorder, change: dict[str, Any]
