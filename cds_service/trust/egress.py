@@ -221,10 +221,12 @@ class Egress:
             with self._session.get(
                 url, headers=dict(headers), stream=True, allow_redirects=False, timeout=timeout
             ) as response:
-                retry_after = _seconds(response.headers.get("Retry-After"))
-                if response.status_code != requests.codes.ok:
-                    return Answer(response.status_code, b"", retry_after)
-                return Answer(response.status_code, _body(response.raw, deadline, max_bytes), retry_after)
+                is_ok = response.status_code == requests.codes.ok
+                body = _body(response.raw, deadline, max_bytes) if is_ok else b""
+                if time.monotonic() >= deadline:
+                    # Cut off among the headers, an answer looks to the library like a whole one without a body.
+                    raise NoAnswer("timed out")
+                return Answer(response.status_code, body, _seconds(response.headers.get("Retry-After")))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             if _is_disconnect(error) and time.monotonic() < deadline:
                 return None
