@@ -98,6 +98,7 @@ def serving(name: str, app: str, folder: Path) -> Iterator[Server]:
     environment = os.environ | {
         "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
         "CDS_OPEN": "1",
+        "CDS_RATE_LIMIT": "off",
         "CDS_PORT": str(port),
         "CDS_WORKERS": str(WORKERS),
         "CDS_THREADS": str(THREADS),

@@ -73,7 +73,9 @@ def run_server(settings: Settings, app: str = "cds_service.web.wsgi:app") -> Non
     from granian import Granian
     from granian.constants import Interfaces
 
-    Granian(
+    from cds_service.web.rate_table import shared_counters
+
+    server = Granian(
         app,
         address=settings.host,
         port=settings.port,
@@ -85,7 +87,10 @@ def run_server(settings: Settings, app: str = "cds_service.web.wsgi:app") -> Non
         log_enabled=True,
         log_level="error",  # type: ignore[arg-type]
         **server_options(settings),
-    ).serve()
+    )
+    with shared_counters() as counters:
+        os.environ.setdefault(f"{PREFIX}RATE_STORAGE", counters)
+        server.serve()
 
 
 def _check_port(host: str, port: int) -> None:

@@ -45,6 +45,9 @@ class Settings(BaseSettings):
         fhir_deadline: seconds that all FHIR queries of one call may take together.
         max_body: bytes a request body may have.
         body_timeout: seconds a request body may take to arrive.
+        rate_limit: calls that one client, or one address where no client is known, may make; off: any number.
+        rate_storage: where calls are counted, if not among this machine's processes (redis://... for several machines).
+        proxies: how many reverse proxies stand in front; callers' addresses are then taken from X-Forwarded-For.
         cors_origins: browser origins that may call; in open mode, if none is named, every origin may.
         sandbox: serve invented sample patients as a FHIR server under /sandbox/fhir.
     """
@@ -79,6 +82,9 @@ class Settings(BaseSettings):
     fhir_deadline: float = Field(default=4.0, gt=0, lt=5)
     max_body: int = Field(default=5_000_000, ge=1_000)
     body_timeout: float = Field(default=10.0, ge=1, le=300)
+    rate_limit: str = "30000 per minute"
+    rate_storage: str | None = Field(default=None, repr=False)
+    proxies: int = Field(default=0, ge=0, le=10)
     cors_origins: CommaList = ()
     sandbox: bool = False
 
@@ -101,6 +107,11 @@ class Settings(BaseSettings):
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _rate(cls, value: str) -> str:
+        return checked_rate(value)
 
     @field_validator("time_zone")
     @classmethod
@@ -147,6 +158,20 @@ class Settings(BaseSettings):
         return self.cors_origins or (("*",) if self.open else ())
 
 
+def checked_rate(text: str) -> str:
+    """A rate limit as it was written; raises ValueError if it is none."""
+    from limits import parse  # loaded only where somebody sets a limit of their own
+
+    if text != "off":
+        try:
+            limit = parse(text)
+        except ValueError as error:
+            raise ValueError("not a rate such as 600 per minute") from error
+        if limit.amount < 1:
+            raise ValueError("a rate of nothing would refuse every call")
+    return text
+
+
 # What each variable should hold, in the words of an error message.
 _HELP = {
     "host": "Give an address to listen on, such as 127.0.0.1.",
@@ -173,6 +198,9 @@ _HELP = {
     "fhir_deadline": "Give seconds, more than 0 and less than 5.",
     "max_body": "Give a number of bytes, at least 1000.",
     "body_timeout": "Give seconds, from 1 to 300.",
+    "rate_limit": "Write a number and a time, such as 30000 per minute, or off.",
+    "rate_storage": "Give an address such as redis://host:6379, or leave it out.",
+    "proxies": "Give the number of reverse proxies in front, 0 to 10.",
     "cors_origins": "Give origins separated by commas, such as https://ehr.example, or *.",
     "sandbox": "Write 1 or 0.",
 }

@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StringConstraints
 
+from cds_service.settings import checked_rate
+
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 Text = Annotated[str, StringConstraints(pattern=r"\S", max_length=2_000)]
 # Lists of a YAML file become tuples; whatever is in them is checked as strictly as the rest.
@@ -42,7 +44,7 @@ class ClientProfile(BaseModel):
         tenants: if any are named, a token must carry one of them.
         services: ids or topics it may call; none named: all.
         max_token_age: most seconds between `iat` and `exp` of a token.
-        rate_limit: calls it may make, like "600 per minute"; without it, the setting's.
+        rate_limit: calls it may make, like "600 per minute", or "off"; without it, the setting's.
         cors_origins: browser origins it calls from, besides those of the setting.
 
         on_missing_data: answer 412 when data that a rule requires cannot be had, or a card that says what is missing.
@@ -76,7 +78,7 @@ class ClientProfile(BaseModel):
     tenants: Texts = ()
     services: Texts = ()
     max_token_age: int = Field(default=3_600, ge=60, le=86_400)
-    rate_limit: Text | None = None
+    rate_limit: Annotated[str, AfterValidator(checked_rate)] | None = None
     cors_origins: Texts = ()
 
     on_missing_data: Literal["412", "card"] = "412"

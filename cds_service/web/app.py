@@ -16,6 +16,7 @@ from typing import Any
 
 from flask import Flask, Response, request
 from flask_cors import CORS
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from cds_service.logs import get_log
 from cds_service.settings import Settings
@@ -27,6 +28,7 @@ from cds_service.trust.egress import Ways
 from cds_service.web import hooks_api, openapi, ops, problems
 from cds_service.web.arrival import Arrivals
 from cds_service.web.hooks_api import Answer, Clock, Discover, Knowledge
+from cds_service.web.rate import Rates
 from cds_service.web.transport import refuse_plain_http
 
 
@@ -59,13 +61,18 @@ def create_app(
     callers.check_services({service.id: service.hook for service in knowledge.services.values()})
     app.extensions.update(database=database, feedback_store=store, arrivals=arrivals, ways=ways, callers=callers)
 
+    rates = Rates(settings, log)
+    if settings.proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
+
     ops.observe(app, log, knowledge.version, hsts=settings.speaks_https)
     if not settings.open:
         refuse_plain_http(app)
     if origins := _origins(settings, callers):
         _allow_browsers(app, origins)
     problems.register(app, log)
-    hooks_api.add_routes(app, settings, knowledge, answer, discovery, store, clock, arrivals, callers)
+    rates.count_visitors(app)
+    hooks_api.add_routes(app, settings, knowledge, answer, discovery, store, clock, arrivals, callers, rates)
     ops.add_routes(app, knowledge.version, knowledge.services, database, is_open=callers.is_open)
     _add_catalogue(app, settings, knowledge)
     if settings.sandbox:

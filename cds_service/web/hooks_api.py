@@ -11,7 +11,7 @@ from flask import Flask, Response, g, request
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 
-from cds_service.errors import Forbidden, NotFound
+from cds_service.errors import Forbidden, NotFound, Unauthorized
 from cds_service.hooks.feedback import parse_feedback
 from cds_service.hooks.messages import Call, HookRequest, parse_request
 from cds_service.settings import Settings
@@ -21,6 +21,7 @@ from cds_service.trust.clients import ClientProfile
 from cds_service.web.arrival import Arrivals
 from cds_service.web.body import BodyReader
 from cds_service.web.problems import json_response
+from cds_service.web.rate import Rates
 
 Language = Literal["en", "zh"]
 Answer = Callable[[str, HookRequest, Call], dict[str, Any]]
@@ -57,6 +58,7 @@ def add_routes(
     clock: Clock,
     arrivals: Arrivals,
     callers: Callers,
+    rates: Rates,
 ) -> None:
     """Adds the routes to the app.
 
@@ -66,17 +68,29 @@ def add_routes(
         clock: the present moment in the site's time zone.
         arrivals: where bodies that are being read are noted.
         callers: who may call. They are asked for before anything of the body is read.
+        rates: how often.
     """
     services = knowledge.services
     discovered = lru_cache(maxsize=4)(discovery)
     bodies = BodyReader(settings.max_body, arrivals)
 
+    def caller(path: str) -> ClientProfile:
+        address = request.remote_addr
+        try:
+            profile = callers.identify(request.headers, path)
+        except (Unauthorized, Forbidden):
+            rates.refused(address)
+            raise
+        g.fields = {"client": profile.name}
+        rates.called(profile, address)
+        return profile
+
     def discover() -> Response:
-        profile = callers.identify(request.headers, "/cds-services")
+        profile = caller("/cds-services")
         return json_response(_for_client(discovered(_language(profile, settings), profile.discovery_versions), profile))
 
     def call(service_id: str) -> Response:
-        profile = callers.identify(request.headers, f"/cds-services/{service_id}")
+        profile = caller(f"/cds-services/{service_id}")
         service = _service(services, service_id, profile)
         # Fields of the log line; they are at hand in `g` when the call fails, too.
         fields: dict[str, Any] = {"service": service_id, "hook": service.hook, "client": profile.name, "notes": {}}
@@ -88,7 +102,7 @@ def add_routes(
         return json_response(reply)
 
     def feedback(service_id: str) -> Response:
-        profile = callers.identify(request.headers, f"/cds-services/{service_id}/feedback")
+        profile = caller(f"/cds-services/{service_id}/feedback")
         _service(services, service_id, profile)
         events = parse_feedback(bodies.read(), service_id)
         store.add(events)
