@@ -2,6 +2,7 @@
 # make test     all tests
 # make lint     style, types, and who may import whom
 # make catalogue  docs/rules/ anew, from knowledge/
+# make conformance  docs/conformance.md anew: what the CDS Hooks text asks, and what came of the tests that show it
 # make mutate   every decision of the knowledge changed in turn; which changes no worked patient notices
 # make bench    speed, next to a bare Flask app
 # make lock     the lock files anew, from pyproject.toml (needs uv)
@@ -35,6 +36,10 @@ catalogue:
 	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
 	@$(PY) -m cds_service export catalogue docs/rules
 
+conformance:
+	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
+	@$(PY) -m pytest -q -m row --conformance=docs/conformance.md
+
 mutate:
 	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
 	@PYTHONPATH=tests $(PY) -m mutation
@@ -52,4 +57,4 @@ clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 	find cds_service tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: run test lint catalogue bench lock clean
+.PHONY: run test lint catalogue conformance bench lock clean

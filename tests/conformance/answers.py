@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from worked_service import WORKED, noon
 
+from cds_service.artifacts.base import KnowledgeBase
 from cds_service.artifacts.load import load_knowledge
+from cds_service.artifacts.worked import WorkedPatient
 from cds_service.hooks.call import make_answer
-from cds_service.hooks.messages import Call, parse_request
+from cds_service.hooks.messages import Call, HookRequest, parse_request
 from cds_service.sandbox.patients import hook_request, patient_resources, prefetch_of
 from cds_service.settings import Settings
 from cds_service.trust.clients import ClientProfile
@@ -38,20 +40,39 @@ class Answered:
 
 
 @lru_cache(maxsize=1)
+def knowledge() -> KnowledgeBase:
+    return load_knowledge()
+
+
+@lru_cache(maxsize=1)
+def _answer() -> Callable[[str, HookRequest, Call], Json]:
+    """As of a service that is reached by https, so that cards have their links and icons."""
+    return make_answer(knowledge(), Settings(public_url="https://cds.example"))
+
+
+def ask(worked: WorkedPatient, service: str, language: Literal["en", "zh"], request: Json) -> Answered:
+    """What a service answers to a request about a worked patient, at noon of its day."""
+    parsed = parse_request(msgspec.json.encode(request), worked.hook, ANYBODY)
+    told = _answer()(service, parsed, Call(ANYBODY, language, noon(worked), {"notes": {}}))
+    return Answered(worked.id, service, language, request, strict(msgspec.json.encode(told)))
+
+
+def request_about(worked: WorkedPatient) -> Json:
+    """The call that brings everything about a worked patient."""
+    resources = patient_resources(worked, knowledge().terminology, noon(worked))
+    return hook_request(worked, resources, prefetch=prefetch_of(resources))
+
+
+@lru_cache(maxsize=1)
 def all_answers() -> tuple[Answered, ...]:
-    """The answers of a service that is reached by https, so that cards have their links and icons."""
-    knowledge = load_knowledge()
-    answer = make_answer(knowledge, Settings(public_url="https://cds.example"))
-    found = []
-    for worked in WORKED:
-        resources = patient_resources(worked, knowledge.terminology, noon(worked))
-        request = hook_request(worked, resources, prefetch=prefetch_of(resources))
-        parsed = parse_request(msgspec.json.encode(request), worked.hook, ANYBODY)
-        for service in knowledge.services.values():
-            for language in ("en", "zh") if service.hook == worked.hook else ():
-                told = answer(service.id, parsed, Call(ANYBODY, language, noon(worked), {"notes": {}}))
-                found.append(Answered(worked.id, service.id, language, request, strict(msgspec.json.encode(told))))
-    return tuple(found)
+    """Every worked patient to every service of its hook, in both languages."""
+    return tuple(
+        ask(worked, service.id, language, request)
+        for worked, request in ((worked, request_about(worked)) for worked in WORKED)
+        for service in knowledge().services.values()
+        if service.hook == worked.hook
+        for language in ("en", "zh")
+    )
 
 
 @lru_cache(maxsize=1)
@@ -83,8 +104,15 @@ def suggestions() -> Iterator[Json]:
 
 
 def actions() -> Iterator[Json]:
-    for suggestion in suggestions():
-        yield from suggestion["actions"]
+    for answered in all_answers():
+        yield from actions_of(answered)
+
+
+def actions_of(answered: Answered) -> Iterator[Json]:
+    """Every action that an answer proposes."""
+    for card in answered.told["cards"]:
+        for suggestion in card.get("suggestions", ()):
+            yield from suggestion["actions"]
 
 
 def strict(body: bytes) -> Json:

@@ -15,7 +15,6 @@ import pytest
 import yaml
 
 ROWS = Path(__file__).with_name("rows.yaml")
-TESTS = Path(__file__).resolve().parent.parent
 HEADER = """# What the CDS Hooks text asks, and what shows that we do it
 
 Made by `make conformance`; do not edit. Target: CDS Hooks 2.0.1, with what clients of 1.0 and 1.1 need.
@@ -45,7 +44,7 @@ class Row:
 
 @dataclass(frozen=True, order=True)
 class Shown:
-    """A test that carries a row: its file below tests/ and its name."""
+    """A test that carries a row: its file, from the root of the tests' run, and its name."""
 
     file: str
     name: str
@@ -82,7 +81,7 @@ def table(rows: Iterable[Row], tests: Mapping[str, Sequence[Shown]], results: Ma
 
 def _line(row: Row, shown: Sequence[Shown], results: Mapping[Shown, str]) -> str:
     strength = row.strength if row.versions in ("all", "-") else f"{row.strength}, {row.versions}"
-    named = "<br>".join(f"[{_escaped(test.sentence)}](../tests/{test.file})" for test in shown) or _escaped(row.why)
+    named = "<br>".join(f"[{_escaped(test.sentence)}](../{test.file})" for test in shown) or _escaped(row.why)
     result = row.whose or _result([results.get(test, "not run") for test in shown])
     return f"| {row.id} | {_escaped(strength)} | {_escaped(row.says)} | {named} | {result} |"
 
@@ -119,7 +118,8 @@ def rows_of(items: Iterable[pytest.Item], known: Iterable[str]) -> dict[str, lis
 
 
 def _shown(item: pytest.Item) -> Shown:
-    return Shown(item.path.relative_to(TESTS).as_posix(), getattr(item, "originalname", None) or item.name)
+    name = getattr(item, "originalname", None) or item.name
+    return Shown(item.path.relative_to(item.config.rootpath).as_posix(), name)
 
 
 class Table:

@@ -246,3 +246,30 @@ def test_every_error_is_an_operation_outcome_and_says_nothing_of_what_was_sent(
     assert outcome["resourceType"] == "OperationOutcome"
     assert all({"severity", "code"} <= set(issue) for issue in outcome["issue"])
     assert not any(word in response.text for word in ("canary", "Traceback", "<html", ".py"))
+
+
+@pytest.mark.row("FBK-09")
+def test_a_call_whose_cards_nobody_answers_leaves_no_feedback(client: FlaskClient) -> None:
+    assert rules(call(client, B12, about("b12-low-metformin"))) == ["b12-low"]
+    assert client.application.extensions["feedback_store"].events() == []
+
+
+@pytest.mark.row("RSP-05", "STA-200", "STA-400", "STA-404", "STA-405", "STA-412", "STA-413", "STA-415")
+def test_every_case_of_the_status_map_has_its_status(client: FlaskClient) -> None:
+    body = about("b12-low-metformin")
+    replies = [
+        call(client, B12, body),
+        client.get("/cds-services"),
+        client.post(f"/cds-services/{B12}/feedback", json={"feedback": []}),
+        call(client, B12, body | {"hook": "order-sign"}),
+        client.post(f"/cds-services/{B12}/feedback", json=[]),
+        client.post("/cds-services/none", json=body),
+        client.get(f"/cds-services/{B12}"),
+        call(client, B12, body | {"prefetch": {}}),
+        client.post(f"/cds-services/{B12}", data=b"x" * 9_000_000, content_type="application/json"),
+        client.post(f"/cds-services/{B12}", data=b"{}", content_type="text/plain"),
+    ]
+    codes = [reply.json["issue"][0]["code"] for reply in replies if reply.status_code != 200]
+    assert [reply.status_code for reply in replies] == [200, 200, 200, 400, 400, 404, 405, 412, 413, 415]
+    assert set(codes) <= {"invalid", "required", "structure", "not-found", "not-supported", "incomplete", "too-long"}
+    assert "POST" in replies[6].headers["Allow"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections import defaultdict
 from urllib.parse import urlsplit
 
 import pytest
-from conformance.answers import actions, all_answers, cards, suggestions
+from conformance.answers import actions, actions_of, all_answers, ask, cards, suggestions
 from markdown_it import MarkdownIt
+from worked_service import WORKED
 
 # HTML is let through and addresses become links, as in the most careless of clients.
 CARELESS = MarkdownIt("gfm-like", {"html": True, "linkify": True})
@@ -73,14 +75,13 @@ def test_every_action_says_what_kind_it_is_and_what_it_does() -> None:
 def test_everything_that_is_created_is_a_draft_for_the_patient_of_the_call() -> None:
     created = 0
     for answered in all_answers():
-        for card in answered.told["cards"]:
-            for action in (action for suggestion in card.get("suggestions", ()) for action in suggestion["actions"]):
-                if action["type"] == "create":
-                    resource, created = action["resource"], created + 1
-                    whose = resource.get("for") or resource["subject"]
-                    assert whose["reference"] == f"Patient/{answered.request['context']['patientId']}"
-                    assert resource["status"] == "draft"
-                    assert "id" not in resource
+        for action in actions_of(answered):
+            if action["type"] == "create":
+                resource, created = action["resource"], created + 1
+                whose = resource.get("for") or resource["subject"]
+                assert whose["reference"] == f"Patient/{answered.request['context']['patientId']}"
+                assert resource["status"] == "draft"
+                assert "id" not in resource
     assert created > 1000
 
 
@@ -90,15 +91,41 @@ def test_every_deletion_and_change_names_a_draft_of_the_request() -> None:
     for answered in all_answers():
         drafts = answered.request["context"].get("draftOrders", {}).get("entry", [])
         ids = {f"{entry['resource']['resourceType']}/{entry['resource']['id']}" for entry in drafts}
-        for card in answered.told["cards"]:
-            for action in (action for suggestion in card.get("suggestions", ()) for action in suggestion["actions"]):
-                if action["type"] == "delete":
-                    assert "resource" not in action
-                    assert action["resourceId"] in ids
-                    touched += 1
-                elif action["type"] == "update":
-                    assert f"{action['resource']['resourceType']}/{action['resource']['id']}" in ids
+        for action in actions_of(answered):
+            if action["type"] == "delete":
+                assert "resource" not in action
+                assert action["resourceId"] in ids
+                touched += 1
+            elif action["type"] == "update":
+                assert f"{action['resource']['resourceType']}/{action['resource']['id']}" in ids
     assert touched
+
+
+@pytest.mark.row("ACT-04", "ACT-07")
+def test_a_changed_draft_keeps_its_version_and_all_that_the_change_does_not_mean() -> None:
+    extension = [{"url": "https://example.org/x", "valueCode": "y"}]
+    extra = {"meta": {"versionId": "7"}, "note": [{"text": "x"}], "extension": extension}
+    changing = {
+        answered.patient: answered
+        for answered in all_answers()
+        if any(action["type"] == "update" for action in actions_of(answered))
+    }
+    assert changing
+    for answered in changing.values():
+        request = copy.deepcopy(answered.request)
+        drafts = {}
+        for entry in request["context"]["draftOrders"]["entry"]:
+            entry["resource"] |= extra
+            drafts[entry["resource"]["id"]] = entry["resource"]
+        [worked] = [one for one in WORKED if one.id == answered.patient]
+        again = ask(worked, answered.service, "en", request)
+        updates = [action for action in actions_of(again) if action["type"] == "update"]
+        assert updates
+        for update in updates:
+            new = update["resource"]
+            old = drafts[new["id"]]
+            [changed] = [name for name in old.keys() | new.keys() if old.get(name) != new.get(name)]
+            assert changed in ("status", "medicationCodeableConcept", "dosageInstruction")
 
 
 @pytest.mark.row("SRC-02")
