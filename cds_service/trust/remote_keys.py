@@ -23,8 +23,6 @@ from cds_service.trust.keys import Key, KeySet, parse_key_set
 
 RETRY = 30.0
 GRACE = 86_400.0
-# A client gives up after five seconds; the call still has to be answered after this.
-_SECONDS = 2.0
 _MOST_BYTES = 1_000_000
 _ACCEPT = {"Accept": "application/jwk-set+json, application/json"}
 
@@ -49,16 +47,25 @@ class RemoteKeys:
         client: whose it is, for the log.
         lifetime: seconds after which it is asked for again.
         clock: seconds that never go back.
+        patience: seconds that one fetch may take; the call that waits for it still has to be answered afterwards.
     """
 
     def __init__(
-        self, url: str, client: str, way: Way, lifetime: float, clock: Callable[[], float] = time.monotonic
+        self,
+        url: str,
+        client: str,
+        way: Way,
+        lifetime: float,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        patience: float = 2.0,
     ) -> None:
         self._url = url
         self._client = client
         self._way = way
         self._lifetime = lifetime
         self._clock = clock
+        self._patience = patience
         self._held: _Held | None = None
         self._asked: float | None = None
         self._asking = threading.Lock()
@@ -88,7 +95,7 @@ class RemoteKeys:
             self._held = _Held(found, now)
 
     def _fetch(self) -> KeySet | None:
-        deadline = time.monotonic() + _SECONDS
+        deadline = time.monotonic() + self._patience
         try:
             answer = self._way.get(self._url, headers=_ACCEPT, deadline=deadline, max_bytes=_MOST_BYTES)
         except EgressError as error:
