@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,10 @@ from cds_service.record import PatientRecord, Source
 from cds_service.rules.explain import as_lines
 from cds_service.rules.explain import explain as explain_decisions
 from cds_service.sandbox.patients import patient_resources
+from cds_service.sandbox.upload import upload
 from cds_service.settings import load_settings
+from cds_service.store.database import Database
+from cds_service.store.purge import purge
 from cds_service.trust.client_file import load_profiles
 
 _LISTS: dict[str, Source] = {
@@ -46,6 +49,15 @@ _LISTS: dict[str, Source] = {
 REGISTER = 232
 HOOKS = ("patient-view", "order-select", "order-sign", "encounter-start", "encounter-discharge")
 
+
+# What the tables hold, in the words of a message.
+_KEPT = {
+    "hook_call": "calls",
+    "card": "cards",
+    "suggestion": "suggestions",
+    "feedback_event": "feedback",
+    "replay_token": "used tokens",
+}
 
 _site_option = click.option(
     "--site",
@@ -186,6 +198,49 @@ def sample_command(patient: str | None) -> None:
     entries = [*({"resource": resource} for resource in resources.all), *drafts]
     bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
     click.echo(json.dumps(bundle, ensure_ascii=False, indent=2))
+
+
+@click.command("load-samples")
+@click.argument("url")
+@click.option("--test-server", is_flag=True, help="Say that this server is for trying out: no real patients are on it.")
+@click.option(
+    "--wait", type=click.FloatRange(0, 600), default=0, help="Seconds to wait for a server that is still starting."
+)
+def load_samples_command(url: str, test_server: bool, wait: float) -> None:
+    """Puts the sandbox's invented patients, told as of today, on the FHIR R4 server at URL, its base URL.
+
+    What an earlier load wrote is replaced; patients of others are not touched.
+    """
+    if not test_server:
+        raise click.UsageError("Nothing was written. Repeat with --test-server if no real patients are on this server.")
+    settings = load_settings()
+    root = knowledge_dir()
+    terminology = load_knowledge(root).terminology
+    now = datetime.now(settings.zone).astimezone(settings.zone)
+    patients = [
+        patient_resources(worked, terminology, now) for worked in read_worked(root / "sandbox" / "patients.yaml", root)
+    ]
+    written = upload(url, patients, wait=wait, ca_file=settings.ca_file)
+    click.echo(f"{len(patients)} patients, {written} resources")
+
+
+@click.command("purge")
+@click.option("--older-than", type=click.IntRange(0), metavar="DAYS", help="Days to keep.  [CDS_RETENTION_DAYS, else 400]")
+@click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
+def purge_command(older_than: int | None, dry_run: bool) -> None:
+    """Removes old calls with their cards and suggestions, old feedback, and used tokens that have expired.
+
+    May run while the service does. Run it daily, as the one who runs the service.
+    """
+    settings = load_settings()
+    days = settings.retention_days if older_than is None else older_than
+    database = Database(settings.database_url)
+    try:
+        counts = purge(database, datetime.now(UTC) - timedelta(days=days), dry_run=dry_run)
+    finally:
+        database.close()
+    told = ", ".join(f"{number} {_KEPT[table.name]}" for table, number in counts.items())
+    click.echo(f"{'would remove' if dry_run else 'removed'}, older than {days} days: {told}")
 
 
 @dataclass(frozen=True, slots=True)
