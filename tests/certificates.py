@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Thread
+from uuid import uuid4
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -57,7 +58,8 @@ class Authority:
         cert = _unsigned(subject, self._name, key, datetime.now(UTC) + until).add_extension(
             x509.SubjectAlternativeName([alternative]), critical=False
         )
-        pair = Pair(self._folder / f"{name}-{id(key)}.crt", self._folder / f"{name}-{id(key)}.key")
+        stem = f"{name}-{uuid4()}"
+        pair = Pair(self._folder / f"{stem}.crt", self._folder / f"{stem}.key")
         pair.cert.write_bytes(cert.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
         hidden = BestAvailableEncryption(password) if password else NoEncryption()
         pair.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, hidden))
