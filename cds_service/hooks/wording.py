@@ -88,9 +88,9 @@ _MARKUP = re.compile(r"([\\`*_\[\]#|~!])")
 # What makes a list or a heading of a paragraph that begins with it; one number with a dot before a blank does, too.
 _AT_THE_START = re.compile(r"[-+=]|(?<=\d)[.)](?=\s|$)")
 _BEGINS = re.compile(r"[-+=]|\d{1,9}[.)](?:\s|$)")
-# What makes an address: a double slash, an at sign, a dot before a letter. The break stands where parsers look for
-# plain signs: in a host name they (cmark-gfm, linkify-it) take a zero-width space for a letter.
-_ADDRESS = re.compile(r"//|@|\.(?=[^\W\d_])")
+# What makes an address: a double slash, an at sign, a dot before a letter or in four numbers. The break stands where
+# parsers look for plain signs: in a host name they (cmark-gfm, linkify-it) take a zero-width space for a letter.
+_ADDRESS = re.compile(r"//|@|\.(?=[^\W\d_]|\d{1,3}\.\d)")
 _BREAKS = {"//": "/\u200b/", "@": "\u200b@\u200b", ".": "\u200b.\u200b"}
 # Control and format characters (of bidirectional text, zero-width ones), surrogates, private use.
 _UNSEEN = frozenset(("Cc", "Cf", "Cs", "Co"))
