@@ -20,7 +20,6 @@ Nothing of the request is repeated. A fault of ours gives only a correlation id,
 
 from __future__ import annotations
 
-import traceback
 from typing import Any
 
 import msgspec
@@ -28,6 +27,7 @@ from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from cds_service.errors import RequestError, Unauthorized
+from cds_service.logs import place
 
 JSON = "application/json"
 
@@ -89,9 +89,3 @@ def register(app: Flask, log: Any) -> None:
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(RecursionError, too_deep)
     app.register_error_handler(Exception, fault)
-
-
-def place(error: BaseException) -> list[str]:
-    """Where an error came from, innermost last: `file:line function`, without any text of it."""
-    frames = traceback.extract_tb(error.__traceback__)[-6:]
-    return [f"{'/'.join(frame.filename.rsplit('/', 2)[-2:])}:{frame.lineno} {frame.name}" for frame in frames]
