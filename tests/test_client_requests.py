@@ -142,6 +142,7 @@ def test_an_inr_that_is_being_signed_is_not_suggested_again(client: FlaskClient)
 # --- CDS Hooks Sandbox ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("S-3", "CTX-06")
 def test_the_sandbox_gets_no_card_before_a_drug_is_chosen(client: FlaskClient) -> None:
     reply = call(client, SELECT, request("sandbox-order-select-1-opened.json"))
 
@@ -165,6 +166,7 @@ def test_the_sandbox_gets_the_card_from_the_choice_of_the_drug_on(client: FlaskC
 # --- DSTU2 ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("S-2", "GEN-10")
 def test_a_dstu2_draft_with_nothing_else_is_never_a_silent_empty_list(
     client: FlaskClient, lenient: FlaskClient
 ) -> None:
@@ -253,6 +255,7 @@ def test_what_hl7s_guide_sends_as_it_is_lacks_lists_and_is_refused(client: Flask
 # --- Epic -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("E-6")
 def test_epic_medications_among_the_drafts_name_the_medicine(client: FlaskClient) -> None:
     body = request("epic-order-select.json")
     for entry in [*body["context"]["draftOrders"]["entry"], *body["prefetch"]["medicationRequests"]["entry"]]:
@@ -265,6 +268,7 @@ def test_epic_medications_among_the_drafts_name_the_medicine(client: FlaskClient
     assert "warfarin" in card.detail.lower()
 
 
+@pytest.mark.row("E-5", "REQ-17")
 def test_the_long_id_of_an_epic_draft_survives_into_the_removal(client: FlaskClient) -> None:
     body = request("epic-order-select.json")
     orders = [f"MedicationRequest/{each['id']}" for each in drafts(body) if each["resourceType"] == "MedicationRequest"]
@@ -276,6 +280,7 @@ def test_the_long_id_of_an_epic_draft_survives_into_the_removal(client: FlaskCli
     assert len(removal["resourceId"]) == len("MedicationRequest/") + 194
 
 
+@pytest.mark.row("E-9", "PFD-08")
 def test_an_empty_search_of_epic_is_read_and_empty(client: FlaskClient) -> None:
     body = request("epic-patient-view.json")
     status, code, words = problem(call(client, "vitamin-b12-patient-view", body))
@@ -290,10 +295,11 @@ def test_an_empty_search_of_epic_is_read_and_empty(client: FlaskClient) -> None:
     assert rules(call(client, "vitamin-k-patient-view", body)) == []
 
 
+@pytest.mark.row("E-1")
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("epic")])
 @pytest.mark.parametrize("trigger", ["6", "7", "18", "23", "26", "60", None])
 def test_what_made_epic_call_changes_nothing(client: FlaskClient, name: str, trigger: str | None) -> None:
-    """E-1: the patient-view of an entered problem differs from that of an opened chart in an extension only."""
+    """The patient-view of an entered problem differs from that of an opened chart in an extension only."""
     body, service = completed(request(name)), SELECT if "select" in name else "vitamin-b12-patient-view"
     before = told(call(client, service, body))
     if trigger is None:
@@ -313,9 +319,10 @@ def test_an_interaction_among_epics_orders_is_shown_although_not_all_lists_are_s
     assert rules(call(client, SELECT, body)) == ["vka-vitk-started"]
 
 
+@pytest.mark.row("E-3", "E-7")
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("epic")])
 def test_a_request_that_epic_has_stripped_is_refused_in_plain_words(client: FlaskClient, name: str) -> None:
-    """E-3, E-7: with a wrong address or without the scopes for orders, Epic calls without data."""
+    """With a wrong address or without the scopes for orders, Epic calls without data."""
     body = request(name)
     bare = {key: body[key] for key in ("hook", "hookInstance")}
     bare["context"] = {key: body["context"][key] for key in ("userId", "patientId")}
@@ -332,8 +339,8 @@ def test_a_request_that_epic_has_stripped_is_refused_in_plain_words(client: Flas
 # --- Oracle Health ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("O-1")
 def test_a_chart_of_oracle_health_shows_the_low_b12(client: FlaskClient) -> None:
-    """O-1: patient-view is all it has."""
     body = request("oracle-patient-view.json")
 
     [card] = told(call(client, "vitamin-b12-patient-view", body))
@@ -354,8 +361,9 @@ def test_local_codes_of_oracle_health_neither_help_nor_hinder(client: FlaskClien
     assert again == told(call(client, "vitamin-b12-patient-view", request("oracle-patient-view.json")))
 
 
+@pytest.mark.row("O-6")
 def test_lines_of_a_card_are_short_enough_for_a_side_panel(client: FlaskClient) -> None:
-    """O-6: an eighth of the screen, where text wraps and a table would not."""
+    """It is an eighth of the screen wide; text wraps, a table would not."""
     for name, service in (("oracle-patient-view.json", "vitamin-b12-patient-view"), ("epic-order-select.json", SELECT)):
         [card] = told(call(client, service, request(name)))
 
@@ -366,6 +374,7 @@ def test_lines_of_a_card_are_short_enough_for_a_side_panel(client: FlaskClient) 
 # --- request-generator ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("X-1", "REQ-06")
 def test_request_generator_is_answered_anew_although_its_calls_have_one_id(client: FlaskClient) -> None:
     body = request("request-generator-order-sign.json")
     harmless = copy.deepcopy(body)
@@ -377,8 +386,9 @@ def test_request_generator_is_answered_anew_although_its_calls_have_one_id(clien
     assert rules(call(client, SIGN, body)) == ["vka-vitk-started"]
 
 
+@pytest.mark.row("X-1", "FHA-04", "FHA-08")
 def test_a_token_for_one_patient_need_not_name_the_patient() -> None:
-    """FHA-08: scopes of `patient/` without the member `patient`; the token's type in small letters."""
+    """Scopes of `patient/` without the member `patient`; the token's type in small letters."""
     body = (REQUESTS / "request-generator-order-sign.json").read_bytes()
 
     parsed = parse_request(body, "order-sign", ClientProfile(name="generator"))
@@ -399,8 +409,9 @@ def test_a_coverage_among_the_orders_is_no_order(client: FlaskClient) -> None:
 # --- a prefetch proxy -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("X-3")
 def test_what_a_prefetch_proxy_drops_as_empty_is_not_taken_for_empty(client: FlaskClient, lenient: FlaskClient) -> None:
-    """X-3: a search without results and a search that failed look the same here."""
+    """A search without results and a search that failed look the same here."""
     body = request("proxy-patient-view.json")
 
     status, code, words = problem(call(client, "vitamin-b12-patient-view", body))
@@ -414,6 +425,7 @@ def test_the_low_b12_is_shown_once_the_proxy_sends_what_is_empty(client: FlaskCl
     assert rules(call(client, "vitamin-b12-patient-view", completed(request("proxy-patient-view.json")))) == ["b12-low"]
 
 
+@pytest.mark.row("X-3")
 def test_a_token_in_the_member_of_old_is_no_token(client: FlaskClient) -> None:
     """`oauth` was given up in 2017; what stands in it is not used."""
     body = (REQUESTS / "proxy-patient-view.json").read_bytes()

@@ -42,6 +42,7 @@ from cds_service.trust.clients import ClientProfile
 REQUESTS = Path(__file__).parent / "requests"
 VIEW, SELECT = "vitamin-b12-patient-view", "vitamin-k-order-select"
 EPIC_RXNORM = "urn:oid:2.16.840.1.113883.6.88"
+TRUST = {"issuers": ["https://ehr.example"], "jku": ["https://ehr.example/jwks"]}
 LOW_B12 = next(sample for sample in SAMPLES if sample.id == "b12-low-metformin")
 
 
@@ -272,7 +273,8 @@ def test_a_client_may_have_its_own_limit_of_pages(
 
 def ready(tmp_path: Path, like: str, **members: Any) -> ClientProfile:
     path = tmp_path / "clients.yaml"
-    path.write_text(json.dumps({"clients": [{"name": "ehr", "like": like, **members}]}), encoding="utf-8")
+    client = {"name": "ehr", "like": like} | TRUST | members
+    path.write_text(json.dumps({"clients": [client]}), encoding="utf-8")
     (profile,) = load_profiles(path)
     return profile
 
@@ -309,7 +311,7 @@ def test_the_sandbox_sees_what_is_missing_as_a_card(tmp_path: Path) -> None:
 
 
 def test_the_generic_profile_is_the_defaults(tmp_path: Path) -> None:
-    assert ready(tmp_path, "generic") == agreed(like="generic")
+    assert ready(tmp_path, "generic") == agreed(like="generic", **TRUST)
 
 
 def test_a_ready_profile_says_only_what_is_not_the_default() -> None:
