@@ -7,7 +7,7 @@ takes times that are written as text.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jwt
@@ -35,12 +35,12 @@ class Token:
         claims: its payload.
     """
 
-    text: str
+    text: str = field(repr=False)
     algorithm: str
     kid: str
     jku: str | None
     issuer: str
-    claims: dict[str, Any]
+    claims: dict[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
