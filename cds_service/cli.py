@@ -1,4 +1,4 @@
-"""The command line: `cds serve`, `cds check`, `cds evaluate`, `cds explain`, `cds sample`, `cds export`.
+"""The command line: `cds serve`, and the terminal commands of `commands.py`.
 
 Exit codes: 0 done; 1 a fault in settings or knowledge, told on standard error; 2 the command was written wrongly.
 """
@@ -19,11 +19,23 @@ from typing import Any
 import click
 
 from cds_service import __version__
-from cds_service.commands import check_command, evaluate_command, explain_command, export_commands, sample_command
+from cds_service.commands import (
+    check_command,
+    evaluate_command,
+    explain_command,
+    export_commands,
+    load_samples_command,
+    purge_command,
+    sample_command,
+)
 from cds_service.errors import CdsError, SettingsError
 from cds_service.settings import PREFIX, Settings, load_settings, unknown_variables
 from cds_service.trust.callers import known_clients
 from cds_service.web.tls import check_files, own_context, server_options
+
+
+# Bytes of all headers of a call together; the largest token with a certificate chain is far below.
+_MAX_HEADERS = 65_536
 
 
 class _Commands(click.Group):
@@ -43,7 +55,15 @@ def main() -> None:
     """Decision support for vitamin B12 deficiency and for vitamin K with warfarin, over CDS Hooks."""
 
 
-for _command in (check_command, evaluate_command, explain_command, export_commands, sample_command):
+for _command in (
+    check_command,
+    evaluate_command,
+    explain_command,
+    export_commands,
+    load_samples_command,
+    purge_command,
+    sample_command,
+):
     main.add_command(_command)
 
 
@@ -71,7 +91,8 @@ def serve(**options: Any) -> None:
 def run_server(settings: Settings, app: str = "cds_service.web.wsgi:app") -> None:
     """Serves a WSGI app, given as `module:name`, until SIGTERM or SIGINT; calls under way are finished first."""
     from granian import Granian
-    from granian.constants import Interfaces
+    from granian.constants import HTTPModes, Interfaces
+    from granian.http import HTTP1Settings
 
     from cds_service.web.rate_table import shared_counters
 
@@ -80,6 +101,9 @@ def run_server(settings: Settings, app: str = "cds_service.web.wsgi:app") -> Non
         address=settings.host,
         port=settings.port,
         interface=Interfaces.WSGI,
+        # HTTP/2 would let a caller keep a connection busy whose body never comes (web/arrival.py).
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(max_buffer_size=_MAX_HEADERS),
         workers=settings.workers,
         blocking_threads=settings.threads,
         workers_kill_timeout=10,

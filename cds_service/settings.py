@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, IPvAnyNetwork, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableSecretsError
 
 from cds_service.errors import SettingsError
 
@@ -27,6 +28,9 @@ class Settings(BaseSettings):
         host, port: where to listen.
         workers, threads: processes, and threads in each; a call that waits for a FHIR server occupies one thread.
         database_url: where feedback is kept (SQLAlchemy URL; SQLite or PostgreSQL).
+        hash_key: secret under which the records of calls name patients and users; without it they name nobody.
+        retention_days: after how many days `cds purge` removes calls and feedback.
+        secrets_dir: folder with one file per setting that is better not in the environment, named like its variable.
         open: answer everybody, without client tokens. For trying out and for closed networks only.
         clients: YAML file with the client profiles.
         keys_lifetime: seconds after which a client's key set is fetched anew.
@@ -62,6 +66,9 @@ class Settings(BaseSettings):
     threads: int = Field(default=8, ge=1, le=512)
     # It may hold a password, so no message and no log shows it.
     database_url: str = Field(default="sqlite:///var/cds.db", repr=False)
+    hash_key: str | None = Field(default=None, min_length=32, repr=False)
+    retention_days: int = Field(default=400, ge=1, le=36_500)
+    secrets_dir: Path | None = None
     open: bool = False
     clients: Path | None = None
     keys_lifetime: int = Field(default=600, ge=60, le=86_400)
@@ -130,12 +137,34 @@ class Settings(BaseSettings):
             raise ValueError("there is no such file or folder")
         return value
 
+    @field_validator("secrets_dir")
+    @classmethod
+    def _known_secrets(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_dir():
+            raise ValueError("there is no such folder")
+        # A misspelt secret would leave the default in force, such as another database.
+        if value is not None and (unknown := unknown_variables(file.name.upper() for file in value.iterdir())):
+            raise ValueError(f"the file {unknown[0]} in it is named after no setting")
+        return value
+
     @field_validator("tls_key")
     @classmethod
     def _both_or_none(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         if (value is None) != (info.data.get("tls_cert", value) is None):
             raise ValueError("a certificate and its key belong together, and one of them is missing")
         return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Secrets win over the environment: the image names a database in its environment, a secret the real one."""
+        return init_settings, file_secret_settings, env_settings
 
     @property
     def zone(self) -> ZoneInfo | None:
@@ -179,6 +208,9 @@ _HELP = {
     "workers": "Give the number of processes, 1 or more.",
     "threads": "Give the number of threads per process, 1 or more.",
     "database_url": "Give a SQLAlchemy URL, such as sqlite:///var/cds.db.",
+    "hash_key": "Give at least 32 random characters, such as `openssl rand -hex 32` prints, and keep them.",
+    "retention_days": "Give a number of days, 1 or more.",
+    "secrets_dir": "Give the path of an existing folder with files such as CDS_DATABASE_URL, readable for the service.",
     "open": "Write 1 to answer callers without a token, 0 to refuse them.",
     "clients": "Give the path of an existing client profile file.",
     "keys_lifetime": "Give seconds, from 60 to 86400.",
@@ -212,8 +244,11 @@ def load_settings(**overrides: object) -> Settings:
     Raises:
         SettingsError: naming the variable, what is wrong with it and what it should hold.
     """
+    folder = str(overrides.get("secrets_dir") or os.environ.get(f"{PREFIX}SECRETS_DIR", ""))
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]
+        return Settings(_secrets_dir=folder if os.path.isdir(folder) else None, **overrides)  # type: ignore[arg-type]
+    except (UnreadableSecretsError, OSError) as error:
+        raise SettingsError(_worded(("secrets_dir",), "a file in it cannot be read")) from error
     except ValidationError as error:
         raise SettingsError("; ".join(_worded(fault["loc"], fault["msg"]) for fault in error.errors())) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -102,3 +103,54 @@ def test_open_mode_allows_every_browser_unless_some_are_named() -> None:
 def test_the_tests_do_not_see_the_settings_of_the_caller() -> None:
     assert not [name for name in os.environ if name.startswith("CDS_") and not name.startswith("CDS_TEST_")]
 
+
+# --- Secrets in files ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the database's URL, as container engines mount secrets."""
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "CDS_DATABASE_URL").write_text("postgresql://cds:pw@db/cds\n")
+    (folder / "database_password").write_text("pw\n")
+    monkeypatch.setenv("CDS_SECRETS_DIR", str(folder))
+    return folder
+
+
+def test_a_secret_wins_over_the_environment_and_loses_its_newline(
+    secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CDS_DATABASE_URL", "sqlite:////data/cds.db")
+    assert load_settings().database_url == "postgresql://cds:pw@db/cds"
+    assert load_settings(database_url="sqlite:///given.db").database_url == "sqlite:///given.db"
+
+
+def test_a_secret_may_be_a_link_within_its_folder(secrets: Path) -> None:
+    """Kubernetes mounts secrets so, to exchange all of them at once."""
+    (secrets / "..data").mkdir()
+    (secrets / "CDS_DATABASE_URL").rename(secrets / "..data" / "CDS_DATABASE_URL")
+    (secrets / "CDS_DATABASE_URL").symlink_to("..data/CDS_DATABASE_URL")
+    assert load_settings().database_url == "postgresql://cds:pw@db/cds"
+
+
+def test_a_misspelt_secret_stops_the_start(secrets: Path) -> None:
+    (secrets / "CDS_DATABSE_URL").write_text("postgresql://cds:pw@db/cds")
+    with pytest.raises(
+        SettingsError, match=r"^CDS_SECRETS_DIR: the file CDS_DATABSE_URL in it is named after no setting"
+    ):
+        load_settings()
+
+
+def test_a_folder_of_secrets_that_is_not_there_stops_the_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for path in (tmp_path / "nowhere", Path(__file__)):
+        monkeypatch.setenv("CDS_SECRETS_DIR", str(path))
+        with pytest.raises(SettingsError, match=r"^CDS_SECRETS_DIR: there is no such folder\. Give the path"):
+            load_settings()
+
+
+def test_a_secret_that_is_no_text_stops_the_start_without_telling_it(secrets: Path) -> None:
+    (secrets / "CDS_DATABASE_URL").write_bytes(b"postgresql://cds:\xff@db/cds")
+    with pytest.raises(SettingsError, match=r"^CDS_SECRETS_DIR: a file in it cannot be read") as caught:
+        load_settings()
+    assert "postgresql" not in str(caught.value)
