@@ -225,7 +225,9 @@ def load_samples_command(url: str, test_server: bool, wait: float) -> None:
 
 
 @click.command("purge")
-@click.option("--older-than", type=click.IntRange(0), metavar="DAYS", help="Days to keep.  [CDS_RETENTION_DAYS, else 400]")
+@click.option(
+    "--older-than", type=click.IntRange(0), metavar="DAYS", help="Days to keep.  [CDS_RETENTION_DAYS, else 400]"
+)
 @click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
 def purge_command(older_than: int | None, dry_run: bool) -> None:
     """Removes old calls with their cards and suggestions, old feedback, and used tokens that have expired.

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from cds_service.errors import SettingsError, Unavailable
@@ -22,7 +22,8 @@ from cds_service.store.migrate import migrate
 from cds_service.store.tables import replay_token
 
 _INSERTS: dict[str, Callable[[Table], Any]] = {"sqlite": sqlite_insert, "postgresql": postgresql_insert}
-_GONE = (DBAPIError, PoolTimeoutError)
+# Also: a value that the driver cannot write.
+_GONE = (StatementError, PoolTimeoutError)
 _PROBE = {"key": "written to see whether it can be", "expires": ""}
 
 

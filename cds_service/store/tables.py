@@ -9,7 +9,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import Column, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 MOMENT = 32
 
@@ -40,6 +52,53 @@ replay_token = Table(
     Column("key", String(64), primary_key=True),
     Column("expires", String(MOMENT), nullable=False),
     Index("replay_token_expires", "expires"),
+)
+
+
+# One call of a service. Who the patient and the user were is a keyed hash, or is not here at all.
+hook_call = Table(
+    "hook_call",
+    metadata,
+    Column("id", String(64), primary_key=True),  # the correlation id that the caller got and the log has
+    Column("at", String(MOMENT), nullable=False),
+    Column("service", String(200), nullable=False),
+    Column("hook", String(200), nullable=False),
+    Column("client", String(200), nullable=False),
+    Column("site", String(200)),
+    Column("knowledge", String(200), nullable=False),
+    Column("language", String(20), nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("duration_ms", Float, nullable=False),
+    Column("patient_hash", String(64)),
+    Column("user_hash", String(64)),
+    Column("unread", Text, nullable=False),  # names of lists that could not be wholly read, one per line
+    Column("undecided", Text, nullable=False),  # ids of rules that could therefore not be decided, one per line
+    Index("hook_call_at", "at"),
+    Index("hook_call_patient", "patient_hash"),
+)
+
+# One card of a call: shown to the user, or only counted because its rule is in silent mode.
+card = Table(
+    "card",
+    metadata,
+    Column("id", String(64), primary_key=True),  # its uuid; feedback names it
+    Column("call_id", String(64), ForeignKey("hook_call.id", name="card_of_call"), nullable=False),
+    Column("rule", String(200), nullable=False),
+    Column("variant", String(200)),
+    Column("indicator", String(20), nullable=False),
+    Column("shown", Boolean, nullable=False),
+    Index("card_call", "call_id"),
+    Index("card_rule", "rule"),
+)
+
+suggestion = Table(
+    "suggestion",
+    metadata,
+    Column("id", String(64), primary_key=True),  # its uuid; feedback names it when it was accepted
+    Column("card_id", String(64), ForeignKey("card.id", name="suggestion_of_card"), nullable=False),
+    Column("order_id", String(200)),
+    Column("recommended", Boolean, nullable=False),
+    Index("suggestion_card", "card_id"),
 )
 
 

@@ -1,0 +1,114 @@
+"""Records of calls to the database, beside the calls: nobody who waits for cards waits for this.
+
+A queue with a bound, and one thread that writes what has come five times a second. If the database is gone the queue
+fills; when it is full, further records are dropped and counted. When the database is back, the rest is written.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections import deque
+from collections.abc import Sequence
+
+from cds_service.errors import Unavailable
+from cds_service.store.database import Database
+from cds_service.store.records import CallRecord, rows
+
+_BATCH = 200
+# The server gives its processes ten seconds to stop.
+_PATIENCE = 8.0
+
+
+class Recorder:
+    """Writes records of calls in the background. One for each process.
+
+    Attributes:
+        dropped: how many records were lost since the start: the queue was full, or the database refused them.
+        failing: whether the last records could not be written, and wait.
+    """
+
+    def __init__(self, database: Database, *, capacity: int = 10_000, pause: float = 0.2) -> None:
+        """
+        Args:
+            capacity: how many records may wait.
+            pause: seconds between two looks at the queue.
+        """
+        self.dropped = 0
+        self.failing = False
+        self._database = database
+        self._capacity = capacity
+        self._pause = pause
+        self._waiting: deque[CallRecord] = deque()
+        self._stopping = threading.Event()
+        self._writing = threading.Lock()
+        self._guard = threading.Lock()
+        self._writer: threading.Thread | None = None
+        database.before_close(self.close)
+
+    def put(self, record: CallRecord) -> None:
+        """Takes a record over. Never waits, never fails."""
+        if len(self._waiting) >= self._capacity:
+            with self._guard:
+                self.dropped += 1
+            return
+        self._waiting.append(record)
+        if self._writer is None:
+            self._start()
+
+    @property
+    def waiting(self) -> int:
+        """How many records are not written yet."""
+        return len(self._waiting)
+
+    def flush(self) -> bool:
+        """Writes what waits; False if the database does not take it."""
+        with self._writing:
+            while batch := [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]:
+                try:
+                    self._write(batch)
+                except Unavailable:
+                    if not self._database.is_ready():
+                        self._waiting.extendleft(reversed(batch))
+                        self.failing = True
+                        return False
+                    self._write_singly(batch)
+            self.failing = False
+        return True
+
+    def close(self) -> None:
+        """Writes what waits and stops. Bounded: a database that is gone is asked once more, not waited for."""
+        self._stopping.set()
+        if self._writer is not None:
+            self._writer.join(_PATIENCE)
+            atexit.unregister(self.close)
+
+    def _start(self) -> None:
+        with self._guard:
+            if self._writer is None and not self._stopping.is_set():
+                writer = threading.Thread(target=self._write_on, name="recorder", daemon=True)
+                writer.start()
+                # A server that is told to stop finishes its calls and lets Python end: this is the last moment.
+                atexit.register(self.close)
+                self._writer = writer
+
+    def _write_on(self) -> None:
+        while not self._stopping.wait(self._pause):
+            self.flush()
+        self.flush()
+
+    def _write_singly(self, batch: Sequence[CallRecord]) -> None:
+        """The database is well but refused the batch, so one of these must be at fault: the others are kept."""
+        for record in batch:
+            try:
+                self._write([record])
+            except Unavailable:
+                with self._guard:
+                    self.dropped += 1
+
+    def _write(self, batch: Sequence[CallRecord]) -> None:
+        with self._database.transaction("The call could not be recorded.") as connection:
+            for table, content in rows(batch).items():
+                if content:
+                    # A batch whose commit was not confirmed comes again.
+                    connection.execute(self._database.insert(table).on_conflict_do_nothing(), content)
