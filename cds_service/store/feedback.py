@@ -7,7 +7,7 @@ answer reports again; the same (card, outcome, moment) is kept once. Who the use
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -37,8 +37,8 @@ class FeedbackEvent:
     accepted: tuple[str, ...] = ()
     reason_code: str | None = None
     reason_system: str | None = None
-    reason_display: str | None = None
-    comment: str | None = None
+    reason_display: str | None = field(default=None, repr=False)
+    comment: str | None = field(default=None, repr=False)
 
 
 class FeedbackStore:
