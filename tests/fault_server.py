@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -150,6 +152,27 @@ def hang(handler: _Handler) -> None:
 def hang_up(handler: _Handler) -> None:
     """Closes the connection without an answer."""
     handler.close_connection = True
+
+
+def reset(handler: _Handler) -> None:
+    """Ends the connection with a reset, in the middle of a body."""
+    handler.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"resourceType": ')
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    handler.connection.close()
+    handler.close_connection = True
+
+
+def packed(content: bytes, *, said: str = "gzip") -> Answer:
+    """A 200 whose body is compressed, or not what its Content-Encoding says."""
+
+    def answer(handler: _Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Encoding", said)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    return answer
 
 
 def drip_headers(handler: _Handler) -> None:

@@ -33,7 +33,7 @@ from fault_server import (
 )
 
 from cds_service.errors import EgressError, SettingsError
-from cds_service.settings import Settings
+from cds_service.settings import Settings, load_settings
 from cds_service.trust.addresses import may_call
 from cds_service.trust.breaker import Breaker, Breakers
 from cds_service.trust.egress import Answer, Egress, Ways
@@ -469,3 +469,23 @@ def test_a_breaker_counts_right_among_threads() -> None:
     assert breaker.state == "closed"
     breaker.failed()
     assert breaker.state == "open"
+
+
+@pytest.mark.parametrize("wrong", ["10.0.0.0/33", "10.1.2.3/8", "hospital", "10.0.0.0-10.0.0.9"])
+def test_a_network_that_is_none_stops_the_start(wrong: str) -> None:
+    with pytest.raises(SettingsError, match=r"^CDS_PRIVATE_ADDRESSES: .* such as 10\.0\.0\.0/8"):
+        load_settings(private_addresses=f"192.168.0.0/16, {wrong}")
+
+
+def test_networks_are_read_from_a_comma_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CDS_PRIVATE_ADDRESSES", "10.0.0.0/8, fd12:3456::/32")
+    assert list(load_settings().private_addresses) == HOSPITAL
+
+
+def test_a_server_of_a_profile_that_is_never_called_stops_the_start(
+    make_app: Callable[..., Any], tmp_path: Path
+) -> None:
+    clients = tmp_path / "clients.yaml"
+    clients.write_text("clients:\n- {name: open, fhir_servers: ['https://169.254.169.254/fhir']}\n")
+    with pytest.raises(SettingsError, match="never called"):
+        make_app(clients=clients)

@@ -22,6 +22,8 @@ from cds_service.logs import get_log
 from cds_service.settings import Settings
 from cds_service.store.database import Database
 from cds_service.store.feedback import FeedbackStore
+from cds_service.store.pseudonym import Pseudonyms
+from cds_service.store.recorder import Recorder
 from cds_service.store.replay import ReplayStore
 from cds_service.trust.callers import Callers
 from cds_service.trust.egress import Ways
@@ -29,6 +31,7 @@ from cds_service.web import hooks_api, openapi, ops, problems
 from cds_service.web.arrival import Arrivals
 from cds_service.web.hooks_api import Answer, Clock, Discover, Knowledge
 from cds_service.web.rate import Rates
+from cds_service.web.recording import record_calls
 from cds_service.web.transport import refuse_plain_http
 
 
@@ -58,14 +61,20 @@ def create_app(
     store = FeedbackStore(database)
     arrivals = Arrivals(settings.body_timeout)
     callers = Callers(settings, ReplayStore(database), ways)
+    for servers in ((), *(profile.fhir_servers for profile in callers.profiles)):
+        ways.to((*settings.fhir_allow, *servers))  # a server that may never be called is to stop the start
     callers.check_services({service.id: service.hook for service in knowledge.services.values()})
     app.extensions.update(database=database, feedback_store=store, arrivals=arrivals, ways=ways, callers=callers)
 
+    recorder = Recorder(database)
+    app.extensions["recorder"] = recorder
     rates = Rates(settings, log)
     if settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
 
     ops.observe(app, log, knowledge.version, hsts=settings.speaks_https)
+    site = settings.site.resolve().name if settings.site else None
+    record_calls(app, recorder, Pseudonyms(settings.hash_key), knowledge.version, site)
     if not settings.open:
         refuse_plain_http(app)
     if origins := _origins(settings, callers):
