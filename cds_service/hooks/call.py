@@ -18,6 +18,7 @@ from cds_service.fhir.terminology_server import TerminologyServer
 from cds_service.hooks.acquire import acquire, look_up
 from cds_service.hooks.cards import CardMaker
 from cds_service.hooks.incomplete import incomplete_card, missing_parts
+from cds_service.hooks.kept import shown, silent
 from cds_service.hooks.messages import Call, HookRequest
 from cds_service.hooks.needs import Need, needs_of
 from cds_service.hooks.style import Style, style_of
@@ -76,9 +77,12 @@ class _Answerer:
                 found = look_up(record.lookups, request, egress, without_token=open_server, deadline=deadline)
                 record = self._record(request, [*obtained, found]) if found.entries else record
         except Unprocessable:
+            call.kept.unread = ("patient",)
             if profile.on_missing_data == "412":
                 raise
-            return self._response([incomplete_card(self._knowledge, ["patient"], style, _new_id)])
+            cards = [incomplete_card(self._knowledge, ["patient"], style, _new_id)]
+            call.kept.cards = shown(cards, {})
+            return self._response(cards)
         for note in record.notes:
             call.log["notes"][note] = call.log["notes"].get(note, 0) + 1
         if record.unmatched:
@@ -116,12 +120,16 @@ class _Answerer:
         needs: Sequence[Need],
         obtained: Sequence[Obtained],
     ) -> dict[str, Any]:
-        cards = self._cards.cards(evaluation.speaking, evaluation.facts, _setting(request, call), style, _new_id)
+        orders: dict[str, str] = {}
+        setting = _setting(request, call)
+        cards = self._cards.cards(evaluation.speaking, evaluation.facts, setting, style, _new_id, orders)
         call.log["cards"] = [card["extension"]["cds-service.rule"]["id"] for card in cards]
         if evaluation.counted:
             call.log["counted"] = [decision.rule.id for decision in evaluation.counted]
         if evaluation.undecided:
             parts = missing_parts(evaluation.facts.record, needs, obtained)
+            call.kept.unread = parts.lists
+            call.kept.undecided = tuple(decision.rule.id for decision in evaluation.undecided)
             if not cards and parts.unread and call.profile.on_missing_data == "412":
                 raise Unprocessable(
                     f"Data that the rules need could not be had: {'; '.join(parts.reasons)}. "
@@ -129,6 +137,7 @@ class _Answerer:
                     expression=f"prefetch.{parts.unread[0]}",
                 )
             cards.append(incomplete_card(self._knowledge, parts.lists, style, _new_id))
+        call.kept.cards = (*shown(cards, orders), *(silent(each, _new_id()) for each in evaluation.counted))
         response = self._response(cards)
         if self._settings.explain or call.profile.explain:
             response["extension"]["cds-service.explain"] = explain(

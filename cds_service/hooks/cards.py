@@ -80,13 +80,20 @@ class CardMaker:
         }
 
     def cards(
-        self, decisions: Iterable[Decision], table: FactTable, setting: Setting, style: Style, new_id: NewId
+        self,
+        decisions: Iterable[Decision],
+        table: FactTable,
+        setting: Setting,
+        style: Style,
+        new_id: NewId,
+        orders: dict[str, str] | None = None,
     ) -> list[dict[str, Any]]:
         """The cards of the rules that speak.
 
         Args:
             setting: whom drafts are for; the reason and the supporting results are filled in per card.
             new_id: makes a fresh UUID for every card and suggestion.
+            orders: is told the order in the catalogue behind each suggestion, by the suggestion's UUID.
         """
         chosen = [(decision, self._texts[_key(decision, style.language)]) for decision in decisions]
         chosen = [(d, text) for d, text in chosen if text.indicator != "info" or not self._quiet(d, table)]
@@ -96,7 +103,8 @@ class CardMaker:
             chosen = chosen[: max(certain, _MOST_ON_CHART)]
         wording = Wording(self._knowledge, style.language, table.today)
         offered: set[tuple[str, str]] = set()
-        return [self._card(d, text, table, setting, style, new_id, wording, offered) for d, text in chosen]
+        told = {} if orders is None else orders
+        return [self._card(d, text, table, setting, style, new_id, wording, offered, told) for d, text in chosen]
 
     def _quiet(self, decision: Decision, table: FactTable) -> bool:
         """Whether the topic wants no info cards for this patient (palliative care)."""
@@ -113,6 +121,7 @@ class CardMaker:
         new_id: NewId,
         wording: Wording,
         offered: set[tuple[str, str]],
+        orders: dict[str, str],
     ) -> dict[str, Any]:
         rule = decision.rule
         lines = [
@@ -161,6 +170,7 @@ class CardMaker:
             card["overrideReasons"] = list(text.reasons)
         if fresh:
             card.update(_selection(fresh, style, new_id))
+            orders.update((message["uuid"], s.key[0]) for message, s in zip(card["suggestions"], fresh, strict=True))
         return card
 
     def _text(self, rule: Rule, variant: Variant | None, language: str) -> _Text:

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from cds_service.errors import BadRequest, TooLarge
 from cds_service.hooks.contexts import CONTEXTS, Context, OrderSelect, OrderSign, user_reference
+from cds_service.hooks.kept import Kept
 from cds_service.trust.clients import ClientProfile
 
 # Any version and either case: Epic sends version 1; some clients write the URN form.
@@ -78,12 +79,14 @@ class Call:
         now: the moment of the call in the site's time zone; its date is the day of judgement.
         log: fields of the log line, to be added to: `cards` (rule ids), `notes` (remark -> count; already there).
             Names that are not on the list in `logs.py` are dropped.
+        kept: what the database is to keep of the call; to be filled in.
     """
 
     profile: ClientProfile
     language: Literal["en", "zh"]
     now: datetime
     log: dict[str, Any] = field(default_factory=dict)
+    kept: Kept = field(default_factory=Kept)
 
 
 def parse_request(body: bytes, hook: str, profile: ClientProfile) -> HookRequest:

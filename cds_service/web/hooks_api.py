@@ -22,6 +22,7 @@ from cds_service.web.arrival import Arrivals
 from cds_service.web.body import BodyReader
 from cds_service.web.problems import json_response
 from cds_service.web.rate import Rates
+from cds_service.web.recording import begin
 
 Language = Literal["en", "zh"]
 Answer = Callable[[str, HookRequest, Call], dict[str, Any]]
@@ -95,9 +96,12 @@ def add_routes(
         # Fields of the log line; they are at hand in `g` when the call fails, too.
         fields: dict[str, Any] = {"service": service_id, "hook": service.hook, "client": profile.name, "notes": {}}
         g.fields = fields
+        language = _language(profile, settings)
+        kept = begin(language)
         hook_request = parse_request(bodies.read(), service.hook, profile)
+        kept.patient, kept.user = hook_request.patient_id, hook_request.user_id
         fields["notes"].update(dict.fromkeys(hook_request.notes, 1))
-        reply = answer(service_id, hook_request, Call(profile, _language(profile, settings), clock(), fields))
+        reply = answer(service_id, hook_request, Call(profile, language, clock(), fields, kept))
         fields.setdefault("cards", _rule_ids(reply))
         return json_response(reply)
 
