@@ -37,7 +37,7 @@ class Shown:
 
     @property
     def rule(self) -> str:
-        """Which rule it is, by the rule's page or, without one, by the topic."""
+        """Which kind of card it is: the topic's code."""
         code: str = self.card["source"]["topic"]["code"]
         return code
 
