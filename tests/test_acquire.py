@@ -81,6 +81,7 @@ def worth(obtained: Obtained) -> What:
     return "unread" if obtained.unread else "part" if obtained.incomplete else "whole"
 
 
+@pytest.mark.row("PFD-02", "PFD-03", "PFD-04", "PFD-05", "PFD-07", "PFD-08", "PFD-09", "TOY-07")
 @pytest.mark.parametrize("access", ["none", "works", "refuses", "hangs"])
 @pytest.mark.parametrize("sent", SENT)
 def test_a_required_list_is_what_was_sent_or_what_the_server_has(
@@ -97,6 +98,7 @@ def test_a_required_list_is_what_was_sent_or_what_the_server_has(
     assert obtained.sources == ("conditions",)
 
 
+@pytest.mark.row("PFD-03", "TOY-07")
 @pytest.mark.parametrize("access", ["none", "works", "refuses", "hangs"])
 @pytest.mark.parametrize("sent", SENT)
 def test_an_optional_list_counts_as_read_whatever_came(
@@ -146,6 +148,7 @@ def test_a_sandbox_is_called_without_a_token(server: FaultServer, get: Callable[
     assert (worth(obtained), server.seen) == ("whole", [("/fhir/Condition?patient=p1", None)])
 
 
+@pytest.mark.row("FHA-02")
 def test_the_token_goes_with_every_call(server: FaultServer, get: Callable[..., Obtained]) -> None:
     get(REQUIRED, ABSENT, "works")
     assert server.seen == [("/fhir/Condition?patient=p1", "Bearer secret")]
@@ -175,6 +178,7 @@ def test_a_key_that_is_not_asked_for_is_not_read() -> None:
     assert len(acquire([REQUIRED], body, Egress(()), without_token=False, deadline=0)) == 1
 
 
+@pytest.mark.row("PFD-04")
 @pytest.mark.parametrize(("sent", "reason"), [(None, "sent as null"), (searchset(), "no Patient in the answer")])
 def test_the_patient_cannot_be_nothing(sent: Any, reason: str, get: Callable[..., Obtained]) -> None:
     unread = get(PATIENT, sent).unread

@@ -233,6 +233,7 @@ def vitamin_k_card(service: WorkedService, language: Language, product: str) -> 
     return card
 
 
+@pytest.mark.row("CRD-04", "TOY-22")
 @pytest.mark.parametrize("member", ["unit", "range", "flag", "problem", "medicine", "dose"])
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 @in_both_languages

@@ -112,6 +112,7 @@ def test_every_address_of_a_source_can_be_shown_from_within_a_record() -> None:
     assert [url for url in urls if not url.startswith("https://")] == []
 
 
+@pytest.mark.row("SRC-03")
 def test_the_icon_is_served_beside_the_pages() -> None:
     assert published(one())["source"]["icon"] == "https://cds.example/b12/rules/icon.png"
 
@@ -179,6 +180,7 @@ def test_info_cards_are_shown_if_nobody_could_read_about_palliative_care() -> No
 # --- what stands on a card ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("CRD-06", "SRC-01")
 def test_a_card_names_rule_version_knowledge_statements_and_source() -> None:
     card = cards(one())[0]
     assert card["extension"]["cds-service.rule"] == {
@@ -194,6 +196,7 @@ def test_a_card_names_rule_version_knowledge_statements_and_source() -> None:
     assert card["detail"].endswith(f"*Rule one 1.0.0, knowledge {knowledge().version}*")
 
 
+@pytest.mark.row("E-17")
 def test_a_client_may_want_a_topic_of_letters_and_digits() -> None:
     card = cards(one("some-rule-2"), alphanumeric_topic=True)[0]
     assert card["source"]["topic"]["code"] == "somerule2"
@@ -249,6 +252,7 @@ def test_a_variant_may_offer_nothing() -> None:
     assert "selectionBehavior" not in card
 
 
+@pytest.mark.row("TOY-13")
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_no_member_of_a_card_is_null_or_empty(language: str) -> None:
     made = cards(one("bare"), one("full", offers=[*MEDICINES, *TESTS]), language=language)
@@ -270,10 +274,12 @@ def test_tests_can_all_be_chosen_and_of_medicines_one() -> None:
     assert cards(one(offers=MEDICINES))[0]["selectionBehavior"] == "at-most-one"
 
 
+@pytest.mark.row("CRD-09", "E-14")
 def test_a_client_may_take_no_other_behaviour_than_any() -> None:
     assert cards(one(offers=MEDICINES), any_selection=True)[0]["selectionBehavior"] == "any"
 
 
+@pytest.mark.row("SUG-03")
 def test_of_at_most_one_only_one_is_recommended() -> None:
     made = cards(one(offers=MEDICINES))[0]["suggestions"]
     assert [s.get("isRecommended") for s in made] == [True, None, None]

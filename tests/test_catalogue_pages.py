@@ -161,6 +161,7 @@ def test_a_page_that_the_browser_has_is_not_sent_again(reader: FlaskClient) -> N
         assert (first.status_code, again.status_code, again.data) == (200, 304, b"")
 
 
+@pytest.mark.row("LNK-02")
 @pytest.mark.parametrize(
     ("public_url", "sandbox", "begins"),
     [

@@ -111,6 +111,7 @@ def test_a_service_of_another_hook_refuses_the_request(client: FlaskClient, name
 # --- In the style of the specification --------------------------------------------------------------------------------
 
 
+@pytest.mark.row("RSP-01")
 def test_the_chart_of_the_specification_shows_the_low_b12(client: FlaskClient) -> None:
     body = request("spec-patient-view.json")
 
@@ -142,13 +143,14 @@ def test_an_inr_that_is_being_signed_is_not_suggested_again(client: FlaskClient)
 # --- CDS Hooks Sandbox ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.row("S-3", "CTX-06")
+@pytest.mark.row("S-3", "CTX-06", "S-1")
 def test_the_sandbox_gets_no_card_before_a_drug_is_chosen(client: FlaskClient) -> None:
     reply = call(client, SELECT, request("sandbox-order-select-1-opened.json"))
 
     assert (reply.status_code, reply.get_json()["cards"]) == (200, [])
 
 
+@pytest.mark.row("S-3", "S-1", "S-6", "CTX-05")
 @pytest.mark.parametrize(
     "name", [name for name in NAMES if name.startswith("sandbox") and not name.endswith("opened.json")]
 )
@@ -191,6 +193,7 @@ def on_warfarin(body: Json) -> Json:
     return whole
 
 
+@pytest.mark.row("S-2")
 def test_a_dstu2_draft_is_judged_against_a_dstu2_list(client: FlaskClient) -> None:
     body = on_warfarin(request("dstu2-order-select.json"))
 
@@ -199,6 +202,7 @@ def test_a_dstu2_draft_is_judged_against_a_dstu2_list(client: FlaskClient) -> No
     assert (card.rule, card.variant) == ("vka-vitk-started", "pharmacological-dose-without-inr")
 
 
+@pytest.mark.row("TOY-01")
 @pytest.mark.parametrize(
     "unreadable",
     [
@@ -255,7 +259,7 @@ def test_what_hl7s_guide_sends_as_it_is_lacks_lists_and_is_refused(client: Flask
 # --- Epic -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.row("E-6")
+@pytest.mark.row("E-6", "CTX-07")
 def test_epic_medications_among_the_drafts_name_the_medicine(client: FlaskClient) -> None:
     body = request("epic-order-select.json")
     for entry in [*body["context"]["draftOrders"]["entry"], *body["prefetch"]["medicationRequests"]["entry"]]:
@@ -268,7 +272,7 @@ def test_epic_medications_among_the_drafts_name_the_medicine(client: FlaskClient
     assert "warfarin" in card.detail.lower()
 
 
-@pytest.mark.row("E-5", "REQ-17")
+@pytest.mark.row("E-5", "REQ-17", "ACT-06")
 def test_the_long_id_of_an_epic_draft_survives_into_the_removal(client: FlaskClient) -> None:
     body = request("epic-order-select.json")
     orders = [f"MedicationRequest/{each['id']}" for each in drafts(body) if each["resourceType"] == "MedicationRequest"]
@@ -280,7 +284,7 @@ def test_the_long_id_of_an_epic_draft_survives_into_the_removal(client: FlaskCli
     assert len(removal["resourceId"]) == len("MedicationRequest/") + 194
 
 
-@pytest.mark.row("E-9", "PFD-08")
+@pytest.mark.row("E-9", "PFD-08", "E-8")
 def test_an_empty_search_of_epic_is_read_and_empty(client: FlaskClient) -> None:
     body = request("epic-patient-view.json")
     status, code, words = problem(call(client, "vitamin-b12-patient-view", body))
@@ -386,7 +390,7 @@ def test_request_generator_is_answered_anew_although_its_calls_have_one_id(clien
     assert rules(call(client, SIGN, body)) == ["vka-vitk-started"]
 
 
-@pytest.mark.row("X-1", "FHA-04", "FHA-08")
+@pytest.mark.row("X-1", "FHA-04", "FHA-08", "S-7")
 def test_a_token_for_one_patient_need_not_name_the_patient() -> None:
     """Scopes of `patient/` without the member `patient`; the token's type in small letters."""
     body = (REQUESTS / "request-generator-order-sign.json").read_bytes()
@@ -409,7 +413,7 @@ def test_a_coverage_among_the_orders_is_no_order(client: FlaskClient) -> None:
 # --- a prefetch proxy -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.row("X-3")
+@pytest.mark.row("X-3", "TOY-01")
 def test_what_a_prefetch_proxy_drops_as_empty_is_not_taken_for_empty(client: FlaskClient, lenient: FlaskClient) -> None:
     """A search without results and a search that failed look the same here."""
     body = request("proxy-patient-view.json")

@@ -88,6 +88,7 @@ def test_a_name_and_an_issuer_belong_to_one_client(tmp_path: Path) -> None:
         profiles(tmp_path, known("a"), known("b"))
 
 
+@pytest.mark.row("JWT-13", "JWT-14")
 @pytest.mark.parametrize("algorithm", ["none", "None", "HS256", "HS384", "HS512", "ES256K", "es384", ""])
 def test_no_client_may_sign_with_a_shared_secret_or_not_at_all(tmp_path: Path, algorithm: str) -> None:
     with pytest.raises(SettingsError, match="must be one of ES256, ES384"):
@@ -142,7 +143,7 @@ def test_a_key_file_without_usable_or_with_secret_keys_stops_the_start(tmp_path:
     assert told in str(caught.value)
 
 
-@pytest.mark.row("JWT-18")
+@pytest.mark.row("JWT-18", "S-8")
 @pytest.mark.parametrize(
     "entry",
     [

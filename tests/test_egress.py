@@ -1,7 +1,4 @@
-"""Where the service may call: judged addresses only, names resolved once, TLS for the name, failing servers left alone.
-
-FHA-13 throughout.
-"""
+"""Where the service may call: judged addresses only, names resolved once, TLS for the name, failing servers left alone."""
 
 from __future__ import annotations
 
@@ -98,6 +95,7 @@ def test_a_public_address_may_be_called(address: str) -> None:
     assert may_call(address, "ehr.example", [])
 
 
+@pytest.mark.row("FHA-13", "TOY-04")
 @pytest.mark.parametrize(
     "address",
     [
@@ -133,6 +131,7 @@ def test_an_address_is_judged_by_the_address_it_carries(address: str) -> None:
     assert not may_call(address, "ehr.example", [IPv4Network("192.168.0.0/16")])
 
 
+@pytest.mark.row("FHA-13", "TOY-04")
 @pytest.mark.parametrize(
     "address",
     [
@@ -189,6 +188,7 @@ def test_another_spelling_of_a_private_address_is_a_name_and_needs_its_network(h
 # Names
 
 
+@pytest.mark.row("FHA-13")
 def test_a_name_that_leads_into_a_private_network_is_not_called(names: Any, server: FaultServer) -> None:
     names(lambda _: ["127.0.0.1"])
     base = f"http://ehr.example:{port_of(server)}/fhir"
@@ -206,6 +206,7 @@ def test_a_name_may_lead_into_a_network_that_the_operator_named(names: Any, serv
     )
 
 
+@pytest.mark.row("FHA-13")
 def test_a_name_is_resolved_once_and_the_judged_address_called(names: Any, server: FaultServer) -> None:
     """DNS rebinding: the second answer would be another machine."""
     answers = iter([["127.0.0.1"]])
@@ -236,6 +237,7 @@ def test_a_name_that_nobody_knows_is_told(names: Any) -> None:
     assert refused(Egress(["https://ehr.example/fhir"]), "https://ehr.example/fhir") == "its name could not be resolved"
 
 
+@pytest.mark.row("FHA-13", "PRF-02", "TOY-24")
 def test_a_name_server_that_hangs_is_waited_for_no_longer_than_the_deadline(names: Any) -> None:
     over = threading.Event()
 
@@ -266,6 +268,7 @@ def test_a_server_of_a_private_authority_is_believed_when_the_authority_was_give
         assert server.names == ["ehr.example"]
 
 
+@pytest.mark.row("FHA-11", "FHA-13")
 @pytest.mark.parametrize(
     ("name", "until", "trusted"),
     [
@@ -334,6 +337,7 @@ def test_a_ca_file_without_certificates_stops_the_start(tmp_path: Path) -> None:
 # In time, without anybody who waits
 
 
+@pytest.mark.row("FHA-13", "PRF-02", "X-8")
 @pytest.mark.parametrize("answer", [hang, drip_headers, drip_body])
 def test_a_call_that_nobody_waits_for_is_cut_off_at_its_deadline(server: FaultServer, answer: Any) -> None:
     server.routes["Observation"] = answer
@@ -355,6 +359,7 @@ def nothing_there() -> str:
         return gone.base
 
 
+@pytest.mark.row("X-8")
 @pytest.mark.parametrize(
     "answer",
     [status(500), status(503), hang_up, text("{", content_length=9), hang],

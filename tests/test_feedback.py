@@ -113,7 +113,7 @@ def test_a_batch_is_stored_in_its_order(app: Flask, store: FeedbackStore) -> Non
     ]
 
 
-@pytest.mark.row("FBK-02")
+@pytest.mark.row("FBK-02", "TOY-16")
 def test_a_batch_of_five_hundred_is_stored(post: Callable[..., int], store: FeedbackStore) -> None:
     assert post(*(OVERRIDDEN | {"card": str(n)} for n in range(500))) == 200
     assert [event.card for event in store.events()] == [str(n) for n in range(500)]
@@ -206,7 +206,7 @@ def test_a_moment_that_is_unclear_is_refused(app: Flask, written: Any) -> None:
     assert response.json["issue"][0]["expression"] == ["feedback.0.outcomeTimestamp"]
 
 
-@pytest.mark.row("FBK-08")
+@pytest.mark.row("FBK-08", "TOY-16")
 def test_the_same_report_again_is_kept_once_and_a_later_one_beside_it(
     post: Callable[..., int], store: FeedbackStore
 ) -> None:
@@ -223,7 +223,7 @@ def test_the_same_moment_written_otherwise_is_the_same_report(post: Callable[...
     assert len(store.events()) == 1
 
 
-@pytest.mark.row("FBK-11")
+@pytest.mark.row("FBK-11", "E-22", "TOY-16")
 def test_epic_s_three_shapes_are_stored_with_their_reasons(post: Callable[..., int], store: FeedbackStore) -> None:
     for item in (EPIC_MAPPED, EPIC_UNMAPPED, EPIC_ACCEPTED):
         assert post(item) == 200

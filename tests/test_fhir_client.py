@@ -80,6 +80,7 @@ def test_an_informational_outcome_in_a_bundle_is_no_failure(server: FaultServer)
     assert (pages(found), found.failure, found.incomplete) == (1, None, None)
 
 
+@pytest.mark.row("PFD-09")
 def test_every_page_is_fetched(server: FaultServer) -> None:
     server.routes[QUERY] = resource(bundle(["a"], after=f"{server.base}?_getpages=2", total=3))
     server.routes["/fhir?_getpages=2"] = resource(bundle(["b"], after="Observation?page=3"))
@@ -88,6 +89,7 @@ def test_every_page_is_fetched(server: FaultServer) -> None:
     assert (pages(found), found.incomplete) == (3, None)
 
 
+@pytest.mark.row("FHA-02")
 def test_the_token_goes_with_every_page(server: FaultServer) -> None:
     server.routes[QUERY] = resource(bundle(["a"], after=f"{server.base}/Observation?page=2"))
     server.routes["Observation?page=2"] = resource(bundle(["b"]))
@@ -111,6 +113,7 @@ def test_a_proxy_of_the_environment_is_not_used(server: FaultServer, monkeypatch
     assert fetch(server).failure is None
 
 
+@pytest.mark.row("FHA-10")
 def test_a_cookie_of_one_call_does_not_travel_with_the_next(server: FaultServer) -> None:
     cookies: list[str | None] = []
 
@@ -153,6 +156,7 @@ def test_a_first_page_that_fails_is_a_failure_with_its_reason(server: FaultServe
     assert fetch(server) == Fetched(failure=reason)
 
 
+@pytest.mark.row("PRF-02", "X-8")
 @pytest.mark.parametrize("answer", [hang, drip_headers, drip_body, slow(3.0, resource(bundle(["a"])))])
 def test_a_slow_answer_is_given_up_at_the_deadline(server: FaultServer, answer: Any) -> None:
     server.routes[QUERY] = answer
@@ -232,6 +236,7 @@ def test_an_error_beside_entries_keeps_them_and_says_incomplete(server: FaultSer
     assert (pages(found), found.incomplete) == (1, "OperationOutcome: incomplete")
 
 
+@pytest.mark.row("FHA-11", "PFD-09")
 def test_a_next_page_at_another_host_is_not_fetched() -> None:
     with fault_server() as ours, fault_server() as other:
         other.routes["Observation?page=2"] = resource(bundle(["b"]))
@@ -241,6 +246,7 @@ def test_a_next_page_at_another_host_is_not_fetched() -> None:
         assert found.incomplete == "page 2 is at an address outside the FHIR server of this request"
 
 
+@pytest.mark.row("FHA-11")
 def test_a_next_page_at_another_allowed_server_does_not_get_the_token() -> None:
     with fault_server() as ours, fault_server() as other:
         ours.routes[QUERY] = resource(bundle(["a"], after=f"{other.base}/Observation?page=2"))
@@ -262,6 +268,7 @@ def test_pages_in_a_circle_are_incomplete(server: FaultServer) -> None:
     assert (pages(found), found.incomplete) == (2, "the server's pages lead in a circle")
 
 
+@pytest.mark.row("PFD-09", "TOY-24")
 def test_pages_without_end_stop_at_the_cap(server: FaultServer) -> None:
     for n in range(6):
         server.routes[QUERY if n == 0 else f"Observation?page={n}"] = resource(
@@ -282,6 +289,7 @@ def test_the_size_limit_counts_all_pages_together(server: FaultServer) -> None:
     assert fetch(server, max_bytes=2500).incomplete == "page 2: answer too large"
 
 
+@pytest.mark.row("FHA-13", "TOY-24")
 def test_the_size_limit_counts_what_is_unpacked(server: FaultServer) -> None:
     packed = gzip.compress(b" " * 5_000_000)
 
@@ -322,6 +330,7 @@ def test_a_kept_connection_that_was_closed_is_opened_again(server: FaultServer) 
     assert fetch(server).failure is None
 
 
+@pytest.mark.row("FHA-12", "TOY-10")
 def test_neither_ids_nor_tokens_are_logged(server: FaultServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     server.routes[QUERY] = in_turn(status(429, Retry_After="0"), hang_up, status(500))
@@ -330,6 +339,7 @@ def test_neither_ids_nor_tokens_are_logged(server: FaultServer, caplog: pytest.L
     assert "secret" not in caplog.text
 
 
+@pytest.mark.row("FHA-13", "TOY-04")
 def test_a_base_that_is_not_allowed_is_never_called(server: FaultServer) -> None:
     with pytest.raises(EgressError, match="not on the list"):
         fetch_all(Egress([]), server.base, "secret", {"labs": QUERY}, deadline=time.monotonic() + 1)

@@ -51,6 +51,7 @@ def parsed(*keys: Any) -> dict[str, list[set[str]]]:
 # --- What is in a set -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("JWT-15")
 def test_a_key_checks_the_algorithm_that_it_names() -> None:
     assert parsed(EC.jwk(), RSA.jwk()) == {"ec": [{"ES384"}], "rsa": [{"RS384"}]}
 
@@ -121,6 +122,7 @@ def test_what_a_key_need_not_say_does_not_disturb(members: dict[str, Any]) -> No
     assert parsed(EC.jwk(**members)) == {"ec": [{"ES384"}]}
 
 
+@pytest.mark.row("JWT-15")
 def test_rsa_keys_begin_at_2048_bits() -> None:
     assert parsed(SMALL.jwk()) == {}
     assert parsed(LARGE.jwk()) == {"key-1": [{"RS384"}]}
@@ -234,6 +236,7 @@ def test_a_set_is_fetched_when_it_is_needed_and_then_kept(keys: RemoteKeys, way:
     assert way.asked == ["https://ehr.example/keys"]
 
 
+@pytest.mark.row("JWT-16")
 def test_after_its_lifetime_a_set_is_fetched_again_and_a_key_taken_back_is_gone(
     keys: RemoteKeys, way: Scripted
 ) -> None:
@@ -378,7 +381,7 @@ def _huge(count: int) -> Fault:
     return text(json.dumps(key_set(EC)) + " " * count)
 
 
-@pytest.mark.row("JWT-16")
+@pytest.mark.row("JWT-16", "TOY-24")
 @pytest.mark.parametrize(
     "fault",
     [

@@ -112,7 +112,7 @@ def all_members(value: Any, name: str) -> Iterator[Any]:
             yield from all_members(inner, name)
 
 
-@pytest.mark.row("SUG-04", "ACT-01", "ACT-02")
+@pytest.mark.row("SUG-04", "ACT-01", "ACT-02", "E-15")
 def test_every_suggestion_has_one_action_with_a_description(given: list[Given]) -> None:
     for one in given:
         (action,) = one.suggestion["actions"]
@@ -128,7 +128,7 @@ def test_every_order_of_the_catalogue_is_given_to_somebody(service: WorkedServic
             assert any(label.startswith(order.label.in_language(language)) for label in labels), (key, language)
 
 
-@pytest.mark.row("ACT-03", "ACT-04")
+@pytest.mark.row("ACT-03", "ACT-04", "GEN-08")
 def test_every_resource_is_valid_r4(given: list[Given]) -> None:
     # Patients differ in ids and dates; what differs in more than these is parsed once.
     seen: set[bytes] = set()
@@ -143,7 +143,7 @@ def test_every_resource_is_valid_r4(given: list[Given]) -> None:
     assert len(seen) > 100
 
 
-@pytest.mark.row("ACT-03")
+@pytest.mark.row("ACT-03", "TOY-18")
 def test_every_created_resource_is_a_draft_proposal_for_this_patient_by_this_user(created: list[Given]) -> None:
     for one in created:
         resource, context = one.resource, one.request["context"]
@@ -212,7 +212,7 @@ def test_a_draft_for_low_b12_names_the_result_that_is_low(created: list[Given]) 
     assert len(low) > 100
 
 
-@pytest.mark.row("ACT-02")
+@pytest.mark.row("ACT-02", "E-15", "E-19")
 def test_the_description_says_everything_that_a_drafted_prescription_says(created: list[Given]) -> None:
     routes = {
         "en": {"26643006": "mouth", "37839007": "under the tongue", "78421000": "intramuscular"},
@@ -231,7 +231,7 @@ def test_the_description_says_everything_that_a_drafted_prescription_says(create
             assert dosage["timing"]["repeat"].keys() >= {"frequency", "period", "periodUnit"}, one
 
 
-@pytest.mark.row("ACT-02")
+@pytest.mark.row("ACT-02", "E-15")
 def test_the_description_says_everything_that_a_drafted_test_says(service: WorkedService, created: list[Given]) -> None:
     for one in created:
         if one.resource["resourceType"] == "ServiceRequest":
@@ -243,7 +243,7 @@ def test_the_description_says_everything_that_a_drafted_test_says(service: Worke
                 assert note["text"] in one.action["description"], one
 
 
-@pytest.mark.row("ACT-02")
+@pytest.mark.row("ACT-02", "X-11")
 def test_what_is_done_to_a_product_names_it_with_its_dose(given: list[Given]) -> None:
     for one in given:
         about = one.drafts.get(one.action.get("resourceId", "")) or one.drafts.get(
@@ -314,7 +314,7 @@ def test_an_update_is_the_draft_of_the_request_with_one_thing_changed(given: lis
     assert {"status", "medicationCodeableConcept", "dosageInstruction"} <= changed_members
 
 
-@pytest.mark.row("SUG-02", "CRD-01", "FBK-02")
+@pytest.mark.row("SUG-02", "CRD-01", "FBK-02", "FBK-03")
 def test_every_card_and_suggestion_can_be_named_in_feedback(given: list[Given]) -> None:
     suggestions = [one.suggestion["uuid"] for one in given]
     assert len(set(suggestions)) == len(suggestions)

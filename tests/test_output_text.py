@@ -120,6 +120,7 @@ def invisible(text: str) -> list[str]:
     return [c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")]
 
 
+@pytest.mark.row("CRD-04", "TOY-22")
 @bounded
 @given(text=hostile, before=st.sampled_from(["", "Vitamin K: ", "\\*", "(", "例"]))
 @example(text="1. list", before="")
@@ -144,6 +145,7 @@ def test_clean_text_is_one_bounded_line_of_visible_signs(text: str) -> None:
     assert clean(plain) == plain
 
 
+@pytest.mark.row("TOY-12")
 @bounded
 @given(words=st.lists(st.text("abcdefghij", min_size=1, max_size=20), min_size=20, max_size=60))
 def test_a_long_name_is_cut_between_words_and_the_cut_is_marked(words: list[str]) -> None:
@@ -198,7 +200,7 @@ def spoiled(request: Json, text: str) -> None:
 
 @each_patient(TELLING)
 @pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.row("CRD-02", "CRD-03", "CRD-04")
+@pytest.mark.row("CRD-02", "CRD-03", "CRD-04", "S-11", "TOY-22")
 @rarely
 @given(text=hostile)
 def test_whatever_a_record_says_the_cards_are_plain(
@@ -224,7 +226,7 @@ def test_whatever_a_record_says_the_cards_are_plain(
                 assert card.get(member) == plain[rule].get(member)
 
 
-@pytest.mark.row("CRD-02")
+@pytest.mark.row("CRD-02", "TOY-12")
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_every_summary_is_one_plain_sentence_of_at_most_139_characters(service: WorkedService, language: str) -> None:
     for rule in service.knowledge.rules.values():

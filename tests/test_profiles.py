@@ -90,6 +90,7 @@ def topics(answered: Json) -> list[str]:
 # --- what is on a card -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("CRD-09", "E-14")
 def test_alternatives_are_at_most_one_unless_the_client_takes_any_only() -> None:
     (usual,) = reply(agreed(), VIEW, low_b12())["cards"]
     (epic,) = reply(agreed(selection_behavior="any"), VIEW, low_b12())["cards"]
@@ -98,7 +99,7 @@ def test_alternatives_are_at_most_one_unless_the_client_takes_any_only() -> None
     assert [s["label"] for s in usual["suggestions"]] == [s["label"] for s in epic["suggestions"]]
 
 
-@pytest.mark.row("SUG-03")
+@pytest.mark.row("SUG-03", "E-16")
 @pytest.mark.parametrize("behavior", ["at-most-one", "any"])
 def test_of_two_regimens_no_client_is_recommended_both(behavior: str) -> None:
     for sample in SAMPLES:
@@ -110,7 +111,7 @@ def test_of_two_regimens_no_client_is_recommended_both(behavior: str) -> None:
                 assert kinds.count("MedicationRequest") <= 1
 
 
-@pytest.mark.row("SRC-04")
+@pytest.mark.row("SRC-04", "E-17")
 def test_a_topic_is_the_rules_id_or_its_letters_and_digits() -> None:
     assert topics(reply(agreed(), VIEW, low_b12())) == ["b12-low"]
     assert topics(reply(agreed(topic_alphanumeric=True), VIEW, low_b12())) == ["b12low"]
@@ -124,7 +125,7 @@ def test_the_card_about_missing_data_has_such_a_topic_too() -> None:
     assert topics(reply(agreed(on_missing_data="card", topic_alphanumeric=True), VIEW, nothing)) == ["dataincomplete"]
 
 
-@pytest.mark.row("SRC-04")
+@pytest.mark.row("SRC-04", "E-17")
 def test_no_two_rules_have_one_topic_without_hyphens() -> None:
     codes = [rule.replace("-", "") for rule in (*knowledge().rules, "data-incomplete")]
 
@@ -132,6 +133,7 @@ def test_no_two_rules_have_one_topic_without_hyphens() -> None:
     assert all(re.fullmatch(r"[A-Za-z0-9]{1,100}", code) for code in codes)
 
 
+@pytest.mark.row("CRD-12", "O-4")
 def test_cards_link_to_their_rules_unless_the_client_wants_no_links() -> None:
     (linked,), (bare,) = (reply(agreed(links=links), VIEW, low_b12())["cards"] for links in (True, False))
 
@@ -150,6 +152,7 @@ def test_a_removal_is_by_resource_id_unless_the_client_is_older() -> None:
     assert older["resource"] == usual["resourceId"]
 
 
+@pytest.mark.row("E-19")
 def test_orders_name_code_systems_as_agreed() -> None:
     usual = actions(reply(agreed(), VIEW, low_b12()), "create")
     epic = actions(reply(agreed(order_systems={RXNORM: EPIC_RXNORM}), VIEW, low_b12()), "create")
@@ -190,6 +193,7 @@ def test_the_profiles_language_counts_where_the_call_asks_for_none(tmp_path: Pat
     assert (plain["cards"][0]["summary"], asked[0].summary) == (rule.card.summary.zh, rule.card.summary.en)
 
 
+@pytest.mark.row("S-9")
 def test_missing_data_is_a_412_unless_a_card_was_agreed(tmp_path: Path) -> None:
     body = (REQUESTS / "spec-patient-view-without-prefetch.json").read_bytes()
     with shipped_service(tmp_path) as client:
@@ -236,6 +240,7 @@ def queries(sample: WorkedPatient) -> dict[str, str]:
     return {need.key: need.query(sample.id).replace("|", "%7C") for need in needs}
 
 
+@pytest.mark.row("PRF-02")
 @pytest.mark.parametrize(("seconds", "status"), [(0.4, 412), (4.5, 200)])
 def test_a_client_may_have_its_own_deadline_for_fetching(
     tmp_path: Path, fhir: FaultServer, seconds: float, status: int
@@ -279,6 +284,7 @@ def ready(tmp_path: Path, like: str, **members: Any) -> ClientProfile:
     return profile
 
 
+@pytest.mark.row("E-14", "E-17", "E-19")
 def test_epic_gets_what_it_can_take(tmp_path: Path) -> None:
     profile = ready(tmp_path, "epic")
     for body, service in ((low_b12(), VIEW), (order_request(), SELECT)):
@@ -295,6 +301,7 @@ def test_epic_gets_what_it_can_take(tmp_path: Path) -> None:
                 assert action["description"].strip()
 
 
+@pytest.mark.row("O-4")
 def test_oracle_health_gets_no_links(tmp_path: Path) -> None:
     body = (REQUESTS / "oracle-patient-view.json").read_bytes()
 
@@ -304,6 +311,7 @@ def test_oracle_health_gets_no_links(tmp_path: Path) -> None:
     assert card["links"]
 
 
+@pytest.mark.row("S-9")
 def test_the_sandbox_sees_what_is_missing_as_a_card(tmp_path: Path) -> None:
     body = (REQUESTS / "dstu2-order-select.json").read_bytes()
 

@@ -94,6 +94,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             assert process.wait(20) == 0
 
 
+@pytest.mark.row("TLS-01", "GEN-02")
 def test_https_answers_who_trusts_the_authority(served: Served) -> None:
     url = served.base + "/cds-services"
     answer = requests.get(url, headers=EHR.bearer(url), verify=str(served.ca_file), timeout=10)
@@ -102,11 +103,13 @@ def test_https_answers_who_trusts_the_authority(served: Served) -> None:
     assert answer.headers["Strict-Transport-Security"]
 
 
+@pytest.mark.row("TLS-01")
 def test_https_is_not_believed_without_the_authority(served: Served) -> None:
     with pytest.raises(requests.exceptions.SSLError):
         requests.get(served.base + "/health/live", timeout=10)
 
 
+@pytest.mark.row("TLS-01")
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_tls_1_2_and_1_3_are_spoken(served: Served, version: ssl.TLSVersion) -> None:
     context = ssl.create_default_context(cafile=str(served.ca_file))
@@ -139,6 +142,7 @@ def answered(port: int, message: bytes) -> bytes:
             return b""
 
 
+@pytest.mark.row("TLS-01")
 def test_tls_1_1_is_refused(served: Served) -> None:
     handshake, alert, protocol_version = 0x16, 0x15, 70
     assert answered(served.port, hello(b"\x03\x03"))[0] == handshake
@@ -147,6 +151,7 @@ def test_tls_1_1_is_refused(served: Served) -> None:
         assert (refusal[0], refusal[6]) == (alert, protocol_version)
 
 
+@pytest.mark.row("TLS-01", "GEN-02")
 def test_plain_http_on_the_same_port_is_refused(served: Served) -> None:
     request = b"GET /cds-services HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     assert not answered(served.port, request).startswith(b"HTTP/")
@@ -227,6 +232,7 @@ def closed(make_app: Callable[..., Flask], tmp_path: Path) -> Flask:
     return make_app(open=False, clients=client_file(tmp_path), public_url="https://cds.example")
 
 
+@pytest.mark.row("GEN-02", "STA-403")
 @pytest.mark.parametrize("headers", PLAIN)
 @pytest.mark.parametrize("path", ["/cds-services", "/cds-services/vitamin-b12-patient-view", "/", "/nowhere"])
 def test_what_came_by_plain_http_is_refused_before_its_token_is_looked_at(
@@ -243,6 +249,7 @@ def test_what_came_by_plain_http_is_refused_before_its_token_is_looked_at(
         assert client.get(path, headers=token).status_code == 200
 
 
+@pytest.mark.row("GEN-02")
 @pytest.mark.parametrize("headers", SECURE)
 def test_what_came_by_https_or_without_a_proxy_that_says_is_served(closed: Flask, headers: dict[str, str]) -> None:
     token = EHR.bearer("https://cds.example/cds-services")

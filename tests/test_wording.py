@@ -79,6 +79,7 @@ def test_units_are_written_as_people_write_them(value: float, unit: str, english
     assert [quantity(point(value), unit, language) for language in ("en", "zh")] == [english, chinese]
 
 
+@pytest.mark.row("TOK-03")
 @pytest.mark.parametrize(
     ("language", "text"), [("en", " 150 pg/mL on 10 Nov 2026"), ("zh", " 150 pg/mL，2026年11月10日")]
 )
