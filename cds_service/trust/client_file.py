@@ -98,7 +98,10 @@ def _address(profile: ClientProfile, sandbox: bool) -> str | None:
             try:
                 Egress([url])
             except SettingsError:
-                return f"{member}: an entry is no plain URL. Write it like https://ehr.example/path, without a query"
+                return (
+                    f"{member}: an entry is no plain URL, or an address that is never called. Write it like "
+                    "https://ehr.example/path, without a query"
+                )
     if not sandbox and any(not url.lower().startswith("https://") for url in profile.jku):
         return "jku: keys that come by plain http could be anybody's. Give an https address"
     if not all(_ORIGIN.fullmatch(origin) for origin in profile.cors_origins):
