@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
+import socket
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -29,10 +35,12 @@ from servers.fixtures import store
 
 from cds_service.artifacts.load import load_knowledge
 from cds_service.artifacts.worked import WorkedPatient
+from cds_service.fhir.client import Fetched, fetch_all
 from cds_service.hooks.call import make_answer
 from cds_service.hooks.messages import Call, parse_request
 from cds_service.settings import Settings
 from cds_service.trust.clients import OPEN
+from cds_service.trust.egress import Egress
 
 pytestmark = pytest.mark.hapi
 
@@ -206,3 +214,110 @@ def test_the_orders_that_cards_draft_are_valid_for_hapi(client: FlaskClient, hap
         answer = requests.post(f"{hapi}/{kind}/$validate", json=resource, timeout=60)
         issues = [issue for issue in answer.json()["issue"] if issue["severity"] in ("error", "fatal")]
         assert not issues, (label, issues)
+
+
+# What HAPI itself can show of docs/faults.md
+
+
+def fetched(base: str, query: str, **limits: int) -> Fetched:
+    """One query, as the service asks it."""
+    return fetch_all(Egress([base]), base, None, {"it": query}, deadline=time.monotonic() + 30, **limits)["it"]
+
+
+def test_a_base_where_hapi_is_not_is_412(hapi: str, tmp_path: Path) -> None:
+    base = hapi.removesuffix("/fhir") + "/elsewhere"
+    with shipped_service(tmp_path, fhir_allow=(base,)) as client:
+        status, code, words = problem(call(client, services("patient-view")[0], sample_request(BOTH, fhir_server=base)))
+    assert (status, code) == (412, "incomplete")
+    assert "fetching failed: HTTP 404" in words
+
+
+def test_a_deleted_patient_is_412(client: FlaskClient, hapi: str) -> None:
+    store(hapi, [{"resourceType": "Patient", "id": "deleted", "birthDate": "1950-01-01"}])
+    assert requests.delete(f"{hapi}/Patient/deleted", timeout=60).status_code == 200
+    request = sample_request(BOTH, fhir_server=hapi)
+    request["context"]["patientId"] = "deleted"
+
+    for service in services("patient-view"):
+        status, code, words = problem(call(client, service, request))
+        assert (status, code) == (412, "incomplete")
+        assert "fetching failed: HTTP 410" in words
+
+
+@pytest.mark.parametrize(
+    ("query", "failure"),
+    [
+        ("Observation?patient=b12-low-metformin&no-such-parameter=x", "HTTP 400"),
+        ("NoSuchType?patient=b12-low-metformin", "HTTP 404"),
+        ("Observation?patient=b12-low-metformin&_format=xml", "not FHIR JSON"),
+        ("Patient/b12-low-metformin/_history?_count=1", "a Bundle that is no searchset"),
+        ("Patient/b12-low-metformin?_format=xml", "not FHIR JSON"),
+        ("Patient/b12-low-metformin/_history/99", "HTTP 404"),
+    ],
+)
+def test_what_hapi_refuses_or_answers_otherwise_is_a_failure(hapi: str, query: str, failure: str) -> None:
+    assert fetched(hapi, query) == Fetched(failure=failure)
+
+
+def test_more_pages_than_are_followed_are_said_to_be_missing(hapi: str) -> None:
+    patient = "few-pages"
+    store(hapi, [{"resourceType": "Patient", "id": patient}])
+    store(hapi, results(patient, "inr", "6301-6", "{INR}", [2.0] * 25, first=20))
+    query = f"Observation?patient={patient}&_count=10"
+
+    assert [len(fetched(hapi, query).pages), fetched(hapi, query).incomplete] == [3, None]
+    assert [len(found.pages) for found in [fetched(hapi, query, max_pages=2)]] == [2]
+    assert fetched(hapi, query, max_pages=2).incomplete == "more than 2 pages"
+
+
+@contextmanager
+def line_to(server: str, most_bytes: int) -> Iterator[str]:
+    """HAPI behind a line that breaks after some bytes of answers; gives its base URL there."""
+    address = urlsplit(server)
+    open_lines: list[socket.socket] = []
+
+    def pass_on(source: socket.socket, target: socket.socket, left: float) -> None:
+        with suppress(OSError):
+            while left > 0 and (part := source.recv(int(min(left, 65_536)))):
+                target.sendall(part)
+                left -= len(part)
+            for end in (source, target):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def accept(listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                near = listener.accept()[0]
+                far = socket.create_connection((address.hostname or "", address.port or 80))
+                open_lines.extend((near, far))
+                for ends in ((near, far, math.inf), (far, near, most_bytes)):
+                    threading.Thread(target=pass_on, args=ends, daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=accept, args=(listener,), daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}{address.path}"
+        listener.shutdown(socket.SHUT_RDWR)
+    for line in open_lines:
+        line.close()
+
+
+def test_hapi_behind_a_line_that_holds_answers_as_directly(hapi: str, tmp_path: Path) -> None:
+    with line_to(hapi, 10_000_000) as base, shipped_service(tmp_path, fhir_allow=(base,)) as client:
+        assert rules(call(client, "vitamin-b12-patient-view", sample_request(LOW_B12, fhir_server=base))) == ["b12-low"]
+
+
+def test_hapi_behind_a_line_that_breaks_is_412(hapi: str, tmp_path: Path) -> None:
+    with line_to(hapi, 600) as base, shipped_service(tmp_path, fhir_allow=(base,)) as client:
+        reply = call(client, "vitamin-b12-patient-view", sample_request(LOW_B12, fhir_server=base))
+    status, code, words = problem(reply)
+    assert (status, code) == (412, "incomplete")
+    assert "fetching failed: answer broken off" in words
+
+
+def test_hapi_that_is_gone_is_412(hapi: str, tmp_path: Path) -> None:
+    with line_to(hapi, 10_000_000) as base:
+        pass
+    with shipped_service(tmp_path, fhir_allow=(base,)) as client:
+        reply = call(client, "vitamin-b12-patient-view", sample_request(LOW_B12, fhir_server=base))
+    assert problem(reply)[:2] == (412, "incomplete")
+    assert "fetching failed: no connection" in problem(reply)[2]
