@@ -87,7 +87,7 @@ def test_only_a_token_that_is_otherwise_good_is_remembered(tmp_path: Path) -> No
     assert [(issuer, jti, when.timestamp()) for issuer, jti, when in replay.used] == [(EHR.issuer, "once", expires)]
 
 
-@pytest.mark.row("JWT-09")
+@pytest.mark.row("JWT-09", "STA-503")
 def test_nobody_is_let_in_while_it_cannot_be_told_whether_a_token_is_new(tmp_path: Path) -> None:
     replay = Remembered()
     replay.gone = True
@@ -95,6 +95,7 @@ def test_nobody_is_let_in_while_it_cannot_be_told_whether_a_token_is_new(tmp_pat
         callers(client_file(tmp_path), replay).identify(said(), VIEW)
 
 
+@pytest.mark.row("JWT-08")
 def test_a_token_ends_a_minute_after_it_says(tmp_path: Path) -> None:
     clock = [1_800_000_000.0]
     who = callers(client_file(tmp_path), now=lambda: clock[0])
@@ -119,7 +120,7 @@ def with_jku(folder: Path, *jku: str, issuer: str = EHR.issuer) -> Path:
     return path
 
 
-@pytest.mark.row("JWT-12")
+@pytest.mark.row("JWT-12", "TOY-03", "O-3")
 def test_an_address_that_is_not_listed_is_never_called(tmp_path: Path, server: FaultServer) -> None:
     """Not even with a good signature by a key that is there"""
     server.routes["mine"] = server.routes["keys"] = resource(key_set(EHR))
@@ -131,6 +132,7 @@ def test_an_address_that_is_not_listed_is_never_called(tmp_path: Path, server: F
     assert [path for path, _ in server.seen] == ["/fhir/keys"]
 
 
+@pytest.mark.row("TOY-03")
 def test_nothing_is_fetched_for_a_token_that_would_be_refused_anyway(tmp_path: Path, server: FaultServer) -> None:
     server.routes["keys"] = resource(key_set(EHR))
     who = callers(with_jku(tmp_path, f"{server.base}/keys"), sandbox=True)
@@ -225,7 +227,7 @@ def test_a_published_key_is_known_whatever_it_is_called(tmp_path: Path) -> None:
     assert reason(callers(handed_over, sandbox=True), bearer(token)) == SIGNATURE
 
 
-@pytest.mark.row("JWT-18")
+@pytest.mark.row("JWT-18", "S-8")
 def test_the_public_sandbox_is_served_by_a_sandbox(tmp_path: Path) -> None:
     sandbox = Signer("https://sandbox.cds-hooks.org", kid="44823f3d-0b01-4a6c-a80e-b9d3e8a7226f")
     sandbox.jku = "https://sandbox.cds-hooks.org/.well-known/jwks.json"
@@ -274,6 +276,7 @@ def test_a_service_that_does_not_exist_cannot_be_agreed_on(tmp_path: Path) -> No
         who.check_services({"vitamin-b12-patient-view": "patient-view"})
 
 
+@pytest.mark.row("FHA-12")
 def test_a_token_is_not_shown_where_a_token_object_is_printed() -> None:
     token = EHR.token(BASE + VIEW)
     shown = repr(read_token(f"Bearer {token}"))

@@ -249,6 +249,7 @@ def test_without_a_fault_the_sample_gets_its_card(ask: Callable[..., TestRespons
     assert rules(ask()) == ["b12-low"]
 
 
+@pytest.mark.row("PFD-11", "FHA-11", "FHA-13", "TOY-01", "TOY-04", "PRF-02")
 @pytest.mark.parametrize("fault", FAILED)
 def test_a_required_list_that_fails_is_412_with_the_reason(
     fault: str, hospital: Hospital, ask: Callable[..., TestResponse]
@@ -260,6 +261,7 @@ def test_a_required_list_that_fails_is_412_with_the_reason(
     assert f"{REQUIRED} (fetching failed: {reason}" in words
 
 
+@pytest.mark.row("PFD-03", "TOY-01")
 @pytest.mark.parametrize("fault", FAILED)
 def test_a_list_that_no_rule_requires_costs_no_advice(
     fault: str, hospital: Hospital, ask: Callable[..., TestResponse]
@@ -298,6 +300,7 @@ def test_a_read_that_brings_something_else_is_412(
     assert problem(ask())[:2] == (412, "incomplete")
 
 
+@pytest.mark.row("PFD-09", "TOY-01", "FHA-11")
 @pytest.mark.parametrize("fault", CUT_SHORT)
 def test_a_required_list_that_comes_in_part_is_said_to_be_incomplete(
     fault: str, hospital: Hospital, ask: Callable[..., TestResponse]
@@ -333,6 +336,7 @@ def test_what_is_odd_and_whole_is_judged(oddity: str, hospital: Hospital, ask: C
     assert rules(ask()) == ["b12-low"]
 
 
+@pytest.mark.row("PFD-08")
 def test_no_results_told_by_an_informational_outcome_are_no_fault(
     hospital: Hospital, ask: Callable[..., TestResponse]
 ) -> None:
@@ -348,11 +352,13 @@ def test_no_results_told_by_an_informational_outcome_are_no_fault(
 # Who is called, and when
 
 
+@pytest.mark.row("TOY-20")
 def test_a_complete_prefetch_calls_nobody(hospital: Hospital, ask: Callable[..., TestResponse]) -> None:
     assert rules(ask(prefetch=SENT)) == ["b12-low"]
     assert hospital.ehr.seen == []
 
 
+@pytest.mark.row("PFD-02", "TOY-20")
 @pytest.mark.parametrize("missing", [["labs"], ["patient"], ["conditions", "goals"], list(NEEDS)])
 def test_exactly_what_is_missing_is_asked_for(
     missing: list[str], hospital: Hospital, ask: Callable[..., TestResponse]
@@ -363,6 +369,7 @@ def test_exactly_what_is_missing_is_asked_for(
     assert sorted(path for path, _ in hospital.ehr.seen) == sorted(f"/fhir/{path_of(NEEDS[key])}" for key in missing)
 
 
+@pytest.mark.row("FHA-10")
 @pytest.mark.parametrize("answer", ["pages", "pause"])
 def test_nobody_is_called_after_the_answer(answer: str, hospital: Hospital, ask: Callable[..., TestResponse]) -> None:
     """FHA-10: the client may take the token back as soon as it has the answer"""

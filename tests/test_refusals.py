@@ -193,7 +193,7 @@ def refusal(closed: FlaskClient) -> bytes:
     return data
 
 
-@pytest.mark.row("JWT-17")
+@pytest.mark.row("JWT-17", "STA-401", "TOY-02", "TOY-11")
 @pytest.mark.parametrize(
     ("headers", "reason"),
     [pytest.param(headers, reason, id=name, marks=pytest.mark.row(row)) for row, name, headers, reason in REFUSED],
@@ -210,7 +210,7 @@ def test_a_token_with_a_fault_is_refused_and_only_the_log_knows_why(
     assert "client" not in line
 
 
-@pytest.mark.row("JWT-17")
+@pytest.mark.row("JWT-17", "TOY-10", "FHA-12")
 def test_the_log_names_the_client_that_a_refused_token_claims_but_nothing_of_the_token(
     closed: FlaskClient, log: LogFile
 ) -> None:
@@ -221,7 +221,7 @@ def test_the_log_names_the_client_that_a_refused_token_claims_but_nothing_of_the
     assert not any(part in log.getvalue().decode() for part in ("canary", *token.split(".")))
 
 
-@pytest.mark.row("JWT-17", "FBK-10", "DIS-14")
+@pytest.mark.row("JWT-17", "FBK-10", "DIS-14", "STA-401")
 def test_every_route_refuses_alike(closed: FlaskClient, refusal: bytes) -> None:
     answers = [
         closed.get(DISCOVERY),

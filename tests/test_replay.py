@@ -33,6 +33,7 @@ def replay(database: Database) -> ReplayStore:
     return ReplayStore(database, lambda: NOW)
 
 
+@pytest.mark.row("JWT-09")
 def test_a_token_is_new_once(replay: ReplayStore) -> None:
     assert [replay.first_use(EHR, "a", SOON) for _ in range(3)] == [True, False, False]
 
@@ -59,6 +60,7 @@ def test_a_restart_forgets_no_token(replay: ReplayStore, database_url: str) -> N
     again.close()
 
 
+@pytest.mark.row("FHA-12")
 def test_neither_the_token_s_id_nor_its_issuer_is_stored(replay: ReplayStore, database: Database) -> None:
     replay.first_use(EHR, "a-telling-id", SOON)
     with database.single("") as connection:
@@ -113,6 +115,7 @@ def test_threads_that_ask_at_the_same_moment_get_one_yes(replay: ReplayStore) ->
     assert [sum(each) for each in zip(*answers, strict=True)] == [1] * 25
 
 
+@pytest.mark.row("JWT-09")
 def test_processes_that_ask_for_the_same_tokens_get_one_yes_each(database_url: str) -> None:
     """Removal of what is over runs beside it: every process uses more tokens than lie between two removals."""
     Database(database_url).close()

@@ -327,6 +327,7 @@ def tablet(world: World) -> Generic:
     return client
 
 
+@pytest.mark.row("TOY-25", "HOOK-10")
 def test_every_hook_of_discovery_is_answered_from_prefetch_alone(world: World, tablet: Generic) -> None:
     assert set(tablet.services) == set(Generic.hooks)
     tablet.open_chart(LOW_B12)
@@ -386,6 +387,7 @@ def test_a_reason_and_a_comment_are_kept_as_they_were_given(world: World, tablet
 # --- who is not known ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("JWT-03", "TOY-02")
 def test_a_client_that_signs_with_a_key_of_its_own_making_gets_nothing(world: World) -> None:
     stranger = Generic(world.service.base, world.chart.base, signer=Signer("https://tablet.example"), chart_token=TOKEN)
 
@@ -393,6 +395,7 @@ def test_a_client_that_signs_with_a_key_of_its_own_making_gets_nothing(world: Wo
         stranger.discover()
 
 
+@pytest.mark.row("TOY-10", "FHA-12")
 def test_nothing_that_was_secret_or_about_a_patient_is_in_the_log_of_the_service(world: World, tablet: Generic) -> None:
     (card,) = tablet.open_chart(LOW_B12)
     tablet.override(card, "patient-declines", "A word in confidence")

@@ -74,7 +74,7 @@ def test_the_audience_may_be_written_in_these_ways(closed: FlaskClient, path: st
     assert response.status_code == 200
 
 
-@pytest.mark.row("JWT-05", "JWT-08", "JWT-10", "JWT-11")
+@pytest.mark.row("JWT-05", "JWT-08", "JWT-10", "JWT-11", "X-2", "X-4", "E-13")
 @pytest.mark.parametrize(
     ("signer", "times", "claims", "header"),
     [
@@ -107,7 +107,7 @@ def test_the_scheme_may_be_written_in_any_case(closed: FlaskClient) -> None:
     assert closed.get(DISCOVERY, headers={"Authorization": f"bearer  {token} "}).status_code == 200
 
 
-@pytest.mark.row("JWT-09")
+@pytest.mark.row("JWT-09", "TOY-02")
 def test_a_token_opens_one_call(closed: FlaskClient, log: LogFile) -> None:
     refusal = closed.post(VIEW).data
     headers = EHR.bearer(BASE + VIEW)
@@ -150,7 +150,7 @@ def test_a_tenant_that_was_not_agreed_on_is_forbidden(closed: FlaskClient, tenan
     assert response.json["issue"][0]["code"] == "forbidden"
 
 
-@pytest.mark.row("STA-403")
+@pytest.mark.row("STA-403", "DIS-14", "X-5")
 def test_a_service_that_was_not_agreed_on_is_forbidden_and_not_listed(closed: FlaskClient) -> None:
     called = closed.post(SIGN, json=request_body("order-sign"), headers=NARROW.bearer(BASE + SIGN))
     told = closed.post(SIGN + "/feedback", json=REPORT, headers=NARROW.bearer(BASE + SIGN))
@@ -162,7 +162,7 @@ def test_a_service_that_was_not_agreed_on_is_forbidden_and_not_listed(closed: Fl
     assert {entry["id"].startswith("vitamin-b12-") for entry in everything} == {True, False}
 
 
-@pytest.mark.row("CORS-01", "CORS-02")
+@pytest.mark.row("CORS-01", "CORS-02", "TOY-17")
 @pytest.mark.parametrize("path", [DISCOVERY, VIEW, FEEDBACK])
 def test_a_browser_may_ask_without_a_token_and_read_a_refusal(closed: FlaskClient, path: str) -> None:
     method = "GET" if path == DISCOVERY else "POST"
