@@ -21,4 +21,6 @@ class _Slow(Recorder):
 
 
 configure("info")
-app = create_app(load_settings(), knowledge=knowledge(), answer=_Slow(), discovery=discovery)
+settings = load_settings()
+app = create_app(settings, knowledge=knowledge(), answer=_Slow(), discovery=discovery)
+app.extensions["arrivals"].watch(settings.port)

@@ -39,6 +39,7 @@ def statuses(client: FlaskClient, count: int, **environ: str) -> list[int]:
     return [client.post(VIEW, json=request_body(), environ_overrides=environ).status_code for _ in range(count)]
 
 
+@pytest.mark.row("STA-429")
 def test_one_call_too_many_is_429_and_says_when_to_come_again(make_app: Callable[..., Flask], log: LogFile) -> None:
     client = make_app(rate_limit="2 per hour").test_client()
     assert statuses(client, 3) == [200, 200, 429]
@@ -242,4 +243,4 @@ def test_a_rate_that_is_none_is_refused(text: str) -> None:
 
 
 def test_the_address_of_a_storage_is_not_shown() -> None:
-    assert "secret" not in repr(Settings(rate_storage="redis://:secret@redis.example"))
+    assert "pa55" not in repr(Settings(rate_storage="redis://:pa55@redis.example"))

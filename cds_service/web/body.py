@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from flask import request
 
-from cds_service.errors import TooLarge, WrongMediaType
+from cds_service.errors import BadRequest, TooLarge, WrongMediaType
 from cds_service.web.arrival import Arrivals
 
 _MEDIA_TYPES = frozenset({"application/json", "application/fhir+json", "application/json+fhir"})
@@ -28,6 +28,7 @@ class BodyReader:
 
         Raises:
             WrongMediaType, TooLarge, TooSlow: nothing more of it is read.
+            BadRequest: it was cut off.
         """
         if request.mimetype not in _MEDIA_TYPES:
             raise WrongMediaType("The body is not JSON by its media type. Send Content-Type: application/json.")
@@ -42,6 +43,8 @@ class BodyReader:
             body = request.get_data(cache=False)
         if len(body) > self.limit:
             raise self._too_large()
+        if told is not None and len(body) < told:
+            raise BadRequest("The body is shorter than its Content-Length says. Send it whole.")
         return body
 
     def _too_large(self) -> TooLarge:
