@@ -185,6 +185,7 @@ def test_a_card_links_to_a_page_that_is_served_by_https_or_in_the_sandbox(
         for link in links:
             assert link.startswith(begins)
             assert reader.get("/rules/" + link.removeprefix(begins)).status_code == 200
+        assert card["source"].get("icon") == (None if begins is None else f"{begins}icon.png")
 
 
 # --- safety --------------------------------------------------------------------------------------------------------

@@ -76,6 +76,17 @@ def test_the_strings_to_paste_are_those_of_discovery(guide: str) -> None:
     assert strings_in(guide) == {service["id"]: service["prefetch"] for service in services}, strings(services)
 
 
+@pytest.mark.row("E-23", "OVR-04")
+def test_the_reasons_to_map_are_those_on_the_cards(guide: str) -> None:
+    _, _, after = guide.partition("\n### Override reasons to map\n")
+    section, _, _ = after.partition("\n### ")
+    rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| `")]
+
+    assert {code.strip().strip("`"): words.strip() for code, words in rows} == {
+        code: reason.text.en for code, reason in knowledge().override_reasons.items()
+    }
+
+
 def strings(services: list[dict[str, Any]]) -> str:
     """The blocks as the guide should have them."""
     of: dict[tuple[str, str], list[str]] = defaultdict(list)
