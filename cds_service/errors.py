@@ -63,11 +63,13 @@ class RequestError(CdsError):
         expression: where in the request, as a dotted path, if that helps the caller.
         retry_after: seconds after which the same call may succeed; None if it will not.
         reason: what the log says; the message itself, unless that must not tell.
+        claimed: name of the client that a refused caller says to be, for the log.
     """
 
     status = 400
     code = "invalid"
     retry_after: int | None = None
+    claimed: str | None = None
 
     def __init__(self, message: str, *, expression: str | None = None) -> None:
         super().__init__(message)
@@ -80,11 +82,7 @@ class BadRequest(RequestError):
 
 
 class Unauthorized(RequestError):
-    """401: the caller could not be identified. One text for all reasons: it must not help an attacker.
-
-    Attributes:
-        claimed: name of the client that the caller says to be, for the log.
-    """
+    """401: the caller could not be identified. One text for all reasons: it must not help an attacker."""
 
     status = 401
     code = "login"
@@ -100,6 +98,10 @@ class Forbidden(RequestError):
 
     status = 403
     code = "forbidden"
+
+    def __init__(self, message: str, *, claimed: str | None = None) -> None:
+        super().__init__(message)
+        self.claimed = claimed
 
 
 class NotFound(RequestError):

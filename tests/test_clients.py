@@ -176,6 +176,13 @@ def test_a_client_may_call_what_was_agreed_on_and_without_an_agreement_everythin
     assert [by_id.may_call(*call) for call in calls] == [True, False, False]
 
 
+def test_the_client_file_of_the_guide_is_a_good_one(tmp_path: Path) -> None:
+    guide = (Path(__file__).parent.parent / "docs" / "clients.md").read_text(encoding="utf-8")
+    example = guide.split("```yaml\n")[1].split("```")[0]
+    write_key_set(tmp_path / "tablet.jwks.json", Signer(ISSUER))
+    assert [profile.name for profile in load_profiles(client_file(tmp_path, example))] == ["city-hospital", "tablet"]
+
+
 def test_the_command_checks_a_client_file(tmp_path: Path) -> None:
     path = client_file(tmp_path, f"clients:\n- {known('city')}\n- {{name: open}}\n")
     good = CliRunner().invoke(main, ["check", "--clients", str(path)])

@@ -50,8 +50,15 @@ def test_the_wheel_holds_the_whole_knowledge(built: Path) -> None:
 
 def test_the_wheel_holds_the_pages_and_their_style(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
-    web = {f"cds_service/web/{name}" for name in ("templates/catalogue.html", "static/catalogue.css", "static/icon.png")}
+    files = ("templates/catalogue.html", "static/catalogue.css", "static/icon.png")
+    web = {f"cds_service/web/{name}" for name in files}
     assert web <= set(zipfile.ZipFile(wheel).namelist())
+
+
+def test_the_wheel_holds_the_ready_profiles_and_the_published_keys(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    trust = {f"cds_service/trust/{name}" for name in ("published.yaml", "ready/epic.yaml", "ready/generic.yaml")}
+    assert trust <= set(zipfile.ZipFile(wheel).namelist())
 
 
 def test_the_sdist_builds_the_same_wheel(built: Path, unpacked: Path, tmp_path: Path) -> None:

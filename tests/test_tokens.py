@@ -144,10 +144,11 @@ def test_two_clients_may_use_the_same_jti(closed: FlaskClient) -> None:
 
 @pytest.mark.row("JWT-10")
 @pytest.mark.parametrize("tenant", ["east", "North", ..., None])
-def test_a_tenant_that_was_not_agreed_on_is_forbidden(closed: FlaskClient, tenant: Any) -> None:
+def test_a_tenant_that_was_not_agreed_on_is_forbidden(closed: FlaskClient, log: LogFile, tenant: Any) -> None:
     response = closed.post(VIEW, json=request_body(), headers=TENANTS.bearer(BASE + VIEW, tenant=tenant))
     assert response.status_code == 403
     assert response.json["issue"][0]["code"] == "forbidden"
+    assert log.lines("call")[0]["claimed"] == "tenants"
 
 
 @pytest.mark.row("STA-403", "DIS-14", "X-5")

@@ -123,7 +123,9 @@ class Callers:
             error.claimed = profile.name
             raise
         if profile.tenants and use.tenant not in profile.tenants:
-            raise Forbidden("The token's tenant is not one of those agreed on. Ask for it to be added.")
+            raise Forbidden(
+                "The token's tenant is not one of those agreed on. Ask for it to be added.", claimed=profile.name
+            )
         if not self._replay.first_use(use.issuer, use.jti, datetime.fromtimestamp(use.expires, UTC)):
             raise Unauthorized("The token was used before.", claimed=profile.name)
         return profile

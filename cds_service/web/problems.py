@@ -26,7 +26,7 @@ import msgspec
 from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from cds_service.errors import RequestError, Unauthorized
+from cds_service.errors import RequestError
 from cds_service.logs import place
 
 JSON = "application/json"
@@ -60,7 +60,7 @@ def register(app: Flask, log: Any) -> None:
         # Our own wording, free of the caller's data by rule, so it may stand in the log.
         fields = g.setdefault("fields", {})
         fields["reason"] = error.reason
-        if isinstance(error, Unauthorized) and error.claimed is not None:
+        if error.claimed is not None:
             fields["claimed"] = error.claimed
         response = outcome(error.status, error.code, str(error), error.expression)
         if error.status == 401:
