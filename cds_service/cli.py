@@ -33,8 +33,7 @@ from cds_service.settings import PREFIX, Settings, load_settings, unknown_variab
 from cds_service.trust.callers import known_clients
 from cds_service.web.tls import check_files, own_context, server_options
 
-
-# Bytes of all headers of a call together; the largest token with a certificate chain is far below.
+# Bytes of all headers of a call together, more or less; a token is far below.
 _MAX_HEADERS = 65_536
 
 
