@@ -29,8 +29,9 @@ def checked_url(url: str) -> URL:
     try:
         parsed = make_url("postgresql" + url[8:] if url.startswith("postgres:") else url)
         backend = parsed.get_backend_name()
-    except (ArgumentError, ValueError) as error:
-        raise SettingsError("CDS_DATABASE_URL: not a SQLAlchemy URL. Give sqlite:///var/cds.db or similar.") from error
+    except (ArgumentError, ValueError):
+        # `from None`: what could not be read may be a part of the password.
+        raise SettingsError("CDS_DATABASE_URL: not a SQLAlchemy URL. Give sqlite:///var/cds.db or similar.") from None
     if backend not in ("sqlite", "postgresql"):
         raise SettingsError("CDS_DATABASE_URL: only SQLite and PostgreSQL are supported. Give sqlite:///var/cds.db.")
     if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
