@@ -166,6 +166,20 @@ def test_a_client_may_go_over_to_a_new_key(tmp_path: Path, server: FaultServer) 
     assert reason(who, said()) == NO_KEY
 
 
+def test_a_key_taken_back_opens_the_door_no_longer_than_the_setting_says(tmp_path: Path, server: FaultServer) -> None:
+    path = with_jku(tmp_path, f"{server.base}/keys")
+    settings = Settings(clients=path, public_url=BASE, sandbox=True, keys_lifetime=90)
+    clock = [0.0]
+    who = Callers(settings, Remembered(), Ways(), clock=lambda: clock[0])
+    server.routes["keys"] = resource(key_set(EHR))
+    assert reason(who, said()) is None
+    server.routes["keys"] = resource(key_set(OTHER_KEY))
+    clock[0] = 89.0
+    assert reason(who, said()) is None
+    clock[0] = 90.0
+    assert reason(who, said()) == NO_KEY
+
+
 @pytest.mark.row("JWT-16")
 def test_a_key_that_was_handed_over_is_used_without_a_fetch_and_another_is_fetched(
     tmp_path: Path, server: FaultServer

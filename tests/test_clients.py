@@ -183,6 +183,14 @@ def test_the_client_file_of_the_guide_is_a_good_one(tmp_path: Path) -> None:
     assert [profile.name for profile in load_profiles(client_file(tmp_path, example))] == ["city-hospital", "tablet"]
 
 
+@pytest.mark.row("JWT-01")
+def test_the_server_does_not_start_closed_without_the_url_that_tokens_name(tmp_path: Path) -> None:
+    variables = {"CDS_CLIENTS": str(client_file(tmp_path, f"clients:\n- {known('city')}\n"))}
+    result = CliRunner().invoke(main, ["serve"], env=variables)
+    assert result.exit_code == 1
+    assert result.output.startswith("cds: CDS_PUBLIC_URL: not set, so no token could be checked")
+
+
 def test_the_command_checks_a_client_file(tmp_path: Path) -> None:
     path = client_file(tmp_path, f"clients:\n- {known('city')}\n- {{name: open}}\n")
     good = CliRunner().invoke(main, ["check", "--clients", str(path)])

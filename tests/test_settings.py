@@ -70,6 +70,8 @@ def test_a_given_value_wins_over_its_variable(monkeypatch: pytest.MonkeyPatch) -
         ("CDS_FHIR_ALLOW", "https://me:secret@a.example/fhir", "separated by commas"),
         ("CDS_PUBLIC_URL", "cds.example", "absolute URL"),
         ("CDS_CLIENTS", "/nowhere/clients.yaml", "existing client profile file"),
+        ("CDS_KEYS_LIFETIME", "59", "from 60 to 86400"),
+        ("CDS_KEYS_LIFETIME", "soon", "from 60 to 86400"),
         ("CDS_SITE", "/nowhere", "existing folder"),
     ],
 )
