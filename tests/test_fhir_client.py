@@ -382,6 +382,8 @@ def test_an_address_below_an_allowed_base_may_be_called(url: str) -> None:
     [
         "http://ehr.example/fhir",
         "https://ehr.example:8443/fhir",
+        "https://ehr.example:0/fhir",
+        "https://ehr.example:65536/fhir",
         "https://ehr.example/fhirx",
         "https://ehr.example/FHIR",
         "https://ehr.example/",

@@ -4,14 +4,14 @@ Every call of this service to another machine goes through `Egress.get`, and eve
 FHIR servers of requests and their further pages, key sets, the terminology server. The `fhirServer` of a request is the
 caller's word, so an address counts only if the operator listed it.
 
-    egress.py ── connection.py ── addresses.py   where a name leads, and whether that may be called
-             └── breaker.py                      servers that keep failing
+    egress.py ─┬─ bases.py                        what lies below a listed base URL
+               ├─ connection.py ── addresses.py   where a name leads, and whether that may be called
+               └─ breaker.py                      servers that keep failing
 """
 
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -22,38 +22,22 @@ from functools import lru_cache
 from http.client import RemoteDisconnected
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
-from typing import NamedTuple
 
 import requests
 import urllib3
 
-from cds_service.errors import EgressError, NoAnswer, SettingsError
+from cds_service.errors import EgressError, NoAnswer
 from cds_service.settings import Settings
-from cds_service.trust.addresses import Network, is_never_called
+from cds_service.trust.addresses import Network
+from cds_service.trust.bases import Place, base_of, is_within, place_of
 from cds_service.trust.breaker import Breakers, State
 from cds_service.trust.connection import Call, PinnedAdapter, Way, under
 
 __all__ = ["Answer", "Call", "Egress", "Ways"]
 
-# What an address may look like. Narrower than RFC 3986 on purpose: whatever two URL parsers could read in two ways
-# (user info, backslashes, blanks, non-ASCII hosts) is no address for us.
-_ADDRESS = re.compile(
-    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
-    r"(?P<path>(?:/[^\s\\?#]*)?)(?P<query>(?:\?[^\s\\#]*)?)",
-    re.IGNORECASE | re.ASCII,
-)
-# Dot segments and encoded slashes: servers and libraries disagree on where such a path leads.
-_ODD_PATH = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:/|$)|%2f|%5c|;", re.IGNORECASE)
 _CHUNK = 65_536
 # It logs the addresses it calls (always at DEBUG, sometimes at WARNING), and an address holds a patient's id.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
-
-
-class _Place(NamedTuple):
-    scheme: str
-    host: str
-    port: int
-    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +112,7 @@ class Egress:
         ca_file: Path | None = None,
         breakers: Breakers | None = None,
     ) -> None:
-        self._allowed = [_base(url) for url in allow]
+        self._allowed = [base_of(url) for url in allow]
         self._private = tuple(private)
         self._connect_timeout = connect_timeout
         self._breakers = breakers or Breakers()
@@ -149,13 +133,13 @@ class Egress:
         """
         self._checked(url, below)
 
-    def _checked(self, url: str, below: str | None = None) -> _Place:
-        place = _place(url)
+    def _checked(self, url: str, below: str | None = None) -> Place:
+        place = place_of(url)
         if place is None:
             raise EgressError("The address is no plain http(s) URL.")
-        if not any(_within(place, base) for base in self._allowed):
+        if not any(is_within(place, base) for base in self._allowed):
             raise EgressError("The address is not on the list of FHIR servers that may be called.")
-        if below is not None and not _within(place, _base(below)):
+        if below is not None and not is_within(place, base_of(below)):
             raise EgressError("The address is outside the FHIR server of this request.")
         return place
 
@@ -265,34 +249,6 @@ def _is_disconnect(error: BaseException) -> bool:
     if isinstance(inner, urllib3.exceptions.ProtocolError):
         return any(isinstance(part, RemoteDisconnected) for part in inner.args)
     return False
-
-
-def _base(url: str) -> _Place:
-    place = _place(url)
-    if place is None or "?" in url:
-        raise SettingsError(
-            "The list of FHIR servers that may be called has an entry that is no plain base URL; no server could "
-            "be matched against it. Write it like https://ehr.example/fhir (CDS_FHIR_ALLOW or the client profile)."
-        )
-    if is_never_called(place.host):
-        raise SettingsError(
-            "The list of FHIR servers that may be called has an address that is never called: link-local ones give "
-            "away a cloud's credentials. Take it out (CDS_FHIR_ALLOW or the client profile)."
-        )
-    return place
-
-
-def _place(url: str) -> _Place | None:
-    match = _ADDRESS.fullmatch(url)
-    if match is None or _ODD_PATH.search(match["path"]):
-        return None
-    scheme = match["scheme"].lower()
-    port = int(match["port"]) if match["port"] else 443 if scheme == "https" else 80
-    return _Place(scheme, match["host"].lower(), port, match["path"].rstrip("/"))
-
-
-def _within(place: _Place, base: _Place) -> bool:
-    return place[:3] == base[:3] and (place.path == base.path or place.path.startswith(base.path + "/"))
 
 
 def _seconds(retry_after: str | None) -> float | None:
