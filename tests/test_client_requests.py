@@ -100,6 +100,42 @@ def test_every_service_of_the_hook_answers_as_documented(
     assert [line for line in log.lines() if line["level"] == "error"] == []
 
 
+# The right answer of the service for B12, then of the one for vitamin K: rules with their indicator, or what is missing
+# for an answer. A file that is not here has no right answer, and the test below says so.
+RIGHT = {
+    "dstu2-order-select": ([], "labs"),
+    "epic-order-select": ([], [("vka-vitk-started", "critical")]),
+    "epic-patient-view": ("medicationStatements", "medicationStatements"),
+    "oracle-patient-view": ([("b12-low", "warning")], []),
+    "pddi-order-select": ([], "procedures"),
+    "pddi-order-sign": ([], "procedures"),
+    "proxy-patient-view": ("medicationRequests", "medicationRequests"),
+    "request-generator-order-sign": ([], [("vka-vitk-started", "warning")]),
+    "sandbox-order-select-1-opened": ([], []),
+    "sandbox-order-select-2-drug": ([], [("vka-vitk-started", "warning")]),
+    "sandbox-order-select-3-dose": ([], [("vka-vitk-started", "warning")]),
+    "sandbox-order-select-4-reason-and-start": ([], [("vka-vitk-started", "warning")]),
+    "sandbox-order-sign": ([], [("vka-vitk-started", "warning")]),
+    "spec-encounter-discharge": ([], []),
+    "spec-order-select": ([], [("vka-vitk-started", "warning")]),
+    "spec-order-sign": ([], [("vka-vitk-started", "warning")]),
+    "spec-patient-view": ([("b12-low", "warning")], []),
+    "spec-patient-view-without-prefetch": ("patient", "patient"),
+}
+
+
+@pytest.mark.parametrize("name", [name.removesuffix(".json") for name in NAMES])
+def test_each_request_gets_the_right_answer_as_it_stands(client: FlaskClient, name: str) -> None:
+    body = request(f"{name}.json")
+    for topic, right in zip(("vitamin-b12", "vitamin-k"), RIGHT[name], strict=True):
+        reply = call(client, f"{topic}-{body['hook']}", body)
+        if isinstance(right, str):
+            assert problem(reply)[:2] == (412, "incomplete")
+            assert reply.get_json()["issue"][0]["expression"] == [f"prefetch.{right}"]
+        else:
+            assert [(card.rule, card.indicator) for card in told(reply)] == right
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_service_of_another_hook_refuses_the_request(client: FlaskClient, name: str) -> None:
     body = (REQUESTS / name).read_bytes()
