@@ -25,7 +25,7 @@ from fault_server import (
     status,
     text,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from signing import EXAMPLE_KEY, Signer, key_set
 
@@ -138,6 +138,7 @@ def test_what_is_no_key_set_is_told_from_an_empty_one(content: bytes) -> None:
     assert not empty.keys
 
 
+@settings(max_examples=100, derandomize=True, deadline=None, database=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),
