@@ -166,6 +166,24 @@ def test_a_server_without_a_token_or_a_token_without_a_server_means_no_call(
     assert ehr.seen == []
 
 
+@pytest.mark.row("REQ-10", "FHA-13", "TOY-04")
+@pytest.mark.parametrize("listed", ["https", "another port", "another path", "nothing"])
+def test_a_server_by_plain_http_or_not_listed_as_it_stands_is_not_called(
+    tmp_path: Path, ehr: FaultServer, listed: str
+) -> None:
+    """The list names another server, or this one over https; the client names this one by plain http."""
+    allowed = {
+        "https": (ehr.base.replace("http:", "https:"),),
+        "another port": ("http://127.0.0.1:1/fhir",),
+        "another path": (ehr.base + "/r4",),
+        "nothing": (),
+    }
+    body = about("b12-low-metformin", prefetch={}, fhirServer=ehr.base, fhirAuthorization=TOKEN)
+    with shipped_service(tmp_path, fhir_allow=allowed[listed]) as client:
+        assert problem(call(client, B12, body))[0] == 412
+    assert ehr.seen == []
+
+
 @pytest.mark.row("PFD-11", "PRF-02", "X-8", "TOY-24")
 @pytest.mark.parametrize("mood", [status(401), status(503), hang], ids=["401", "503", "silence"])
 def test_a_server_that_gives_nothing_is_412(tmp_path: Path, ehr: FaultServer, mood: Any) -> None:

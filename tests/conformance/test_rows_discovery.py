@@ -9,10 +9,14 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 import pytest
-from conformance.answers import strict, walk
+from conformance.answers import ask, request_about, strict, walk
 from fhir_parts import without_ids
 from flask.testing import FlaskClient
 from real_inputs import SAMPLES, Json, call, sample_request, services, shipped_service
+from worked_service import WORKED
+
+from cds_service.artifacts.worked import WorkedPatient
+from cds_service.errors import Unprocessable
 
 OFFERED = {"patient-view", "order-select", "order-sign", "encounter-start", "encounter-discharge"}
 # The search parameters that US Core asks servers to have, for the types that we search.
@@ -110,6 +114,38 @@ def test_keys_that_are_not_announced_are_not_read(client: FlaskClient, offered: 
             asked = copy.deepcopy(whole)
             asked["prefetch"] = {key: value for key, value in asked["prefetch"].items() if key in announced[service]}
             assert without_ids(call(client, service, asked).json) == without_ids(call(client, service, whole).json)
+
+
+@pytest.mark.row("TOK-01")
+def test_every_key_that_is_asked_for_matters_to_somebody(offered: list[Json]) -> None:
+    """There is a patient for whom the answer would be another one without it: of this moment, or told at it."""
+    idle = [
+        (service["id"], key)
+        for service in offered
+        for key in service["prefetch"]
+        if not any(_matters(key, service["id"], worked) for worked in _who_may_be_seen_at(service["hook"]))
+    ]
+    assert idle == []
+
+
+def _who_may_be_seen_at(hook: str) -> Iterator[WorkedPatient]:
+    """Those of the hook first, then those who could be seen at it too; of some, more is known than is told of them."""
+    told = [worked for worked in WORKED if bool(worked.drafts) == hook.startswith("order")]
+    family = next(worked.family for worked in WORKED if worked.family)
+    palliative = [one for worked in WORKED for one in worked.conditions if one.concept == "palliative-care"][:1]
+    for more in ({}, {"family": family}, {"procedures": palliative}):
+        for worked in sorted(told, key=lambda one: one.hook != hook):
+            yield worked.model_copy(update={"hook": hook, **more})
+
+
+def _matters(key: str, service: str, worked: WorkedPatient) -> bool:
+    request = request_about(worked)
+    whole = ask(worked, service, "en", request).told
+    del request["prefetch"][key]
+    try:
+        return bool(without_ids(ask(worked, service, "en", request).told) != without_ids(whole))
+    except Unprocessable:
+        return True
 
 
 @pytest.mark.row("DIS-07", "TOY-25")
