@@ -141,9 +141,15 @@ bounded = settings(
 
 @pytest.mark.row("CTX-09")
 @bounded
-@given(worked=st.sampled_from(WORKED), other=st.sampled_from(WORKED), same_ids=st.booleans(), ahead=st.booleans())
+@given(
+    worked=st.sampled_from(WORKED),
+    other=st.sampled_from(WORKED),
+    same_ids=st.booleans(),
+    ahead=st.booleans(),
+    inside=st.booleans(),
+)
 def test_another_patients_resources_in_every_list_change_no_card(
-    service: WorkedService, worked: WorkedPatient, other: WorkedPatient, same_ids: bool, ahead: bool
+    service: WorkedService, worked: WorkedPatient, other: WorkedPatient, same_ids: bool, ahead: bool, inside: bool
 ) -> None:
     if other.id == worked.id:
         return
@@ -162,6 +168,9 @@ def test_another_patients_resources_in_every_list_change_no_card(
             # Another system may number its resources alike.
             for stranger, mine in zip(mixed, entries, strict=False):
                 stranger["resource"]["id"] = mine["resource"]["id"]
+        if inside:
+            for stranger, mine in zip(mixed, entries, strict=False):
+                mine["resource"].setdefault("contained", []).append(copy.deepcopy(stranger["resource"]))
         if mixed:
             bundle["entry"] = [*mixed, *entries] if ahead else [*entries, *mixed]
     request["prefetch"]["labs"].setdefault("entry", []).append({"resource": foreign.patient})

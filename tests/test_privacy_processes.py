@@ -10,11 +10,12 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -261,6 +262,9 @@ def test_nothing_leaves_an_open_service(tmp_path: Path) -> None:
     assert [line["feedback"] for line in lines(written, "feedback") if line["status"] == 200] == [1]
     assert not service.found_in_answers()
     assert not service.found_in_files()
+    # The calls are in there all the same, of whom is a hash.
+    with closing(sqlite3.connect(tmp_path / "cds.db")) as database:
+        assert database.execute("select count(*) from hook_call where patient_hash is not null").fetchone()[0] > 0
 
 
 @pytest.mark.row("FHA-12")
@@ -327,3 +331,28 @@ def test_a_fault_of_ours_tells_where_it_was_and_nothing_else(tmp_path: Path) -> 
     assert len([line for line in told if line["level"] == "error"]) >= 6
     assert all("leaky_app.py" in line["where"][-1] for line in lines(written, "fault in a thread"))
     assert b"Traceback" not in written
+
+
+# --- the start ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:canary@127.0.0.1:1/cds", "postgresql://u:p@127.0.0.1:canary/cds"])
+def test_a_service_that_cannot_start_says_why_in_one_line_without_the_password(url: str) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = {"CDS_OPEN": "1", "CDS_PORT": str(port), "CDS_WORKERS": "1", "CDS_DATABASE_URL": url}
+    ended = subprocess.run(
+        [sys.executable, "-m", "cds_service", "serve"],
+        env=os.environ | settings | {"PYTHONPATH": python_path()},
+        cwd=HERE.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert not leaks(ended.stdout)
+    assert b"Traceback" not in ended.stdout
+    assert all(line["reason"].startswith("CDS_DATABASE_URL: ") for line in lines(ended.stdout, "cannot start"))
+    assert lines(ended.stdout, "cannot start")
