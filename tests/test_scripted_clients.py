@@ -187,6 +187,23 @@ def test_epic_tells_why_a_card_was_not_followed_in_both_of_its_ways(world: World
     assert (event.outcome, event.reason_code, event.reason_display) == ("overridden", "7", "Criteria not met")
 
 
+@pytest.mark.row("E-22", "FBK-02")
+def test_epic_may_hold_its_feedback_back_and_send_all_at_once(world: World, epic: Epic) -> None:
+    epic.batched = True
+    epic.open_chart(MK7)
+    epic.draft(*orders_of(MK7))
+    shown = [epic.select()[0] for _ in range(3)]
+    epic.override(shown[0], shown[0].card["overrideReasons"][-1], "")
+    epic.override(shown[1], None, "Twice a day")
+    epic.accept(shown[2], "Order INR")
+    assert [world.service.stored(card.card["uuid"]) for card in shown] == [[], [], []]
+
+    epic.flush()
+
+    assert [world.stored(card).outcome for card in shown] == ["overridden", "overridden", "accepted"]
+    assert [world.stored(card).comment for card in shown] == [None, "Twice a day", None]
+
+
 @pytest.mark.row("E-14", "E-17")
 def test_epic_cannot_take_the_cards_of_the_generic_profile(world: World) -> None:
     client = Epic(world.service.base, world.chart.base, signer=world.signers["plain"], chart_token=TOKEN)

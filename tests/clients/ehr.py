@@ -184,10 +184,16 @@ class Ehr:
         self.drafts[f"{resource['resourceType']}/{new}"] = resource | {"id": new}
 
     def report(self, shown: Shown, outcome: Json) -> None:
-        """Sends feedback on a card."""
-        url = f"{self.base}/cds-services/{shown.service}/feedback"
-        item = {"card": shown.card["uuid"], "outcomeTimestamp": self.now(), **outcome}
-        reply = requests.post(url, json={"feedback": [item]}, headers=self.authorization(url), timeout=10)
+        """Tells the service what became of a card, at once."""
+        self.send(shown.service, self.item(shown, outcome))
+
+    def item(self, shown: Shown, outcome: Json) -> Json:
+        return {"card": shown.card["uuid"], "outcomeTimestamp": self.now(), **outcome}
+
+    def send(self, service: str, *items: Json) -> None:
+        """Sends feedback, one item or a batch."""
+        url = f"{self.base}/cds-services/{service}/feedback"
+        reply = requests.post(url, json={"feedback": list(items)}, headers=self.authorization(url), timeout=10)
         if reply.status_code != 200:
             raise CallFailed(f"feedback: {reply.status_code} {reply.text}")
 

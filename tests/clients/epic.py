@@ -38,6 +38,15 @@ class Epic(Ehr):
     #: what the customer has typed in as `aud`, whatever is called
     audience = "https://cds.example/epic"
 
+    def __init__(self, *args: Any, batched: bool = False, **more: Any) -> None:
+        """
+        Args:
+            batched: feedback is kept until `flush`; the customer chooses that.
+        """
+        super().__init__(*args, **more)
+        self.batched = batched
+        self.held: dict[str, list[Json]] = {}
+
     def discover(self) -> None:
         """What an analyst has typed in from the guide."""
         pasted = strings_in(GUIDE.read_text(encoding="utf-8"))
@@ -142,6 +151,18 @@ class Epic(Ehr):
         kept = {name: action["resource"][name] for name in ("resourceType", "status", "subject")}
         kind = "medicationCodeableConcept" if "medicationCodeableConcept" in action["resource"] else "code"
         self.draft(kept | {"id": "new", "intent": "order", kind: {"coding": found, "text": action["description"]}})
+
+    def report(self, shown: Shown, outcome: Json) -> None:
+        if self.batched:
+            self.held.setdefault(shown.service, []).append(self.item(shown, outcome))
+        else:
+            super().report(shown, outcome)
+
+    def flush(self) -> None:
+        """Sends the feedback that was held back, one batch per service."""
+        for service, items in self.held.items():
+            self.send(service, *items)
+        self.held = {}
 
     def override(self, shown: Shown, reason: Json | None, comment: str) -> None:
         """Does not follow a card. The customer may have mapped the reason to one of the card's, or not (None)."""
