@@ -29,12 +29,14 @@ from real_inputs import (
     told,
 )
 
-from cds_service.artifacts.worked import WorkedPatient
+from cds_service.artifacts.load import knowledge_dir
+from cds_service.artifacts.worked import WorkedPatient, read_worked
 from cds_service.coding import RXNORM
 from cds_service.hooks.call import make_answer
 from cds_service.hooks.messages import Call, parse_request
 from cds_service.hooks.needs import needs_of
 from cds_service.hooks.replies import Discovery, HookResponse
+from cds_service.sandbox.patients import hook_request, patient_resources, prefetch_of
 from cds_service.settings import Settings
 from cds_service.trust.client_file import READY, load_profiles, ready_names
 from cds_service.trust.clients import ClientProfile
@@ -97,6 +99,38 @@ def test_alternatives_are_at_most_one_unless_the_client_takes_any_only() -> None
 
     assert (usual["selectionBehavior"], epic["selectionBehavior"]) == ("at-most-one", "any")
     assert [s["label"] for s in usual["suggestions"]] == [s["label"] for s in epic["suggestions"]]
+
+
+LEBER = "b12-cyanocobalamin-leber.by-mouth"
+
+
+def leber_request() -> Json:
+    """Cyanocobalamin is being ordered, which the rule proposes to replace in the draft."""
+    path = knowledge_dir() / "vitamin-b12" / "b12-cyanocobalamin-leber.examples.yaml"
+    (worked,) = [one for one in read_worked(path, knowledge_dir()) if one.id == LEBER]
+    resources = patient_resources(worked, knowledge().terminology, NOW)
+    return hook_request(worked, resources, prefetch=prefetch_of(resources))
+
+
+def test_what_a_client_cannot_do_stands_on_the_card_in_words() -> None:
+    service = "vitamin-b12-order-select"
+    usual = reply(agreed(), service, leber_request())["cards"][0]
+    (update,) = [one for one in usual["suggestions"] if one["actions"][0]["type"] == "update"]
+    bare = reply(agreed(actions=["create", "delete"]), service, leber_request())["cards"][0]
+
+    assert "suggestions" not in bare
+    assert "selectionBehavior" not in bare
+    assert f"To be done by hand: {update['label'].partition(':')[0]}" in bare["detail"]
+    assert "To be done by hand" not in usual["detail"]
+
+
+def test_what_a_client_can_do_is_still_suggested() -> None:
+    usual = reply(agreed(), SELECT, order_request())
+    deleting = reply(agreed(actions=["delete"]), SELECT, order_request())
+
+    assert actions(usual, "create")
+    assert not actions(deleting, "create")
+    assert actions(deleting, "delete") == actions(usual, "delete")
 
 
 @pytest.mark.row("SUG-03", "E-16")

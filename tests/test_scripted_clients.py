@@ -170,6 +170,17 @@ def test_epic_takes_a_drafted_vitamin_k_off_the_list_and_signs_in_peace(world: W
     assert world.stored(card).outcome == "accepted"
 
 
+@pytest.mark.row("E-15")
+def test_epic_is_told_in_words_what_it_cannot_do(epic: Epic) -> None:
+    epic.open_chart(LEBER)
+    epic.draft(*orders_of(LEBER))
+
+    (card,) = [shown for shown in epic.select() if shown.rule == "b12cyanocobalaminleber"]
+
+    assert epic.offered(card) == []
+    assert "To be done by hand: " in card.card["detail"]
+
+
 @pytest.mark.row("E-22", "FBK-11")
 def test_epic_tells_why_a_card_was_not_followed_in_both_of_its_ways(world: World, epic: Epic) -> None:
     epic.open_chart(MK7)

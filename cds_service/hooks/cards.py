@@ -31,6 +31,7 @@ _WORDS = {
         "addition": "addition",
         "rule": "Rule {} {}, knowledge {}",
         "above": "Already offered on a card above: {}.",
+        "by_hand": "To be done by hand: {}.",
         "read": "About this rule",
     },
     "zh": {
@@ -38,6 +39,7 @@ _WORDS = {
         "addition": "补充",
         "rule": "规则{} {}，知识库{}",
         "above": "上方卡片已提供：{}。",
+        "by_hand": "需手动处理：{}。",
         "read": "关于此规则",
     },
 }
@@ -145,6 +147,9 @@ class CardMaker:
         if repeated := [neutral(s.label) for s in found if s.key in offered]:
             lines.append(_WORDS[style.language]["above"].format(LISTED[style.language].join(repeated)))
         offered.update(s.key for s in fresh)
+        if by_hand := [neutral(s.label) for s in fresh if s.action["type"] not in style.actions]:
+            lines.append(_WORDS[style.language]["by_hand"].format(LISTED[style.language].join(by_hand)))
+            fresh = [s for s in fresh if s.action["type"] in style.actions]
         card: dict[str, Any] = {
             "uuid": new_id(),
             "summary": text.summary,

@@ -22,6 +22,7 @@ class Style:
         links: cards may have links; what they lead to is not needed to act on the card.
         delete_in_resource: a delete names what to remove in `resource`, as CDS Hooks 1.0 had it.
         order_systems: code system -> what the client calls it, in the orders we propose to create.
+        actions: the types of action it can carry out; a suggestion of another type is told in words.
     """
 
     language: str = "en"
@@ -31,6 +32,7 @@ class Style:
     links: bool = True
     delete_in_resource: bool = False
     order_systems: Mapping[str, str] = field(default_factory=dict)
+    actions: tuple[str, ...] = ("create", "update", "delete")
 
     def topic(self, rule: str) -> str:
         """`source.topic.code` for the id of a rule."""
@@ -57,6 +59,7 @@ def style_of(profile: ClientProfile, language: str, *, chart: bool) -> Style:
         links=profile.links,
         delete_in_resource=profile.delete_style == "resource",
         order_systems=profile.order_systems,
+        actions=profile.actions,
     )
 
 

@@ -19,6 +19,7 @@ Text = Annotated[str, StringConstraints(pattern=r"\S", max_length=2_000)]
 # Lists of a YAML file become tuples; whatever is in them is checked as strictly as the rest.
 Texts = Annotated[tuple[Text, ...], Strict(False)]
 
+_ACTIONS: tuple[Literal["create", "update", "delete"], ...] = ("create", "update", "delete")
 ASYMMETRIC = ("ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 
 
@@ -57,6 +58,7 @@ class ClientProfile(BaseModel):
 
         language: language of cards when the call does not ask for one.
         explain: its cards say how they were derived.
+        actions: what it can do when a suggestion is taken; the rest stands on the card in words (Epic: no update).
         selection_behavior: how many of a card's suggestions may be taken (Epic takes `any` only).
         topic_alphanumeric: `source.topic.code` of letters and digits only (Epic).
         links: cards carry links.
@@ -92,6 +94,7 @@ class ClientProfile(BaseModel):
 
     language: Literal["en", "zh"] | None = None
     explain: bool = False
+    actions: Annotated[tuple[Literal["create", "update", "delete"], ...], Strict(False)] = _ACTIONS
     selection_behavior: Literal["at-most-one", "any"] = "at-most-one"
     topic_alphanumeric: bool = False
     links: bool = True

@@ -135,6 +135,8 @@ class Epic(Ehr):
         for suggestion in card.get("suggestions", ()):
             if len(suggestion["actions"]) != 1 or not suggestion["actions"][0]["description"].strip():
                 raise CardRefused("one action with a description")
+            if suggestion["actions"][0]["type"] == "update":
+                raise CardRefused("unsigned orders are created and deleted, never updated")
         return super().checked(card)
 
     def words(self, suggestion: Json) -> str:
