@@ -35,6 +35,7 @@ Answer = Callable[["_Handler"], None]
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body go out in two writes, and the second would wait
     faults: FaultServer
 
     def do_GET(self) -> None:

@@ -15,6 +15,7 @@ import gzip
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +39,7 @@ from fault_server import (
     status,
     text,
 )
+from flask.testing import FlaskClient
 from real_inputs import SAMPLES, Json, call, knowledge, problem, resources_of, rules, sample_request, shipped_service
 from werkzeug.test import TestResponse
 
@@ -102,16 +104,29 @@ def request_to(hospital: Hospital, prefetch: Json | None = None) -> Json:
     return request
 
 
+@pytest.fixture(scope="module")
+def service(running: Hospital, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[float, FlaskClient]]:
+    """Clients of the service, by its deadline."""
+    with ExitStack() as stack:
+        yield {
+            deadline: stack.enter_context(
+                shipped_service(
+                    tmp_path_factory.mktemp("service"), fhir_allow=(running.ehr.base,), fhir_deadline=deadline
+                )
+            )
+            for deadline in (SHORT, LONG)
+        }
+
+
 @pytest.fixture
-def ask(hospital: Hospital, tmp_path: Path) -> Callable[..., TestResponse]:
+def ask(hospital: Hospital, service: dict[float, FlaskClient]) -> Callable[..., TestResponse]:
     """One call of the service; it fails the test if the answer is late."""
 
     def once(*, is_slow: bool = False, prefetch: Json | None = None) -> TestResponse:
         deadline = SHORT if is_slow else LONG
-        with shipped_service(tmp_path, fhir_allow=(hospital.ehr.base,), fhir_deadline=deadline) as client:
-            began = time.monotonic()
-            reply = call(client, SERVICE, request_to(hospital, prefetch))
-            assert time.monotonic() - began < deadline + 1
+        began = time.monotonic()
+        reply = call(service[deadline], SERVICE, request_to(hospital, prefetch))
+        assert time.monotonic() - began < deadline + 1
         assert TOKEN not in reply.get_data(as_text=True)
         return reply
 
