@@ -11,6 +11,7 @@ import os
 import ssl
 import sys
 import urllib.request
+from http.client import HTTPException
 
 _SECONDS = 2
 
@@ -28,7 +29,7 @@ def ready(port: int, certificate: str = "") -> bool:
         url = f"{'https' if certificate else 'http'}://127.0.0.1:{port}/health/ready"
         with urllib.request.build_opener(*handlers).open(url, timeout=_SECONDS) as answer:
             return bool(answer.status == 200)
-    except OSError:
+    except (OSError, HTTPException):
         return False
 
 
