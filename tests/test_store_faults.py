@@ -240,3 +240,39 @@ def _may_write(server: Server, size: int) -> None:
     for worker in workers(server):
         _, hard = resource.prlimit(worker, resource.RLIMIT_FSIZE)
         resource.prlimit(worker, resource.RLIMIT_FSIZE, (size, hard))
+
+
+@pytest.mark.postgres
+def test_a_database_that_hangs_is_given_up_and_cards_keep_coming(
+    serve: Callable[[str], Server], own_postgres: str
+) -> None:
+    """It takes connections and never answers; the service has fewer reports under way than threads"""
+    server = serve(own_postgres)
+    load = Load(server)
+    with load.running(), _halted(own_postgres):
+        refused, called = len(load.refused), len(load.cards)
+        wait_for(lambda: len(load.refused) >= refused + 4)
+        assert ready(server)["status"] == "not ready"
+        wait_for(lambda: len(load.cards) >= called + 20)
+    assert load.cut == 0
+    assert {status for status, _ in load.cards} == {200}
+    assert {(status, told) for status, told, _ in load.refused} == {(503, "5")}
+    assert max(seconds for _, _, seconds in load.refused) < 20
+    wait_for(lambda: ready(server)["status"] == "ready")
+    assert set(load.stored) <= kept(own_postgres)
+
+
+@contextmanager
+def _halted(url: str) -> Iterator[None]:
+    """All processes of a PostgreSQL server stand still."""
+    folder = ROOT / ".cache" / "postgres" / url.rpartition(":")[2].partition("/")[0]
+    parent = int((folder / "postmaster.pid").read_text().split()[0])
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    processes = [parent, *map(int, children)]
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from cds_service.errors import SettingsError, Unavailable
+from cds_service.errors import Unavailable
 from cds_service.store.engine import checked_url, make_engine, unusable
 from cds_service.store.migrate import migrate
 from cds_service.store.tables import replay_token
@@ -42,14 +42,14 @@ class Database:
         self._swift = make_engine(parsed, lasting=False)
         self._failed = False
         self._users: list[Callable[[], None]] = []
+        # A step may take its time, and so may the other process that makes it first.
+        unbounded = make_engine(parsed, lasting=True, bounded=False)
         try:
-            migrate(self._lasting)
+            migrate(unbounded)
         except _GONE as error:
-            self.close()
             raise unusable(error) from error
-        except SettingsError:
-            self.close()
-            raise
+        finally:
+            unbounded.dispose()
 
     @contextmanager
     def transaction(self, otherwise: str) -> Iterator[Connection]:

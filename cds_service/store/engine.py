@@ -12,12 +12,14 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from cds_service.errors import SettingsError
+from cds_service.store.bounded import BoundedConnection
 
 # A caller gives up after some seconds; nobody should wait longer than that for a database that does not answer.
 CONNECT_SECONDS = 3
 STATEMENT_SECONDS = 5
-# SQLite: how long to wait while another process writes.
+# SQLite: how long to wait while another process writes; somebody who waits for cards has less time.
 BUSY_SECONDS = 10
+BUSY_SECONDS_SWIFT = 3
 
 
 def checked_url(url: str) -> URL:
@@ -39,11 +41,12 @@ def checked_url(url: str) -> URL:
     return parsed.set(drivername="postgresql+psycopg") if parsed.drivername == "postgresql" else parsed
 
 
-def make_engine(url: URL, lasting: bool) -> Engine:
+def make_engine(url: URL, lasting: bool, *, bounded: bool = True) -> Engine:
     """An engine with a pool of connections; nothing is opened yet.
 
     Args:
         lasting: transactions, and a commit is on disk. Else single statements, done at once, that wait for no disk.
+        bounded: False: statements may take as long as they take.
     Raises:
         SettingsError: the driver is not installed, or the folder of the file cannot be made.
     """
@@ -62,7 +65,9 @@ def make_engine(url: URL, lasting: bool) -> Engine:
             "CDS_DATABASE_URL: the driver that it names is not installed. Install it, or give sqlite:///var/cds.db."
         ) from error
     if engine.dialect.name == "postgresql":
-        event.listen(engine, "connect", partial(_set_up_postgresql, lasting))
+        if bounded:
+            event.listen(engine, "do_connect", _connect_bounded)
+        event.listen(engine, "connect", partial(_set_up_postgresql, lasting, STATEMENT_SECONDS if bounded else 0))
         return engine
     try:
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
@@ -82,10 +87,14 @@ def unusable(error: Exception) -> SettingsError:
     )
 
 
-def _set_up_postgresql(lasting: bool, connection: Any, _: object) -> None:
+def _connect_bounded(_: object, __: object, arguments: Any, options: Any) -> BoundedConnection:
+    return BoundedConnection.connect(*arguments, **options)
+
+
+def _set_up_postgresql(lasting: bool, seconds: int, connection: Any, _: object) -> None:
     before = connection.autocommit
     connection.autocommit = True
-    connection.execute(f"SET statement_timeout = {1000 * STATEMENT_SECONDS}")
+    connection.execute(f"SET statement_timeout = {1000 * seconds}")
     # A server may be set to forget commits in a crash; anything stricter than "on" is left as it is.
     connection.execute(
         "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
@@ -100,7 +109,7 @@ def _set_up_sqlite(lasting: bool, connection: Any, _: object) -> None:
     # The driver begins transactions when it thinks fit, but not for changes of tables; we begin them ourselves.
     connection.isolation_level = None
     for setting in (
-        f"busy_timeout = {1000 * BUSY_SECONDS}",
+        f"busy_timeout = {1000 * (BUSY_SECONDS if lasting else BUSY_SECONDS_SWIFT)}",
         f"synchronous = {'FULL' if lasting else 'NORMAL'}",
         "foreign_keys = ON",
     ):

@@ -23,7 +23,7 @@ def migrate(engine: Engine) -> None:
     """Brings the database up to date, in one transaction.
 
     Args:
-        engine: one whose transactions lock a SQLite database for writing from their beginning.
+        engine: one without time limits, whose transactions lock a SQLite database for writing from their beginning.
     Raises:
         SettingsError: a newer version of the service has changed the database.
     """
@@ -33,7 +33,6 @@ def migrate(engine: Engine) -> None:
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             # The lock goes with the transaction, however that ends.
-            connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         reached = _reached(connection)
         if reached == steps.get_current_head():
