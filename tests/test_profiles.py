@@ -32,6 +32,7 @@ from real_inputs import (
 from cds_service.artifacts.load import knowledge_dir
 from cds_service.artifacts.worked import WorkedPatient, read_worked
 from cds_service.coding import RXNORM
+from cds_service.errors import SettingsError
 from cds_service.hooks.call import make_answer
 from cds_service.hooks.messages import Call, parse_request
 from cds_service.hooks.needs import needs_of
@@ -305,6 +306,27 @@ def test_a_client_may_have_its_own_limit_of_pages(
 
     assert ("data-incomplete" not in shown) is complete
     assert [path for path, _ in fhir.seen if "page-3" in path] == (["/fhir/page-3"] if complete else [])
+
+
+@pytest.mark.row("E-2")
+@pytest.mark.parametrize(
+    ("aliases", "told"),
+    [
+        ({"labs-user": "lab"}, "open: prefetch_aliases: labs-user: there is no prefetch key 'lab'"),
+        ({"labs-user": "labs", "labs-2": "labs"}, "another key stands for labs too"),
+    ],
+)
+def test_a_key_that_would_be_lost_stops_the_start(tmp_path: Path, aliases: dict[str, str], told: str) -> None:
+    with pytest.raises(SettingsError, match=told), shipped_service(tmp_path, profile={"prefetch_aliases": aliases}):
+        pass
+
+
+def test_a_client_may_have_names_of_its_own_for_all_our_keys(tmp_path: Path) -> None:
+    body = low_b12()
+    own = {f"{key}-user": key for key in body["prefetch"]}
+    body["prefetch"] = {name: body["prefetch"][key] for name, key in own.items()}
+    with shipped_service(tmp_path, profile={"prefetch_aliases": own}) as client:
+        assert rules(call(client, VIEW, body)) == ["b12-low"]
 
 
 # --- the ready profiles ----------------------------------------------------------------------------------------------

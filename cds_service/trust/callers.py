@@ -11,7 +11,7 @@ last whether it was used before.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -176,6 +176,20 @@ class Callers:
     def origins(self) -> tuple[str, ...]:
         """Browser origins that clients call from."""
         return tuple(dict.fromkeys(origin for profile in self.profiles for origin in profile.cors_origins))
+
+    def check_aliases(self, keys: Collection[str]) -> None:
+        """Raises SettingsError if a profile translates to a prefetch key that does not exist, or two keys to one."""
+        for profile in self.profiles:
+            meant = list(profile.prefetch_aliases.values())
+            for own, ours in profile.prefetch_aliases.items():
+                where = f"CDS_CLIENTS: {profile.name}: prefetch_aliases: {own}"
+                if ours not in keys:
+                    raise SettingsError(
+                        f"{where}: there is no prefetch key {ours!r}, so what is sent would be lost. Write one of"
+                        f" {', '.join(sorted(keys))}."
+                    )
+                if meant.count(ours) > 1:
+                    raise SettingsError(f"{where}: another key stands for {ours} too, and one would be lost. Keep one.")
 
     def check_services(self, hooks: Mapping[str, str]) -> None:
         """Raises SettingsError if a profile names a service or topic that does not exist; `hooks`: service -> hook."""

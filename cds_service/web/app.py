@@ -64,6 +64,9 @@ def create_app(
     for servers in ((), *(profile.fhir_servers for profile in callers.profiles)):
         ways.to((*settings.fhir_allow, *servers))  # a server that may never be called is to stop the start
     callers.check_services({service.id: service.hook for service in knowledge.services.values()})
+    callers.check_aliases(
+        {key for service in discovery("en", False)["services"] for key in service.get("prefetch", ())}
+    )
     app.extensions.update(database=database, feedback_store=store, arrivals=arrivals, ways=ways, callers=callers)
 
     recorder = Recorder(database)
