@@ -51,6 +51,7 @@ ALLOWED = frozenset(
         "where",  # file:line of an error or of a library's message, never its text
         "reason",  # fixed sentence of our own
         "feedback",  # events received
+        "dropped",  # how many records of calls were lost since the start
         "variables",  # names of settings, not their values
         "host",
         "port",

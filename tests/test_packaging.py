@@ -60,6 +60,14 @@ def test_the_wheel_holds_the_ready_profiles_and_the_published_keys(built: Path) 
     assert trust <= set(zipfile.ZipFile(wheel).namelist())
 
 
+def test_the_wheel_holds_the_steps_of_the_database(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    here = ROOT / "cds_service" / "store" / "migrations"
+    steps = {str(path.relative_to(ROOT)) for path in here.rglob("*.py")}
+    assert len(steps) >= 6
+    assert steps <= set(zipfile.ZipFile(wheel).namelist())
+
+
 def test_the_sdist_builds_the_same_wheel(built: Path, unpacked: Path, tmp_path: Path) -> None:
     _run(sys.executable, "-m", "hatchling", "build", "-d", str(tmp_path), "-t", "wheel", cwd=unpacked)
     (again,), (wheel,) = tmp_path.glob("*.whl"), built.glob("*.whl")

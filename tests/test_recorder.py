@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from conftest import LogFile
 from sqlalchemy import Table, create_engine, select, text
 
 from cds_service.errors import SettingsError
@@ -213,6 +214,24 @@ def test_records_wait_for_a_database_that_is_gone_and_are_written_when_it_is_bac
     _back(database_url)
     wait_for(lambda: recorder.waiting == 0 and not recorder.failing)
     assert [row["id"] for row in content(database, hook_call)] == ["first", "second"]
+
+
+def test_that_records_wait_is_logged_once_and_that_they_no_longer_do(
+    database: Database, database_url: str, log: LogFile
+) -> None:
+    recorder = Recorder(database, capacity=1)
+    _away(database_url)
+    for n in range(3):
+        recorder.put(call(str(n)))
+        assert not recorder.flush()
+    _back(database_url)
+    for _ in range(2):
+        assert recorder.flush()
+    told = [(line["level"], line["reason"], line["dropped"]) for line in log.lines("records")]
+    assert told == [
+        ("warning", "The database takes no records of calls; they wait.", 0),
+        ("warning", "Records are written again.", 2),
+    ]
 
 
 def test_a_full_queue_drops_and_counts_what_comes_last(database: Database, database_url: str) -> None:

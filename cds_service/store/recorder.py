@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from cds_service.errors import Unavailable
+from cds_service.logs import get_log
 from cds_service.store.database import Database
 from cds_service.store.records import CallRecord, rows
 
@@ -70,10 +71,10 @@ class Recorder:
                 except Unavailable:
                     if not self._database.is_ready():
                         self._waiting.extendleft(reversed(batch))
-                        self.failing = True
+                        self._tell(failing=True)
                         return False
                     self._write_singly(batch)
-            self.failing = False
+            self._tell(failing=False)
         return True
 
     def close(self) -> None:
@@ -96,6 +97,12 @@ class Recorder:
         while not self._stopping.wait(self._pause):
             self.flush()
         self.flush()
+
+    def _tell(self, *, failing: bool) -> None:
+        if failing is not self.failing:
+            self.failing = failing
+            told = "The database takes no records of calls; they wait." if failing else "Records are written again."
+            get_log().warning("records", reason=told, dropped=self.dropped)
 
     def _write_singly(self, batch: Sequence[CallRecord]) -> None:
         """The database is well but refused the batch, so one of these must be at fault: the others are kept."""
