@@ -57,7 +57,7 @@ def cut_off(connection: socket.socket) -> None:
     assert f"{LIMIT} seconds" in issue["diagnostics"]
 
 
-@pytest.mark.row("REQ-14")
+@pytest.mark.row("REQ-14", "TOY-24")
 def test_a_body_that_stops_half_way_is_cut_off(server: Server) -> None:
     with connect(server) as connection:
         connection.sendall(HEAD + LENGTH + b"\r\n" + BODY[:40])
@@ -78,6 +78,7 @@ def test_a_body_that_stops_on_a_connection_that_served_before_is_cut_off(server:
         cut_off(connection)
 
 
+@pytest.mark.row("TOY-24")
 def test_a_body_that_drips_is_cut_off_and_holds_up_nobody(server: Server) -> None:
     with connect(server) as first, connect(server) as second:
         for connection in (first, second):
@@ -113,6 +114,7 @@ def test_a_connection_that_is_merely_idle_is_left_alone(server: Server) -> None:
         assert session.get(server.base + "/health/live").status_code == 200
 
 
+@pytest.mark.row("REQ-14")
 @pytest.mark.parametrize(
     "fields",
     [
@@ -145,6 +147,7 @@ def test_a_body_with_two_lengths_hides_no_second_call(server: Server) -> None:
         assert [status(answer) for answer in answers(connection)] == [400]
 
 
+@pytest.mark.row("TOY-24")
 @pytest.mark.parametrize(
     ("head", "refused"),
     [

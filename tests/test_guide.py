@@ -70,6 +70,7 @@ def test_code_systems_of_epics_orders_are_told(guide: str) -> None:
         assert f"| `{ours}` | `{theirs}` |" in guide
 
 
+@pytest.mark.row("DIS-18", "E-2")
 def test_the_strings_to_paste_are_those_of_discovery(guide: str) -> None:
     services = discovery(knowledge(), "en")["services"]
 

@@ -65,6 +65,7 @@ def client(hapi: str, tmp_path: Path) -> Iterator[FlaskClient]:
         yield client
 
 
+@pytest.mark.row("PFD-13")
 @each_sample
 def test_without_prefetch_every_service_answers_as_with_all_of_it(
     client: FlaskClient, hapi: str, sample: WorkedPatient
@@ -106,6 +107,7 @@ def test_a_prefetch_with_a_key_left_out_is_completed(client: FlaskClient, hapi: 
         assert told(call(client, service, partial)) == expected
 
 
+@pytest.mark.row("PFD-09")
 def test_a_first_page_sent_as_prefetch_is_fetched_whole(client: FlaskClient, hapi: str) -> None:
     partial = sample_request(LOW_B12, prefetch=True, fhir_server=hapi)
     partial["prefetch"]["labs"] = {"resourceType": "Bundle", "type": "searchset", "total": 2}

@@ -43,7 +43,7 @@ def post(client: FlaskClient, path: str, body: Any, **headers: str) -> TestRespo
 # Codings
 
 
-@pytest.mark.row("REQ-14")
+@pytest.mark.row("REQ-14", "STA-415", "TOY-24")
 @pytest.mark.parametrize("path", [VIEW, FEEDBACK])
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "br", "deflate", "x-unknown", "gzip, identity"])
 def test_a_compressed_body_is_refused_and_not_inflated(
@@ -92,7 +92,7 @@ PLACES: dict[str, Callable[[Any], Any]] = {
 NAMES = ("deep", "extension", "note", "dosageInstruction", "entry", "value", "contained", "component", "name", "labs")
 
 
-@pytest.mark.row("REQ-14")
+@pytest.mark.row("REQ-14", "TOY-24")
 @pytest.mark.parametrize("depth", [60, 500, 900, 1_000, 100_000])
 @pytest.mark.parametrize("place", PLACES)
 def test_nesting_is_no_fault_of_ours_wherever_it_stands(shipped: FlaskClient, place: str, depth: int) -> None:
@@ -113,6 +113,26 @@ def test_nested_feedback_is_no_fault_of_ours(shipped: FlaskClient, depth: int) -
             body = {"feedback": "DEEP"}
         response = post(shipped, FEEDBACK, encoded(body).replace(b'"DEEP"', nested(depth)))
         assert response.status_code in ((400,) if depth == 100_000 else (200, 400)), response.text
+
+
+# Text that is none
+
+
+@pytest.mark.parametrize("bad", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\\ud800", b"\x00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"resourceType": "Bundle", "entry": [{"fullUrl": "BAD"}]}',
+        b'{"resourceType": "Bundle", "link": [{"relation": "next", "url": "BAD"}]}',
+        b'{"resourceType": "BAD"}',
+        b'{"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "BAD"}]}',
+    ],
+)
+def test_a_page_that_is_not_utf_8_opens_without_raising(text: bytes, bad: bytes) -> None:
+    """Request bodies are checked as a whole; pages of a FHIR server come here as they are. Found by a fuzzer."""
+    opened = open_resource(text.replace(b"BAD", bad))
+    assert opened.entries == []
+    assert opened.next_url is None
 
 
 # Number
@@ -136,7 +156,7 @@ def bundle(entries: int) -> dict[str, Any]:
     return {"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Basic"}}] * entries}
 
 
-@pytest.mark.row("REQ-14")
+@pytest.mark.row("REQ-14", "STA-413", "TOY-24")
 def test_a_bundle_of_more_entries_than_a_chart_has_is_refused(shipped: FlaskClient) -> None:
     body = deepcopy(EXAMPLE["patient-view"])
     body["prefetch"]["conditions"] = bundle(MAX_ENTRIES + 1)

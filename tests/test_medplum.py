@@ -56,6 +56,7 @@ def client(filled: str, tmp_path: Path) -> Iterator[FlaskClient]:
         yield client
 
 
+@pytest.mark.row("PFD-13")
 @pytest.mark.parametrize("sample", HANDFUL, ids=lambda sample: sample.id)
 def test_without_prefetch_every_service_answers_as_with_all_of_it(
     client: FlaskClient, filled: str, sample: WorkedPatient

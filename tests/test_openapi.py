@@ -75,6 +75,7 @@ def test_the_document_is_valid_openapi_3_1(document: Json) -> None:
     assert [str(error) for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
 
 
+@pytest.mark.row("DIS-18")
 def test_every_route_is_described_and_nothing_else(shipped: Flask, document: Json) -> None:
     routes = set()
     for rule in shipped.url_map.iter_rules():
@@ -97,6 +98,7 @@ def test_the_ids_of_the_document_are_those_of_discovery(shipped: Flask, document
     assert set(parameter["schema"]["enum"]) == listed
 
 
+@pytest.mark.row("DIS-02", "DIS-15", "EXT-01")
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_discovery_is_as_described(shipped: Flask, document: Json, language: str) -> None:
     response = shipped.test_client().get("/cds-services", headers={"Accept-Language": language})
@@ -129,6 +131,7 @@ def test_an_example_of_feedback_is_stored(client: FlaskClient, name: str) -> Non
     assert client.post(f"{VIEW}/feedback", json=EXAMPLES["FeedbackRequest"][name]).json == {"received": 1}
 
 
+@pytest.mark.row("RSP-06")
 @pytest.mark.parametrize(
     ("change", "status"),
     [

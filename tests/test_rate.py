@@ -39,7 +39,7 @@ def statuses(client: FlaskClient, count: int, **environ: str) -> list[int]:
     return [client.post(VIEW, json=request_body(), environ_overrides=environ).status_code for _ in range(count)]
 
 
-@pytest.mark.row("STA-429")
+@pytest.mark.row("STA-429", "RSP-05")
 def test_one_call_too_many_is_429_and_says_when_to_come_again(make_app: Callable[..., Flask], log: LogFile) -> None:
     client = make_app(rate_limit="2 per hour").test_client()
     assert statuses(client, 3) == [200, 200, 429]
@@ -99,6 +99,7 @@ def test_off_is_no_limit(make_app: Callable[..., Flask]) -> None:
     assert statuses(make_app(rate_limit="off").test_client(), 5) == [200] * 5
 
 
+@pytest.mark.row("CORS-01")
 def test_a_429_can_be_read_by_a_browser(make_app: Callable[..., Flask]) -> None:
     client = make_app(rate_limit="1 per hour", cors_origins=("https://ehr.example",)).test_client()
     origin = {"Origin": "https://ehr.example"}
@@ -132,6 +133,7 @@ def test_a_profile_s_own_limit_takes_the_place_of_the_setting_s() -> None:
         rates.called(generous, None)
 
 
+@pytest.mark.row("TOY-02")
 def test_refused_tokens_are_bounded_by_address_and_no_known_client_suffers(
     make_app: Callable[..., Flask], tmp_path: Path
 ) -> None:
