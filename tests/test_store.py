@@ -5,9 +5,10 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -20,6 +21,8 @@ from cds_service.errors import SettingsError, Unavailable
 from cds_service.store.database import Database
 from cds_service.store.engine import checked_url
 from cds_service.store.feedback import FeedbackEvent, FeedbackStore
+from cds_service.store.purge import purge
+from cds_service.store.replay import ReplayStore
 from cds_service.store.tables import metadata
 
 # What the service made before its tables had steps, word for word.
@@ -208,6 +211,24 @@ def test_a_careless_postgresql_is_told_to_wait_for_the_disk_and_a_careful_one_is
             assert connection.execute(text("SHOW synchronous_commit")).scalar() == commit
             assert connection.execute(text("SHOW statement_timeout")).scalar() == "5s"
     database.close()
+
+
+@pytest.mark.postgres
+def test_an_account_that_may_not_make_tables_is_enough_when_none_are_to_be_made(postgres_url: str) -> None:
+    Database(postgres_url).close()
+    name = f"plain_{uuid4().hex}"
+    rights = f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name}"
+    more = f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {name}"
+    _execute(postgres_url, f"CREATE ROLE {name} LOGIN", rights, more)
+    try:
+        database = Database(checked_url(postgres_url).set(username=name).render_as_string())
+        FeedbackStore(database).add([EVENT])
+        assert FeedbackStore(database).events() == [EVENT]
+        assert ReplayStore(database).first_use("ehr", "1", datetime.now(UTC))
+        assert set(purge(database, datetime.now(UTC) + timedelta(days=1)).values()) == {0, 1}
+        database.close()
+    finally:
+        _execute(postgres_url, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
 
 
 @pytest.mark.postgres
