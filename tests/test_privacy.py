@@ -72,6 +72,7 @@ def test_nothing_that_a_call_holds_can_be_quoted_by_its_repr(service: WorkedServ
         assert not leaks(repr(part)), repr(part)
 
 
+@pytest.mark.row("FBK-12")
 def test_a_users_comment_cannot_be_quoted_by_its_repr() -> None:
     event = FeedbackEvent("s", "card", "overridden", datetime(2026, 11, 20, tzinfo=UTC), comment=COMMENT)
     assert not leaks(repr(event))
@@ -85,6 +86,7 @@ SECRET_SETTINGS: dict[str, Any] = {
 }
 
 
+@pytest.mark.row("TOY-10")
 def test_settings_show_no_password() -> None:
     assert not leaks(repr(Settings(**SECRET_SETTINGS)) + str(Settings(**SECRET_SETTINGS)))
 
@@ -139,7 +141,7 @@ bounded = settings(
 )
 
 
-@pytest.mark.row("CTX-09")
+@pytest.mark.row("CTX-09", "TOY-09")
 @bounded
 @given(
     worked=st.sampled_from(WORKED),
@@ -177,6 +179,7 @@ def test_another_patients_resources_in_every_list_change_no_card(
     assert cards_of(service, worked, request) == own
 
 
+@pytest.mark.row("CTX-09")
 def test_medicines_of_somebody_else_alone_bring_no_card(service: WorkedService) -> None:
     worked = next(w for w in WORKED if "vka-menatetrenone" in w.expect and w.hook == "patient-view")
     request = service.request(worked, service.resources(worked))

@@ -88,6 +88,7 @@ def test_a_rule_in_silent_mode_is_kept_as_not_shown(app: Flask) -> None:
     assert (row["rule"], row["indicator"]) == ("b12-low", "warning")
 
 
+@pytest.mark.row("TOY-10")
 def test_patient_and_user_are_kept_as_hashes_only(app: Flask) -> None:
     body = sample_request(LOW, "patient-view", prefetch=True)
     client = app.test_client()
@@ -129,6 +130,7 @@ def client(make_app: Callable[..., Flask]) -> FlaskClient:
     return make_app().test_client()
 
 
+@pytest.mark.row("RSP-05")
 @pytest.mark.parametrize(
     ("body", "fails", "status"),
     [(b"{", None, 400), (request_body(), Unprocessable("x"), 412), (request_body(), ZeroDivisionError(), 500)],

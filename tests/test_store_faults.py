@@ -172,6 +172,7 @@ def _postgres(what: str, url: str) -> None:
     subprocess.run([POSTGRES, what, port], check=True, stdout=subprocess.DEVNULL)
 
 
+@pytest.mark.row("FBK-01")
 def test_a_worker_that_is_killed_takes_no_stored_feedback_with_it(
     serve: Callable[[str], Server], database_url: str
 ) -> None:
@@ -211,6 +212,7 @@ def test_a_database_that_crashes_loses_nothing_and_cards_keep_coming(
     assert set(load.stored) <= kept(own_postgres)
 
 
+@pytest.mark.row("STA-503")
 def test_a_full_disk_refuses_feedback_and_nothing_else(serve: Callable[[str], Server], tmp_path: Path) -> None:
     """Full for the workers: a limit on the size of files that is changed from outside while they run"""
     url = f"sqlite:///{tmp_path}/cds.db"
@@ -242,6 +244,7 @@ def _may_write(server: Server, size: int) -> None:
         resource.prlimit(worker, resource.RLIMIT_FSIZE, (size, hard))
 
 
+@pytest.mark.row("STA-503", "TOY-24")
 @pytest.mark.postgres
 def test_a_database_that_hangs_is_given_up_and_cards_keep_coming(
     serve: Callable[[str], Server], own_postgres: str
