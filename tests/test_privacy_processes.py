@@ -245,7 +245,7 @@ def failing_servers(service: Service, ehr: FaultServer) -> None:
 # --- open and closed ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.row("FHA-10", "FHA-12", "FBK-12")
+@pytest.mark.row("FHA-10", "FHA-12", "FBK-12", "TOY-10", "TOY-06")
 def test_nothing_leaves_an_open_service(tmp_path: Path) -> None:
     with fault_server() as ehr:
         settings = {"OPEN": "1", "FHIR_ALLOW": ehr.base, "FHIR_DEADLINE": "1", "MAX_BODY": "200000", "EXPLAIN": "1"}
@@ -267,7 +267,7 @@ def test_nothing_leaves_an_open_service(tmp_path: Path) -> None:
         assert database.execute("select count(*) from hook_call where patient_hash is not null").fetchone()[0] > 0
 
 
-@pytest.mark.row("FHA-12")
+@pytest.mark.row("FHA-12", "TOY-10")
 def test_nothing_leaves_a_closed_service(tmp_path: Path) -> None:
     ehr, stranger = Signer("https://ehr.example/fhir"), Signer("https://canary.example/fhir", kid="canary-kid")
     (tmp_path / "clients.yaml").write_text(
@@ -312,6 +312,7 @@ def test_nothing_leaves_a_closed_service(tmp_path: Path) -> None:
 FAULTS = {"raises": 500, "thread": 200, "warns": 200, "logs": 200, "fades": 200, "asks": 500, "recurses": 400}
 
 
+@pytest.mark.row("TOY-06")
 def test_a_fault_of_ours_tells_where_it_was_and_nothing_else(tmp_path: Path) -> None:
     command = ["-c", LEAKY + "run_server(load_settings(), 'leaky_app:app')"]
     with serving(tmp_path, command, OPEN="1") as service:
