@@ -73,6 +73,8 @@ def serving(folder: Path, clients: Sequence[Mapping[str, Any]] = (), **variables
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "cds_service", "serve"],
+            # The checkout that the test is in, even if another one is installed.
+            cwd=Path(__file__).resolve().parents[2],
             env=outside | _OWN_DOORS | settings,
             stdout=out,
             stderr=subprocess.STDOUT,
