@@ -4,6 +4,7 @@
 # make catalogue  docs/rules/ anew, from knowledge/
 # make conformance  docs/conformance.md anew: what the CDS Hooks text asks, and what came of the tests that show it
 # make mutate   every decision of the knowledge changed in turn; which changes no worked patient notices
+# make fuzz     all fuzzers for two minutes, or CDS_TEST_FUZZ=600 seconds; a case that fails is kept in tests/fuzz/found
 # make bench    speed, next to a bare Flask app
 # make lock     the lock files anew, from pyproject.toml (needs uv)
 # make clean    away with everything that can be made again; feedback in var/ stays
@@ -44,6 +45,10 @@ mutate:
 	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
 	@PYTHONPATH=tests $(PY) -m mutation
 
+fuzz:
+	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
+	@PYTHONPATH=tests $(PY) -m fuzz
+
 bench:
 	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
 	@for file in bench/bench_*.py; do echo "== $$file"; $(PY) $$file || exit 1; done
@@ -57,4 +62,4 @@ clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 	find cds_service tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: run test lint catalogue conformance bench lock clean
+.PHONY: run test lint catalogue conformance fuzz bench lock clean

@@ -18,7 +18,7 @@ from cds_service.logs import configure
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
 
-pytest_plugins = ["servers.fixtures", "conformance.table"]
+pytest_plugins = ["servers.fixtures", "conformance.table", "fuzz.fuzzers"]
 
 
 @pytest.fixture(autouse=True)

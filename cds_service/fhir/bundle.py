@@ -9,8 +9,8 @@ import msgspec
 
 from cds_service.record import Source
 
-# What decoding raises: the wrong shape, no JSON, or brackets nested too deep to follow.
-UNREADABLE = (msgspec.DecodeError, RecursionError)
+# What decoding raises: the wrong shape, no JSON, brackets nested too deep to follow, or text that is not UTF-8.
+UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 # Of one Bundle, and of a whole prefetch. A long chart has some thousands; what is beyond is no patient's record.
 MAX_ENTRIES = 20_000
 
