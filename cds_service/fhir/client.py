@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Literal
 from urllib.parse import urljoin
 
 from cds_service.errors import EgressError
@@ -25,6 +26,22 @@ MOST_PAGES = 10
 _TRY_LATER = (429, 503)
 _NO_SEARCHSET = "a Bundle that is no searchset"
 
+# What came of a query, in so few words that they can be counted.
+Outcome = Literal[
+    "whole", "part", "timed out", "no connection", "left alone", "HTTP 4xx", "HTTP 5xx", "HTTP other", "unusable"
+]
+_OUTCOMES: tuple[tuple[str, Outcome], ...] = (
+    ("timed out", "timed out"),
+    ("HTTP 4", "HTTP 4xx"),
+    ("HTTP 5", "HTTP 5xx"),
+    ("HTTP ", "HTTP other"),
+    ("not asked", "left alone"),
+    ("no connection", "no connection"),
+    ("connection closed", "no connection"),
+    ("TLS failed", "no connection"),
+    ("answer broken off", "no connection"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
@@ -34,11 +51,21 @@ class Fetched:
         pages: the Bundles (or the one resource of a read) as bytes, in order.
         failure: why there is nothing, e.g. "HTTP 401", "timed out"; None if the first page came.
         incomplete: why a part is missing, e.g. "page 2: HTTP 401"; None if all pages came.
+        began: `time.monotonic()` at which the query began; `seconds`: how long it took.
     """
 
     pages: tuple[bytes, ...] = ()
     failure: str | None = None
     incomplete: str | None = None
+    began: float = field(default=0.0, compare=False)
+    seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def outcome(self) -> Outcome:
+        """What came of it, in one of a few words."""
+        if self.failure is None:
+            return "whole" if self.incomplete is None else "part"
+        return next((word for start, word in _OUTCOMES if self.failure.startswith(start)), "unusable")
 
 
 def fetch_all(
@@ -86,14 +113,17 @@ class _Run:
     ended: bool = False
     fault: str | None = None
     call: Call = field(default_factory=Call)
+    began: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
 
     def outcome(self) -> Fetched:
         ended, fault, pages = self.ended, self.fault, tuple(self.pages)
+        seconds = self.seconds if ended else time.monotonic() - self.began
         if not ended:
             fault = "timed out"
         if not pages:
-            return Fetched(failure=fault)
-        return Fetched(pages, incomplete=fault)
+            return Fetched(failure=fault, began=self.began, seconds=seconds)
+        return Fetched(pages, incomplete=fault, began=self.began, seconds=seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +140,7 @@ class _Server:
             run.fault = self._pages(run)
         except EgressError as error:
             run.fault = f"page {len(run.pages) + 1}: {error}" if run.pages else str(error)
+        run.seconds = time.monotonic() - run.began
         run.ended = True
 
     def _pages(self, run: _Run) -> str | None:

@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Empty, Full, Queue
 from threading import Lock, Thread
 from typing import Any, NamedTuple
@@ -76,11 +76,15 @@ _parameters = msgspec.json.Decoder(_Parameters)
 class TerminologyServer:
     """What a terminology server has added to the shipped value sets so far; shared between threads.
 
+    Attributes:
+        failing: whether the last question got no answer.
+
     Args:
         base: its FHIR base URL.
         canonicals: concept -> canonical URL of the value set that the server has for it.
         egress: the way out; it must allow `base`.
         clock: seconds that only go forward.
+        before: the one that this one takes the place of; what it learnt is taken over if the mapping is the same.
     Raises:
         SettingsError: `base` is not on the list of servers that may be called.
     """
@@ -92,6 +96,8 @@ class TerminologyServer:
         terminology: Terminology,
         egress: Egress,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        before: TerminologyServer | None = None,
     ) -> None:
         try:
             egress.check(base)
@@ -110,7 +116,22 @@ class TerminologyServer:
         self._thread: Thread | None = None
         self._failed = 0
         self._reported = -_BETWEEN_REPORTS
+        self._closed = False
+        self.failing = False
         self._log = get_log()
+        if before is not None and before._canonicals == self._canonicals:
+            self._take_over(before)
+
+    def close(self) -> None:
+        """Asks nothing more; what is known stays in use by calls under way."""
+        self._closed = True
+
+    def _take_over(self, before: TerminologyServer) -> None:
+        with before._lock:
+            known = {code: answer for code, answer in before._answers.items() if not answer.waiting or answer.concepts}
+        # What stood in the other's queue is asked for when it comes again.
+        self._answers = {code: replace(answer, waiting=False) for code, answer in known.items()}
+        self._terminology = self._extended()
 
     @property
     def terminology(self) -> Terminology:
@@ -140,6 +161,8 @@ class TerminologyServer:
         return not answer.waiting and answer.until <= self._clock()
 
     def _want(self, code: _Code) -> None:
+        if self._closed:
+            return
         with self._lock:
             known = self._answers.get(code)
             if known is not None and not self._is_due(known):
@@ -164,7 +187,7 @@ class TerminologyServer:
 
     def _work(self) -> None:
         renewed = self._clock()
-        while True:
+        while not self._closed:
             with suppress(Empty):
                 code = self._queue.get(timeout=_BETWEEN_REPORTS)
                 try:
@@ -174,6 +197,11 @@ class TerminologyServer:
             if self._clock() - renewed >= _BETWEEN_REPORTS:
                 renewed = self._clock()
                 self.renew()
+
+    def _extended(self) -> Terminology:
+        found: dict[tuple[Kind, str, str], frozenset[str]] = {}
+        found.update((key, answer.concepts) for key, answer in self._answers.items() if answer.concepts)
+        return self._shipped.with_codes(found)
 
     def _answer(self, code: _Code) -> frozenset[str] | None:
         """The mapped concepts that the code belongs to; None if the server did not say."""
@@ -198,6 +226,7 @@ class TerminologyServer:
 
     def _keep(self, code: _Code, concepts: frozenset[str] | None) -> None:
         now = self._clock()
+        self.failing = concepts is None
         with self._lock:
             before = self._answers[code].concepts
             if concepts is None:
@@ -206,9 +235,7 @@ class TerminologyServer:
             lasting = _RETRY_AFTER if concepts is None else _KEPT_FOR
             self._answers[code] = _Answer(after, now + lasting, waiting=False)
             if after != before:
-                found: dict[tuple[Kind, str, str], frozenset[str]] = {}
-                found.update((key, answer.concepts) for key, answer in self._answers.items() if answer.concepts)
-                self._terminology = self._shipped.with_codes(found)
+                self._terminology = self._extended()
             report = self._failed if now - self._reported >= _BETWEEN_REPORTS else 0
             if report:
                 self._failed, self._reported = 0, now

@@ -11,7 +11,7 @@ A prefetch key has six states, and they are kept apart:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -23,6 +23,9 @@ from cds_service.fhir.reference import Whose, is_somebody_elses, normal_base
 from cds_service.hooks.messages import HookRequest
 from cds_service.hooks.needs import Need
 from cds_service.trust.egress import Egress
+
+# Is told what came of each query: the prefetch key, and what was fetched.
+Told = Callable[[str, Fetched], None]
 
 # A chart with more medicines that say nothing but a reference is not worth a hundred calls; the rest stays unknown.
 _MOST_LOOKUPS = 50
@@ -36,6 +39,7 @@ def acquire(
     without_token: bool,
     deadline: float,
     max_pages: int = MOST_PAGES,
+    told: Told | None = None,
 ) -> list[Obtained]:
     """One `Obtained` per need: from prefetch, else from the FHIR server, else with the reason why it is unread.
 
@@ -43,6 +47,7 @@ def acquire(
         without_token: this client's FHIR server may be called without a token (a sandbox).
         deadline: `time.monotonic()` at which all fetching must have ended.
         max_pages: of each search; what lies beyond is told as incomplete.
+        told: is told of each list that was asked for.
     Raises:
         TooLarge: more entries were sent than any patient has.
     """
@@ -54,6 +59,9 @@ def acquire(
         return sent
     queries = {need.key: need.query(request.patient_id) for need in lacking}
     fetched, barred = _fetch(queries, request, egress, without_token, deadline, max_pages)
+    if told is not None:
+        for key, found in fetched.items():
+            told(key, found)
     whose = Whose(request.patient_id, normal_base(request.fhir_server) if request.fhir_server else None)
     completed = [
         _better(obtained, _from_fetch(need, fetched[need.key], whose))
@@ -69,15 +77,25 @@ def acquire(
 
 
 def look_up(
-    references: Sequence[str], request: HookRequest, egress: Egress, *, without_token: bool, deadline: float
+    references: Sequence[str],
+    request: HookRequest,
+    egress: Egress,
+    *,
+    without_token: bool,
+    deadline: float,
+    told: Told | None = None,
 ) -> Obtained:
     """The resources that entries refer to and that did not come with them, as far as they can be fetched.
 
     Args:
         references: relative, e.g. "Medication/m7"; no more than `_MOST_LOOKUPS` of them are fetched.
+        told: is told of each under the name `references`, for they themselves hold ids.
     """
     queries = {reference: reference for reference in references[:_MOST_LOOKUPS]}
     fetched, _ = _fetch(queries, request, egress, without_token, deadline)
+    if told is not None:
+        for found in fetched.values():
+            told("references", found)
     pages = [page for found in fetched.values() for page in found.pages]
     return Obtained((), tuple(entry for page in pages for entry in open_resource(page).entries))
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from cds_service.artifacts.base import KnowledgeBase
 from cds_service.errors import SettingsError, Unprocessable
 from cds_service.evaluate import Evaluation, Evaluator
 from cds_service.fhir.bundle import Obtained
-from cds_service.fhir.client import MOST_PAGES
+from cds_service.fhir.client import MOST_PAGES, Fetched
 from cds_service.fhir.orders import Setting, check_templates
 from cds_service.fhir.read import read_record
 from cds_service.fhir.terminology_server import TerminologyServer
@@ -23,6 +24,7 @@ from cds_service.hooks.messages import Call, HookRequest
 from cds_service.hooks.needs import Need, needs_of
 from cds_service.hooks.style import Style, style_of
 from cds_service.hooks.unmatched import UnmatchedCodes, unmatched_counts
+from cds_service.hooks.watch import Watch
 from cds_service.quantity import factor
 from cds_service.record import PatientRecord
 from cds_service.rules.explain import explain
@@ -33,12 +35,16 @@ _CHART_HOOKS = ("patient-view", "encounter-start")
 
 
 def make_answer(
-    knowledge: KnowledgeBase, settings: Settings, ways: Ways | None = None
+    knowledge: KnowledgeBase,
+    settings: Settings,
+    ways: Ways | None = None,
+    server: TerminologyServer | None = None,
 ) -> Callable[[str, HookRequest, Call], dict[str, Any]]:
     """The function that answers calls: service id, request and circumstances to the CDS Hooks response.
 
     Args:
         ways: the ways out of this process; without it, made from the settings.
+        server: the terminology server; without it, made from the settings.
     Raises (the function):
         Unprocessable: data that a rule needs could not be had, so no confident answer exists (412).
     Raises (this one):
@@ -47,35 +53,47 @@ def make_answer(
     check_templates(knowledge.orders, knowledge.where)
     # The UCUM registry takes half a second to load; no patient should wait for it.
     factor("ng/L", "pg/mL")
-    return _Answerer(knowledge, settings, ways or Ways.of(settings)).answer
+    ways = ways or Ways.of(settings)
+    return _Answerer(knowledge, settings, ways, server or terminology_server(knowledge, settings, ways)).answer
 
 
 class _Answerer:
-    def __init__(self, knowledge: KnowledgeBase, settings: Settings, ways: Ways) -> None:
+    def __init__(
+        self, knowledge: KnowledgeBase, settings: Settings, ways: Ways, server: TerminologyServer | None
+    ) -> None:
         self._knowledge = knowledge
         self._settings = settings
         self._evaluator = Evaluator(knowledge)
         self._cards = CardMaker(knowledge, _catalogue(settings))
         self._needs = {service.id: needs_of(knowledge, service) for service in knowledge.services.values()}
         self._unmatched = UnmatchedCodes(knowledge.terminology) if settings.log_unmatched else None
-        self._server = _terminology_server(knowledge, settings, ways)
+        self._server = server
         self._ways = ways
 
     def answer(self, service_id: str, request: HookRequest, call: Call) -> dict[str, Any]:
         """CDS Hooks 2.0, Response: cards; 412 exactly when rules stay undecided for want of data and none speaks."""
         service, needs = self._knowledge.services[service_id], self._needs[service_id]
-        profile = call.profile
+        profile, watch = call.profile, call.watch
         deadline = time.monotonic() + (profile.fhir_deadline or self._settings.fhir_deadline)
         egress = self._ways.to((*self._settings.fhir_allow, *profile.fhir_servers))
         open_server = profile.fhir_without_token
         pages = profile.fhir_pages or MOST_PAGES
-        obtained = acquire(needs, request, egress, without_token=open_server, deadline=deadline, max_pages=pages)
+        told = partial(_tell, watch)
+        with watch.step("acquire"):
+            obtained = acquire(
+                needs, request, egress, without_token=open_server, deadline=deadline, max_pages=pages, told=told
+            )
         style = style_of(profile, call.language, chart=service.hook in _CHART_HOOKS)
         try:
-            record = self._record(request, obtained)
+            with watch.step("read"):
+                record = self._record(request, obtained)
             if record.lookups:
-                found = look_up(record.lookups, request, egress, without_token=open_server, deadline=deadline)
-                record = self._record(request, [*obtained, found]) if found.entries else record
+                with watch.step("acquire"):
+                    found = look_up(
+                        record.lookups, request, egress, without_token=open_server, deadline=deadline, told=told
+                    )
+                with watch.step("read"):
+                    record = self._record(request, [*obtained, found]) if found.entries else record
         except Unprocessable:
             call.kept.unread = ("patient",)
             if profile.on_missing_data == "412":
@@ -91,8 +109,10 @@ class _Answerer:
                 self._unmatched.tell(record)
             if self._server is not None:
                 self._server.ask(record)
-        evaluation = self._evaluator.evaluate(record, call.now, service.rules)
-        return self._respond(request, call, style, evaluation, needs, obtained)
+        with watch.step("evaluate"):
+            evaluation = self._evaluator.evaluate(record, call.now, service.rules)
+        with watch.step("cards"):
+            return self._respond(request, call, style, evaluation, needs, obtained)
 
     def _record(self, request: HookRequest, obtained: Sequence[Obtained]) -> PatientRecord:
         patient = obtained[0]
@@ -155,8 +175,20 @@ def _catalogue(settings: Settings) -> str | None:
     return f"{url}/rules" if url and (url.startswith("https://") or settings.sandbox) else None
 
 
-def _terminology_server(knowledge: KnowledgeBase, settings: Settings, ways: Ways) -> TerminologyServer | None:
-    """The server to ask for unknown codes; without value sets that the site has mapped there is nothing to ask."""
+def _tell(watch: Watch, name: str, found: Fetched) -> None:
+    watch.fetched(name, found.began, found.seconds, found.outcome)
+
+
+def terminology_server(
+    knowledge: KnowledgeBase, settings: Settings, ways: Ways, before: TerminologyServer | None = None
+) -> TerminologyServer | None:
+    """The server to ask for unknown codes, if the settings name one.
+
+    Args:
+        before: whose answers are still good, where the site's mapping has not changed.
+    Raises:
+        SettingsError: without value sets that the site has mapped there is nothing to ask.
+    """
     if settings.terminology is None:
         return None
     if not knowledge.canonicals:
@@ -165,7 +197,7 @@ def _terminology_server(knowledge: KnowledgeBase, settings: Settings, ways: Ways
             " `terminology` in the overlay that CDS_SITE names."
         )
     way = ways.to(settings.fhir_allow)
-    return TerminologyServer(settings.terminology, knowledge.canonicals, knowledge.terminology, way)
+    return TerminologyServer(settings.terminology, knowledge.canonicals, knowledge.terminology, way, before=before)
 
 
 def _setting(request: HookRequest, call: Call) -> Setting:

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from cds_service.errors import BadRequest, TooLarge
 from cds_service.hooks.contexts import CONTEXTS, Context, OrderSelect, OrderSign, user_reference
 from cds_service.hooks.kept import Kept
+from cds_service.hooks.watch import NOBODY, Watch
 from cds_service.trust.clients import ClientProfile
 
 # Any version and either case: Epic sends version 1; some clients write the URN form.
@@ -80,6 +81,7 @@ class Call:
         log: fields of the log line, to be added to: `cards` (rule ids), `notes` (remark -> count; already there).
             Names that are not on the list in `logs.py` are dropped.
         kept: what the database is to keep of the call; to be filled in.
+        watch: who looks on.
     """
 
     profile: ClientProfile
@@ -87,6 +89,7 @@ class Call:
     now: datetime
     log: dict[str, Any] = field(default_factory=dict)
     kept: Kept = field(default_factory=Kept)
+    watch: Watch = NOBODY
 
 
 def parse_request(body: bytes, hook: str, profile: ClientProfile) -> HookRequest:
