@@ -137,8 +137,11 @@ def _answer(operation: Operation, status: int) -> Json:
     if status not in operation.replies:
         return {"$ref": f"#/components/responses/{status}"}
     text, media_type, schema = operation.replies[status]
-    content = {} if schema is None else {"schema": _known(schema)}
-    return {"description": text, "headers": _headers(_ALWAYS), "content": {media_type: content}}
+    content: Json = {media_type: {} if schema is None else {"schema": _known(schema)}}
+    if status >= 400:
+        # An address that fits no route (a line break in it) gets the answer of the whole app.
+        content.setdefault(JSON, {"schema": _known("OperationOutcome")})
+    return {"description": text, "headers": _headers(_ALWAYS), "content": content}
 
 
 def _known(schema: str | Mapping[str, Any]) -> Json:

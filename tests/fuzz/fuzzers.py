@@ -28,7 +28,7 @@ LONG = "CDS_TEST_FUZZ" in os.environ
 _ALL = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 # To be put on every fuzzer.
 fuzzing = settings(
-    max_examples=5_000 if LONG else 200,
+    max_examples=2_000 if LONG else 200,
     derandomize=not LONG,
     print_blob=LONG,
     deadline=None,
