@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from cds_service.hooks.messages import MAX_MEMBERS
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
 from cds_service.web.openapi_texts import EXAMPLES
+from cds_service.web.rate import FAILED
 
 EXAMPLE = EXAMPLES["HookRequest"]
 FEEDBACK = VIEW + "/feedback"
@@ -271,3 +273,22 @@ def test_numbers_beyond_all_measure_are_no_fault_of_ours(shipped: FlaskClient, d
     response = post(shipped, VIEW, body)
     assert response.status_code in (200, 400, 412)
     assert json.loads(response.data) == msgspec.json.decode(response.data)
+
+
+# What is written about it
+
+
+def test_the_document_of_limits_tells_the_limits_in_force() -> None:
+    text = (Path(__file__).resolve().parent.parent / "docs" / "limits.md").read_text(encoding="utf-8")
+    told = [(cells[2].strip(), cells[4]) for line in text.splitlines() if len(cells := line.split("|")) == 6]
+    shipped = Settings()
+    in_force = {
+        "CDS_MAX_BODY": f"{shipped.max_body:,}",
+        "CDS_BODY_TIMEOUT": f"{shipped.body_timeout:g}",
+        "CDS_RATE_LIMIT": shipped.rate_limit,
+        "FAILED": FAILED,
+        "MAX_ENTRIES": f"{MAX_ENTRIES:,}",
+        "MAX_MEMBERS": f"{MAX_MEMBERS:,}",
+        "MAX_ITEMS": f"{MAX_ITEMS:,}",
+    }
+    assert {name: limit for limit, where in told for name in in_force if f"`{name}`" in where} == in_force

@@ -70,8 +70,7 @@ def register(app: Flask, log: Any) -> None:
         return response
 
     def http_error(error: HTTPException) -> Response:
-        # The framework would lead a doubled slash to another address; here such an address is none.
-        status = 404 if error.code in (301, 302, 307, 308) else error.code or 500
+        status = error.code or 500
         code, text = STATUS_TEXTS.get(status, ("processing", "The request cannot be served."))
         response = outcome(status, code, text)
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
