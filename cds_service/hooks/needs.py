@@ -47,8 +47,22 @@ def needs_of(knowledge: KnowledgeBase, service: Service) -> tuple[Need, ...]:
 
     A rule that the site has switched off needs nothing; one that is off as shipped can be switched on for a call.
     """
-    rules = [knowledge.rules[rule] for rule in service.rules if not _switched_off(knowledge, rule)]
-    facts = facts_behind(knowledge, _facts_named(knowledge, service, rules))
+    return _needs(knowledge, [service])
+
+
+def needs_of_all(knowledge: KnowledgeBase) -> tuple[Need, ...]:
+    """The prefetch keys of all services together: what is to be read of a chart once, whichever service is called."""
+    return _needs(knowledge, list(knowledge.services.values()))
+
+
+def _needs(knowledge: KnowledgeBase, services: list[Service]) -> tuple[Need, ...]:
+    rules: list[Rule] = []
+    named: set[str] = set()
+    for service in services:
+        mine = [knowledge.rules[rule] for rule in service.rules if not _switched_off(knowledge, rule)]
+        named |= _facts_named(knowledge, service, mine)
+        rules += mine
+    facts = facts_behind(knowledge, named)
     tests = [test for rule in rules for use in suggestions_of(rule) if (test := knowledge.orders[use.order].test)]
     observed = {definition.observation for name in facts if (definition := knowledge.facts[name]).observation}
     observed |= {value_set for test in tests for value_set in (test.observation, *test.also_fresh)}
