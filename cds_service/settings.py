@@ -1,4 +1,7 @@
-"""Environment variables beginning with CDS_ to one checked `Settings` value."""
+"""Environment variables beginning with CDS_, a settings file and secrets to one checked `Settings` value.
+
+An option of the command line wins over a secret, a secret over the environment, and the environment over the file.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import Field, IPvAnyNetwork, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSecretsError
@@ -30,6 +35,7 @@ class Settings(BaseSettings):
         database_url: where feedback is kept (SQLAlchemy URL; SQLite or PostgreSQL).
         hash_key: secret under which the records of calls name patients and users; without it they name nobody.
         retention_days: after how many days `cds purge` removes calls and feedback.
+        config: file with settings, one `CDS_NAME=value` on each line; the environment wins over it.
         secrets_dir: folder with one file per setting that is better not in the environment, named like its variable.
         open: answer everybody, without client tokens. For trying out and for closed networks only.
         clients: YAML file with the client profiles.
@@ -54,6 +60,9 @@ class Settings(BaseSettings):
         proxies: how many reverse proxies stand in front; callers' addresses are then taken from X-Forwarded-For.
         cors_origins: browser origins that may call; in open mode, if none is named, every origin may.
         sandbox: serve invented sample patients as a FHIR server under /sandbox/fhir.
+        metrics: numbers for Prometheus at /metrics; if nothing is said, in open mode and where there is a token for it.
+        metrics_token: what has to be sent as bearer token to read them; without it, whoever reaches the port may.
+        tracing: send OpenTelemetry traces to where the standard OTEL_ variables say.
     """
 
     model_config = SettingsConfigDict(
@@ -68,6 +77,7 @@ class Settings(BaseSettings):
     database_url: str = Field(default="sqlite:///var/cds.db", repr=False)
     hash_key: str | None = Field(default=None, min_length=32, repr=False)
     retention_days: int = Field(default=400, ge=1, le=36_500)
+    config: Path | None = None
     secrets_dir: Path | None = None
     open: bool = False
     clients: Path | None = None
@@ -94,6 +104,9 @@ class Settings(BaseSettings):
     proxies: int = Field(default=0, ge=0, le=10)
     cors_origins: CommaList = ()
     sandbox: bool = False
+    metrics: bool | None = None
+    metrics_token: str | None = Field(default=None, min_length=16, repr=False)
+    tracing: bool = False
 
     @field_validator("fhir_allow", "cors_origins", "private_addresses", mode="before")
     @classmethod
@@ -130,11 +143,26 @@ class Settings(BaseSettings):
                 raise ValueError("no such time zone on this machine") from error
         return value
 
-    @field_validator("clients", "site", "ca_file", "tls_cert", "tls_key")
+    @field_validator("config", "clients", "site", "ca_file", "tls_cert", "tls_key")
     @classmethod
     def _there(cls, value: Path | None) -> Path | None:
         if value is not None and not value.exists():
             raise ValueError("there is no such file or folder")
+        return value
+
+    @field_validator("config")
+    @classmethod
+    def _known_lines(cls, value: Path | None) -> Path | None:
+        if value is None:
+            return None
+        if not value.is_file():
+            raise ValueError("it is no file")
+        with value.open(encoding="utf-8") as file:
+            for line in parse_stream(file):
+                if line.error or (line.key is not None and line.value is None):
+                    raise ValueError(f"line {line.original.line} of it is no NAME=value")
+                if line.key is not None and unknown_variables([line.key.upper()]):
+                    raise ValueError(f"line {line.original.line} of it, {line.key}, is no setting")
         return value
 
     @field_validator("secrets_dir")
@@ -164,7 +192,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Secrets win over the environment: the image names a database in its environment, a secret the real one."""
-        return init_settings, file_secret_settings, env_settings
+        return init_settings, file_secret_settings, env_settings, dotenv_settings
 
     @property
     def zone(self) -> ZoneInfo | None:
@@ -180,6 +208,11 @@ class Settings(BaseSettings):
     def speaks_https(self) -> bool:
         """Whether clients reach this service by https, through a proxy or directly."""
         return self.tls_cert is not None or (self.public_url or "").startswith("https://")
+
+    @property
+    def serves_metrics(self) -> bool:
+        """Whether there is a route /metrics."""
+        return (self.open or self.metrics_token is not None) if self.metrics is None else self.metrics
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:
@@ -210,6 +243,7 @@ _HELP = {
     "database_url": "Give a SQLAlchemy URL, such as sqlite:///var/cds.db.",
     "hash_key": "Give at least 32 random characters, such as `openssl rand -hex 32` prints, and keep them.",
     "retention_days": "Give a number of days, 1 or more.",
+    "config": "Give the path of a text file with lines such as CDS_PORT=8080, readable for the service.",
     "secrets_dir": "Give the path of an existing folder with files such as CDS_DATABASE_URL, readable for the service.",
     "open": "Write 1 to answer callers without a token, 0 to refuse them.",
     "clients": "Give the path of an existing client profile file.",
@@ -235,18 +269,36 @@ _HELP = {
     "proxies": "Give the number of reverse proxies in front, 0 to 10.",
     "cors_origins": "Give origins separated by commas, such as https://ehr.example, or *.",
     "sandbox": "Write 1 or 0.",
+    "metrics": "Write 1 or 0.",
+    "metrics_token": "Give at least 16 random characters, such as `openssl rand -hex 32` prints.",
+    "tracing": "Write 1 or 0.",
 }
 
 
 def load_settings(**overrides: object) -> Settings:
-    """Settings from the environment; a given override wins over its variable.
+    """Settings from the environment, the settings file and the secrets; a given override wins over its variable.
 
     Raises:
         SettingsError: naming the variable, what is wrong with it and what it should hold.
     """
-    folder = str(overrides.get("secrets_dir") or os.environ.get(f"{PREFIX}SECRETS_DIR", ""))
+    file = str(overrides.get("config") or os.environ.get(f"{PREFIX}CONFIG", ""))
+    file = file if os.path.isfile(file) else ""
     try:
-        return Settings(_secrets_dir=folder if os.path.isdir(folder) else None, **overrides)  # type: ignore[arg-type]
+        in_file = dotenv_values(file) if file else {}
+    except (UnicodeDecodeError, OSError) as error:
+        raise SettingsError(_worded(("config",), "it cannot be read as text in UTF-8")) from error
+    folder = str(
+        overrides.get("secrets_dir")
+        or os.environ.get(f"{PREFIX}SECRETS_DIR")
+        or in_file.get(f"{PREFIX}SECRETS_DIR")
+        or ""
+    )
+    try:
+        return Settings(
+            _env_file=file or None,
+            _secrets_dir=folder if os.path.isdir(folder) else None,
+            **overrides,  # type: ignore[arg-type]
+        )
     except (UnreadableSecretsError, OSError) as error:
         raise SettingsError(_worded(("secrets_dir",), "a file in it cannot be read")) from error
     except ValidationError as error:
