@@ -29,7 +29,7 @@ def results(body: Json) -> list[Json]:
     return [entry["resource"] for entry in body["prefetch"]["labs"].get("entry", [])]
 
 
-@pytest.mark.row("REQ-14")
+@pytest.mark.row("REQ-14", "PFD-15", "TOY-05")
 @fuzzing
 @given(body=broken(CALLS))
 def test_broken_resources_are_answered(ask: Ask, body: Json) -> None:
@@ -78,6 +78,7 @@ def _infinite(result: Json) -> None:
 SPOILT = [_unit, _value, _other_unit, _erroneous, _somebody_else, _infinite]
 
 
+@pytest.mark.row("TOY-01")
 @pytest.mark.parametrize("spoil", SPOILT)
 @pytest.mark.parametrize("number", range(len(CALLS)))
 def test_results_that_cannot_be_used_make_no_card_speak(ask: Ask, number: int, spoil: Callable[[Json], None]) -> None:
@@ -96,6 +97,7 @@ def test_the_same_calls_unspoilt_speak_of_results(ask: Ask) -> None:
     assert sum(rules(ask(body)) > rules(ask(less)) for body, less in zip(CALLS, silent, strict=True)) >= 6
 
 
+@pytest.mark.row("CTX-09", "TOY-09")
 @pytest.mark.parametrize("number", range(len(CALLS)))
 def test_a_chart_of_somebody_else_makes_no_card_speak(ask: Ask, number: int) -> None:
     body = deepcopy(CALLS[number])

@@ -41,7 +41,7 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     app.extensions["database"].close()
 
 
-@pytest.mark.row("GEN-01")
+@pytest.mark.row("GEN-01", "RSP-06", "TOY-06")
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 def test_every_answer_is_as_the_document_says(described: Any, mode: GenerationMode) -> None:
     operations = [found.ok() for found in described.get_all_operations()]

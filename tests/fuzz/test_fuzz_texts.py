@@ -124,14 +124,14 @@ def own(ask: Ask) -> set[str]:
     return {target for card in cards for target in Elements(markdown.render(card.get("detail", ""))).targets}
 
 
-@pytest.mark.row("CRD-03")
+@pytest.mark.row("CRD-03", "CRD-04", "TOY-22", "S-11")
 @fuzzing
 @given(number=st.integers(0, len(CALLS) - 1), texts=st.lists(hostile, min_size=1, max_size=6))
 def test_hostile_texts_do_nothing_in_a_card(ask: Ask, own: set[str], number: int, texts: list[str]) -> None:
     inactive(ask(with_texts(CALLS[number], texts)), own)
 
 
-@pytest.mark.row("CRD-03")
+@pytest.mark.row("CRD-03", "CRD-04", "TOY-22", "S-11")
 @pytest.mark.parametrize("piece", PIECES, ids=lambda piece: ascii(piece[:20]))
 def test_each_piece_of_markup_does_nothing_in_any_card(ask: Ask, own: set[str], piece: str) -> None:
     assert sum(inactive(ask(with_texts(body, [piece])), own) for body in CALLS) > len(CALLS) // 3
