@@ -355,7 +355,7 @@ def test_what_is_odd_and_whole_is_judged(oddity: str, hospital: Hospital, ask: C
 def test_no_results_told_by_an_informational_outcome_are_no_fault(
     hospital: Hospital, ask: Callable[..., TestResponse]
 ) -> None:
-    """PFD-08: Epic's empty search"""
+    """Epic's empty search"""
     break_list(hospital, REQUIRED, resource(EMPTY))
     plainly = rules(ask())
     said = {"resource": outcome("not-found", "warning"), "search": {"mode": "outcome"}}
@@ -378,7 +378,6 @@ def test_a_complete_prefetch_calls_nobody(hospital: Hospital, ask: Callable[...,
 def test_exactly_what_is_missing_is_asked_for(
     missing: list[str], hospital: Hospital, ask: Callable[..., TestResponse]
 ) -> None:
-    """PFD-02"""
     prefetch = {key: SENT.get(key, EMPTY) for key in NEEDS if key not in missing}
     assert rules(ask(prefetch=prefetch)) == ["b12-low"]
     assert sorted(path for path, _ in hospital.ehr.seen) == sorted(f"/fhir/{path_of(NEEDS[key])}" for key in missing)
@@ -387,7 +386,7 @@ def test_exactly_what_is_missing_is_asked_for(
 @pytest.mark.row("FHA-10")
 @pytest.mark.parametrize("answer", ["pages", "pause"])
 def test_nobody_is_called_after_the_answer(answer: str, hospital: Hospital, ask: Callable[..., TestResponse]) -> None:
-    """FHA-10: the client may take the token back as soon as it has the answer"""
+    """The client may take the token back as soon as it has the answer"""
     if answer == "pages":
         for page in range(2, 30):
             hospital.ehr.routes[f"Observation?page={page}"] = slow(0.15, after(f"/fhir/Observation?page={page + 1}"))
