@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -159,9 +159,7 @@ def test_the_end_of_the_process_writes_the_rest_first(database_url: str) -> None
 
 
 def _put_and_end(url: str) -> None:
-    Recorder(Database(url), pause=60).put(call("last words"))
-    # A process of `multiprocessing` ends without this; one that was started by a command does it by itself.
-    atexit._run_exitfuncs()
+    Recorder(Database(url)).put(call("last words"))
 
 
 def test_several_processes_write_into_one_database(database_url: str) -> None:
@@ -216,6 +214,22 @@ def test_records_wait_for_a_database_that_is_gone_and_are_written_when_it_is_bac
     assert [row["id"] for row in content(database, hook_call)] == ["first", "second"]
 
 
+def test_a_system_without_threads_costs_no_call_and_loses_no_record(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    recorder = Recorder(database, pause=0.01)
+    with monkeypatch.context() as patch:
+        patch.setattr(Thread, "start", refuse)
+        recorder.put(call("1"))
+    recorder.put(call("2"))
+    wait_for(lambda: recorder.waiting == 0)
+    recorder.close()
+    assert len(content(database, hook_call)) == 2
+
+
 def test_that_records_wait_is_logged_once_and_that_they_no_longer_do(
     database: Database, database_url: str, log: LogFile
 ) -> None:
@@ -232,6 +246,21 @@ def test_that_records_wait_is_logged_once_and_that_they_no_longer_do(
         ("warning", "The database takes no records of calls; they wait.", 0),
         ("warning", "Records are written again.", 2),
     ]
+
+
+def test_records_that_cannot_be_written_at_the_end_are_told_as_lost(
+    database: Database, database_url: str, log: LogFile
+) -> None:
+    recorder = Recorder(database, pause=60)
+    _away(database_url)
+    recorder.put(call("1"))
+    recorder.put(call("2"))
+    recorder.close()
+    _back(database_url)
+    assert [(line["reason"], line["dropped"]) for line in log.lines("records")][-1] == (
+        "The process ends; what waited is lost.",
+        2,
+    )
 
 
 def test_a_full_queue_drops_and_counts_what_comes_last(database: Database, database_url: str) -> None:

@@ -189,6 +189,17 @@ def test_a_worker_that_is_killed_takes_no_stored_feedback_with_it(
     assert set(load.stored) <= kept(database_url)
 
 
+def test_a_server_that_is_told_to_stop_writes_the_records_that_wait(
+    serve: Callable[[str], Server], database_url: str
+) -> None:
+    server = serve(database_url)
+    with ThreadPoolExecutor(4) as pool:
+        sent = [pool.submit(requests.post, server.base + VIEW, json=request_body(), timeout=30) for _ in range(20)]
+        assert [each.result().status_code for each in sent] == [200] * 20
+    assert _stop(server, signal.SIGTERM) == 0
+    assert calls_kept(database_url) == 20
+
+
 @pytest.mark.postgres
 def test_a_database_that_crashes_loses_nothing_and_cards_keep_coming(
     serve: Callable[[str], Server], own_postgres: str

@@ -68,6 +68,8 @@ def make_engine(url: URL, lasting: bool, *, bounded: bool = True) -> Engine:
         if bounded:
             event.listen(engine, "do_connect", _connect_bounded)
         event.listen(engine, "connect", partial(_set_up_postgresql, lasting, STATEMENT_SECONDS if bounded else 0))
+        if lasting:
+            event.listen(engine, "begin", _wait_for_disk)
         return engine
     try:
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
@@ -95,13 +97,17 @@ def _set_up_postgresql(lasting: bool, seconds: int, connection: Any, _: object) 
     before = connection.autocommit
     connection.autocommit = True
     connection.execute(f"SET statement_timeout = {1000 * seconds}")
-    # A server may be set to forget commits in a crash; anything stricter than "on" is left as it is.
-    connection.execute(
-        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-        if lasting
-        else "SET synchronous_commit = off"
-    )
+    if not lasting:
+        connection.execute("SET synchronous_commit = off")
     connection.autocommit = before
+
+
+def _wait_for_disk(connection: Connection) -> None:
+    # A server may be set to forget commits in a crash; anything stricter than "on" is left as it is. For every
+    # transaction anew: a pooler might hand out a connection with the settings of somebody else.
+    connection.exec_driver_sql(
+        "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
+    )
 
 
 def _set_up_sqlite(lasting: bool, connection: Any, _: object) -> None:

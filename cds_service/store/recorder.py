@@ -6,7 +6,6 @@ fills; when it is full, further records are dropped and counted. When the databa
 
 from __future__ import annotations
 
-import atexit
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ class Recorder:
     """Writes records of calls in the background. One for each process.
 
     Attributes:
+        written: how many records were written since the start.
         dropped: how many records were lost since the start: the queue was full, or the database refused them.
         failing: whether the last records could not be written, and wait.
     """
@@ -35,6 +35,7 @@ class Recorder:
             capacity: how many records may wait.
             pause: seconds between two looks at the queue.
         """
+        self.written = 0
         self.dropped = 0
         self.failing = False
         self._database = database
@@ -82,21 +83,25 @@ class Recorder:
         self._stopping.set()
         if self._writer is not None:
             self._writer.join(_PATIENCE)
-            atexit.unregister(self.close)
 
     def _start(self) -> None:
         with self._guard:
             if self._writer is None and not self._stopping.is_set():
-                writer = threading.Thread(target=self._write_on, name="recorder", daemon=True)
-                writer.start()
-                # A server that is told to stop finishes its calls and lets Python end: this is the last moment.
-                atexit.register(self.close)
+                # No daemon: the end of the process waits for it. Functions of `atexit` are not called in the worker
+                # processes of a server.
+                writer = threading.Thread(target=self._write_on, name="recorder", daemon=False)
+                try:
+                    writer.start()
+                except RuntimeError:
+                    return  # the system has no thread to give; the next record asks again
                 self._writer = writer
 
     def _write_on(self) -> None:
-        while not self._stopping.wait(self._pause):
+        while not self._stopping.wait(self._pause) and threading.main_thread().is_alive():
             self.flush()
-        self.flush()
+        if not self.flush():
+            self.dropped += len(self._waiting)
+            get_log().warning("records", reason="The process ends; what waited is lost.", dropped=self.dropped)
 
     def _tell(self, *, failing: bool) -> None:
         if failing is not self.failing:
@@ -119,3 +124,4 @@ class Recorder:
                 if content:
                     # A batch whose commit was not confirmed comes again.
                     connection.execute(self._database.insert(table).on_conflict_do_nothing(), content)
+        self.written += len(batch)
