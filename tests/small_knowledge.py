@@ -158,6 +158,7 @@ stop-b12:
   stop: true
 """,
     "override_reasons.yaml": "disagree: {text: {en: I disagree, zh: 不同意}}\n",
+    "review_limits.yaml": "few_answers: 20\nlimits: []\n",
     "services.yaml": """\
 - id: b12-patient-view
   hook: patient-view

@@ -33,6 +33,23 @@ class SiteChange:
     decided: str
 
 
+@dataclass(frozen=True, slots=True)
+class Snooze:
+    """For how long a card that was overridden for a lasting reason is not shown again to the same patient's clinicians.
+
+    Attributes:
+        days: by override reason and severity of the card.
+        where: `file:line` of the overlay that says so.
+    """
+
+    days: Mapping[str, Mapping[str, int]]
+    where: str
+
+    @property
+    def longest(self) -> int:
+        return max(days for by_severity in self.days.values() for days in by_severity.values())
+
+
 @dataclass(frozen=True)
 class KnowledgeBase:
     """Everything the clinical owners have written down, checked and linked.
@@ -47,6 +64,7 @@ class KnowledgeBase:
         site_changes: "kind:name" to what that overlay changed.
         canonicals: concept to the canonical URL of the value set that the site's terminology server has for it.
         local_codes: (system URI, code) pairs of the site's own laboratory tests, to be searched for.
+        snooze: which overridden cards the site does not want to be shown again for a while; None: all are shown.
     """
 
     version: str
@@ -68,6 +86,7 @@ class KnowledgeBase:
     site_changes: Mapping[str, SiteChange] = field(default_factory=lambda: MappingProxyType({}))
     local_codes: frozenset[tuple[str, str]] = frozenset()
     canonicals: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    snooze: Snooze | None = None
 
     def source_of(self, statement: str) -> Source:
         """The document that a statement id belongs to; an addition (G01) is its own statement."""

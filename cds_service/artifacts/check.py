@@ -20,6 +20,7 @@ from cds_service.artifacts.links import (
     suggestions_of,
 )
 from cds_service.artifacts.load import load_knowledge
+from cds_service.artifacts.review_limits import read_review_limits
 from cds_service.artifacts.schema import Rule
 from cds_service.artifacts.vocabulary import Condition
 from cds_service.artifacts.worked import WorkedPatient, read_worked
@@ -58,6 +59,7 @@ def check(root: Path, today: date, site: Path | None = None) -> tuple[KnowledgeB
         *_unused(knowledge),
         *_register(knowledge),
         *_site(knowledge),
+        *_review_limits(root),
     ]
     return knowledge, sorted(findings, key=lambda f: (f.level, f.where))
 
@@ -159,6 +161,14 @@ def _site(knowledge: KnowledgeBase) -> Iterator[Finding]:
                 f"{name} is {own:g} {threshold.unit} here and {shipped:g} {threshold.unit} as shipped.",
                 "Check number and unit once more.",
             )
+
+
+def _review_limits(root: Path) -> Iterator[Finding]:
+    """They change no answer and are not loaded with the rest, but a fault in them would stop a report."""
+    try:
+        read_review_limits(root)
+    except KnowledgeError as error:
+        yield Finding("error", error.where, error.what, error.do)
 
 
 def cited(knowledge: KnowledgeBase) -> set[str]:

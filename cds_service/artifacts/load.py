@@ -15,6 +15,7 @@ from cds_service.artifacts.base import KnowledgeBase, Service
 from cds_service.artifacts.evidence import Source, Statement, Threshold
 from cds_service.artifacts.links import check_links
 from cds_service.artifacts.overlay import with_overlay
+from cds_service.artifacts.review_limits import FILE as REVIEW_LIMITS
 from cds_service.artifacts.text import Strict
 from cds_service.artifacts.vocabulary import FactDefinition
 from cds_service.artifacts.yaml_file import Path_, YamlFile
@@ -258,6 +259,7 @@ class _Reader:
                 path.suffix in (".yaml", ".csv")
                 and not path.name.endswith(".examples.yaml")
                 and "sandbox" not in path.parts
+                and path.name != REVIEW_LIMITS
             ):
                 content.update(path.relative_to(self.root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
         number = self._text(self.root / "VERSION").strip()

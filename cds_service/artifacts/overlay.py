@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
-from cds_service.artifacts.base import KnowledgeBase, SiteChange
+from cds_service.artifacts.base import KnowledgeBase, SiteChange, Snooze
 from cds_service.artifacts.evidence import DatedValue, Threshold
 from cds_service.artifacts.local_codes import FILE as CODES
 from cds_service.artifacts.local_codes import LocalCodes, read_local_codes
@@ -77,6 +77,7 @@ class _Laying:
             site=overlay.site,
             site_changes=MappingProxyType(self._changes),
             canonicals=MappingProxyType(self._canonicals()),
+            snooze=self._snooze(reasons),
             local_codes=frozenset(
                 key
                 for concept, codes in local.items()
@@ -164,6 +165,21 @@ class _Laying:
 
     def _reasons(self) -> dict[str, OverrideReason]:
         return {name: OverrideReason(text=text) for name, text in self._overlay.override_reasons.items()}
+
+    def _snooze(self, reasons: Mapping[str, OverrideReason]) -> Snooze | None:
+        change = self._overlay.snooze
+        if change is None:
+            return None
+        for reason in change.reasons:
+            if reason not in reasons and reason not in self._knowledge.override_reasons:
+                raise self._fault(
+                    ("snooze", "reasons", reason),
+                    f"override reason {reason} does not exist.",
+                    "Define it under `override_reasons`, or name one of knowledge/override_reasons.yaml.",
+                )
+        self._decided(change.decision, _At("snooze", "overridden", ("snooze",)))
+        days = {reason: MappingProxyType(each.by_severity()) for reason, each in change.reasons.items()}
+        return Snooze(MappingProxyType(days), self._file.where("snooze"))
 
     def _orders(self) -> dict[str, Order]:
         found: dict[str, Order] = {}

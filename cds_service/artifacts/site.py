@@ -13,6 +13,8 @@ from cds_service.artifacts.text import Id, Name, Plain, Strict, Summary, Text
 # It is printed on cards, so it holds nothing that Markdown or a template would read.
 SiteName = Annotated[str, StringConstraints(pattern=r"^[^\s*_{}\[\]<>`|\\]([^*_{}\[\]<>`|\\\n]*[^\s*_{}\[\]<>`|\\])?$")]
 Canonical = Annotated[str, StringConstraints(pattern=r"^(https?://|urn:)[^\s]+$")]
+# What was true of a patient two years ago is to be looked at again.
+Days = Annotated[int, Field(ge=1, le=730)]
 Words = Annotated[str, StringConstraints(pattern=r"\S", max_length=500)]
 
 
@@ -89,6 +91,36 @@ class Synonyms(Strict):
     not_text: list[Words] = []
 
 
+class SnoozeDays(Strict):
+    """How many days an overridden card of this severity is not shown again. A critical card is always shown."""
+
+    info: Days | None = None
+    warning: Days | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _never_critical(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "critical" in value:
+            raise ValueError("critical cards are never snoozed; take the line out")
+        return value
+
+    @model_validator(mode="after")
+    def _some_severity(self) -> SnoozeDays:
+        if self.info is None and self.warning is None:
+            raise ValueError("snoozes nothing; give days for info or warning")
+        return self
+
+    def by_severity(self) -> dict[str, int]:
+        return {name: days for name, days in (("info", self.info), ("warning", self.warning)) if days is not None}
+
+
+class SnoozeChange(Strict):
+    """Cards that are not shown again for a while once they were overridden for one of these reasons."""
+
+    decision: Id
+    reasons: Annotated[dict[Id, SnoozeDays], Field(min_length=1)]
+
+
 class Overlay(Strict):
     """A site's overlay.yaml."""
 
@@ -102,3 +134,4 @@ class Overlay(Strict):
     units: list[UnitSpelling] = []
     terminology: dict[Id, Canonical] = {}
     leave_out: list[str] = []
+    snooze: SnoozeChange | None = None

@@ -22,6 +22,7 @@ from cds_service.store.migrate import migrate
 from cds_service.store.tables import replay_token
 
 _INSERTS: dict[str, Callable[[Table], Any]] = {"sqlite": sqlite_insert, "postgresql": postgresql_insert}
+_SNAPSHOTS = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"}
 # Also: a value that the driver cannot write.
 _GONE = (StatementError, PoolTimeoutError)
 _PROBE = {"key": "written to see whether it can be", "expires": ""}
@@ -80,6 +81,30 @@ class Database:
                 yield connection
         except _GONE as error:
             raise Unavailable(otherwise) from error
+
+    @contextmanager
+    def snapshot(self, otherwise: str, *, patient: bool = False) -> Iterator[Connection]:
+        """For several questions whose answers must agree: what others write meanwhile is not seen, nobody is held up.
+
+        Args:
+            patient: a question may take as long as it takes; for somebody at a terminal.
+        Raises:
+            Unavailable: the database does not answer, or not in time.
+        """
+        engine = make_engine(self._swift.url, lasting=False, bounded=False) if patient else self._swift
+        try:
+            with engine.connect() as connection:
+                connection.exec_driver_sql(_SNAPSHOTS[engine.dialect.name])
+                try:
+                    yield connection
+                finally:
+                    if not connection.invalidated:
+                        connection.exec_driver_sql("ROLLBACK")
+        except _GONE as error:
+            raise Unavailable(otherwise) from error
+        finally:
+            if patient:
+                engine.dispose()
 
     def is_ready(self) -> bool:
         """Whether the database answers, and takes rows again if the last ones could not be written."""
