@@ -48,6 +48,11 @@ _LISTS = {
 }
 
 
+def list_name(name: str, language: str) -> str:
+    """What a clinician calls a list of the record (`record.Source`), or `patient`."""
+    return _LISTS[name][language]
+
+
 @dataclass(frozen=True, slots=True)
 class MissingParts:
     """What was wanting.
@@ -84,7 +89,7 @@ def incomplete_card(knowledge: KnowledgeBase, lists: Sequence[str], style: Style
     return {
         "uuid": new_id(),
         "summary": text["summary"],
-        "detail": text["detail"] + "\n\n" + "\n".join(f"- {_LISTS[name][style.language]}" for name in lists),
+        "detail": text["detail"] + "\n\n" + "\n".join(f"- {list_name(name, style.language)}" for name in lists),
         "indicator": "info",
         "source": {
             "label": text["label"],

@@ -79,6 +79,24 @@ class SamplePatients:
                 self._built = self._build(now)
             return self._built.by_type[kind]
 
+    def check(self, kind: str) -> None:
+        """Raises NotFound for a type that is not here."""
+        if kind not in TYPES:
+            raise NotFound(f"This server has no such type. It has {', '.join(TYPES)}.")
+
+    def read(self, kind: str, resource_id: str) -> Json:
+        """One resource; NotFound without it."""
+        self.check(kind)
+        resource = self.of_type(kind).get(resource_id)
+        if resource is None:
+            raise NotFound("There is no such resource.")
+        return resource
+
+    def search(self, base: str, kind: str, parameters: Sequence[tuple[str, str]], *, strict: bool = False) -> Json:
+        """A page of a search as a Bundle whose links lead below `base`; raises as `search.search`, or NotFound."""
+        self.check(kind)
+        return _searchset(base, kind, search(kind, self.of_type(kind).values(), parameters, strict=strict))
+
     def _build(self, now: datetime) -> _Day:
         by_type: dict[str, dict[str, Json]] = {kind: {} for kind in TYPES}
         for patient in self.worked.values():
@@ -100,7 +118,19 @@ def sandbox_blueprint(
     Args:
         public_url: scheme and host that clients use, if a proxy stands between; by default as the request has it.
     """
-    patients = SamplePatients(worked, terminology, now)
+    return samples_blueprint(
+        SamplePatients(worked, terminology, now), now, url_prefix=url_prefix, public_url=public_url
+    )
+
+
+def samples_blueprint(
+    patients: SamplePatients,
+    now: Callable[[], datetime],
+    *,
+    url_prefix: str = "/sandbox/fhir",
+    public_url: str | None = None,
+) -> Blueprint:
+    """The same over patients that somebody else reads, too."""
     blueprint = Blueprint("sandbox_fhir", __name__, url_prefix=url_prefix)
 
     def base() -> str:
@@ -112,22 +142,18 @@ def sandbox_blueprint(
 
     @blueprint.get("/<kind>/<resource_id>")
     def read(kind: str, resource_id: str) -> Response:
-        resource = _resources(patients, kind).get(resource_id)
-        if resource is None:
-            raise NotFound("There is no such resource.")
-        return _json(resource)
+        return _json(patients.read(kind, resource_id))
 
     @blueprint.get("/<kind>")
     @blueprint.get("/<kind>/")
     @blueprint.post("/<kind>/_search")
     def search_type(kind: str) -> Response:
-        resources = _resources(patients, kind)
+        patients.check(kind)
         if request.method == "POST" and request.content_length and not request.mimetype.endswith("form-urlencoded"):
             raise _WrongFormError("The parameters of a _search come as application/x-www-form-urlencoded.")
         parameters = [*request.args.items(multi=True), *request.form.items(multi=True)]
         strict = "handling=strict" in request.headers.get("Prefer", "")
-        found = search(kind, resources.values(), parameters, strict=strict)
-        return _json(_searchset(base(), kind, found))
+        return _json(patients.search(base(), kind, parameters, strict=strict))
 
     @blueprint.route("/", defaults={"rest": ""}, methods=_METHODS, strict_slashes=False)
     @blueprint.route("/<path:rest>", methods=_METHODS)
@@ -142,12 +168,6 @@ def sandbox_blueprint(
         return _json({"resourceType": "OperationOutcome", "issue": [issue]}, error.status)
 
     return blueprint
-
-
-def _resources(patients: SamplePatients, kind: str) -> dict[str, Json]:
-    if kind not in TYPES:
-        raise NotFound(f"This server has no such type. It has {', '.join(TYPES)}.")
-    return patients.of_type(kind)
 
 
 def _searchset(base: str, kind: str, found: Found) -> Json:
