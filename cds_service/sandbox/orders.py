@@ -1,0 +1,78 @@
+"""What the sandbox EHR can draft: `knowledge/sandbox/orders.yaml` to searchable entries with FHIR R4 drafts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from cds_service.artifacts.text import Id, Plain, Strict
+from cds_service.artifacts.worked import Draft
+from cds_service.artifacts.yaml_file import YamlFile
+from cds_service.errors import KnowledgeError
+from cds_service.sandbox.entries import EntryWriter, Json
+from cds_service.terminology import Terminology
+
+Kind = Literal["vitamin-k", "anticoagulant", "vitamin-b12", "folic-acid", "other", "test"]
+
+
+class SampleOrder(Strict):
+    """One order to draft. Its text is given here, in both languages, and not in the draft."""
+
+    id: Id
+    kind: Kind
+    text: Plain
+    draft: Annotated[dict[str, Any], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _untold(self) -> SampleOrder:
+        if "text" in self.draft:
+            raise ValueError("the text of a draft stands beside it, in both languages")
+        self.written("en")
+        return self
+
+    def written(self, language: str) -> Draft:
+        """The draft in the shorthand of worked patients, with its text in a language."""
+        return Draft.model_validate({**self.draft, "text": self.text.in_language(language)})
+
+
+def read_orders(path: Path, root: Path) -> tuple[SampleOrder, ...]:
+    """Reads the file of orders.
+
+    Raises:
+        KnowledgeError: on the first fault, worded as `file:line: what, do this`.
+    """
+    file = YamlFile(path, root)
+    if not isinstance(file.data, list):
+        raise KnowledgeError(file.where(), "the file is not a list of orders.", "Begin each with `- id:`.")
+    found: dict[str, SampleOrder] = {}
+    for index, data in enumerate(file.data):
+        order = file.parse(SampleOrder, data, (index,))
+        if order.id in found:
+            raise KnowledgeError(file.where(index), f"there are two orders {order.id}.", "Give each its own id.")
+        found[order.id] = order
+    return tuple(found.values())
+
+
+def draftable(orders: tuple[SampleOrder, ...], terminology: Terminology, language: str, now: datetime) -> list[Json]:
+    """The orders as JSON data: id, text, kind, and a draft resource without id and subject, which the EHR fills in.
+
+    Raises:
+        KnowledgeError: a draft names a value set that is not there.
+    """
+    writer = EntryWriter("sandbox", terminology, now)
+    return [
+        {
+            "id": order.id,
+            "text": order.text.in_language(language),
+            "kind": order.kind,
+            "resource": _bare(writer.draft(order.written(language), order.id)),
+        }
+        for order in orders
+    ]
+
+
+def _bare(resource: Json) -> Json:
+    return {name: value for name, value in resource.items() if name not in ("id", "subject")}
