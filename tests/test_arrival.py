@@ -57,13 +57,14 @@ def cut_off(connection: socket.socket) -> None:
     assert f"{LIMIT} seconds" in issue["diagnostics"]
 
 
-@pytest.mark.row("REQ-14", "TOY-24")
+@pytest.mark.row("REQ-14", "TOY-24", "STA-408")
 def test_a_body_that_stops_half_way_is_cut_off(server: Server) -> None:
     with connect(server) as connection:
         connection.sendall(HEAD + LENGTH + b"\r\n" + BODY[:40])
         cut_off(connection)
 
 
+@pytest.mark.row("STA-408", "TOY-24")
 def test_a_body_without_a_length_that_stops_half_way_is_cut_off(server: Server) -> None:
     with connect(server) as connection:
         connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{")
@@ -96,6 +97,7 @@ def test_a_body_that_drips_is_cut_off_and_holds_up_nobody(server: Server) -> Non
         cut_off(second)
 
 
+@pytest.mark.row("TOY-24")
 def test_more_stuck_callers_than_threads_hold_up_others_only_until_they_are_cut_off(server: Server) -> None:
     stuck = [connect(server) for _ in range(12)]
     for connection in stuck:

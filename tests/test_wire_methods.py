@@ -28,7 +28,7 @@ def is_error(response: TestResponse, status: int, code: str) -> bool:
     return (response.status_code, body["resourceType"], body["issue"][0]["code"]) == (status, "OperationOutcome", code)
 
 
-@pytest.mark.row("GEN-01")
+@pytest.mark.row("GEN-01", "STA-405", "TOY-06")
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("path", [*READ, *POSTED, *ABSENT])
 def test_every_method_on_every_route_is_answered_in_json(
@@ -70,7 +70,7 @@ def test_a_preflight_of_every_route_is_answered(make_app: Callable[..., Flask], 
     assert {answer.headers["Access-Control-Allow-Origin"] for answer in answers} == {ORIGIN}
 
 
-@pytest.mark.row("CORS-01")
+@pytest.mark.row("CORS-01", "TOY-17")
 @pytest.mark.parametrize(
     ("more", "status"),
     [
