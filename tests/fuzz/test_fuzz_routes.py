@@ -44,7 +44,8 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.mark.row("GEN-01", "RSP-06", "TOY-06")
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 def test_every_answer_is_as_the_document_says(described: Any, mode: GenerationMode) -> None:
-    operations = [found.ok() for found in described.get_all_operations()]
+    # The sandbox's route for everything else: what fits it may fit another route as well.
+    operations = [found.ok() for found in described.get_all_operations() if "{rest}" not in found.ok().path]
     if mode is GenerationMode.NEGATIVE:
         operations = [operation for operation in operations if operation.body]
     assert len(operations) >= (2 if mode is GenerationMode.NEGATIVE else 15)
