@@ -22,6 +22,7 @@ from cds_service.hooks.incomplete import incomplete_card, missing_parts
 from cds_service.hooks.kept import shown, silent
 from cds_service.hooks.messages import Call, HookRequest
 from cds_service.hooks.needs import Need, needs_of
+from cds_service.hooks.snooze import Snoozed, Snoozer, tell, without
 from cds_service.hooks.style import Style, style_of
 from cds_service.hooks.unmatched import UnmatchedCodes, unmatched_counts
 from cds_service.hooks.watch import Watch
@@ -39,12 +40,14 @@ def make_answer(
     settings: Settings,
     ways: Ways | None = None,
     server: TerminologyServer | None = None,
+    snoozer: Snoozer | None = None,
 ) -> Callable[[str, HookRequest, Call], dict[str, Any]]:
     """The function that answers calls: service id, request and circumstances to the CDS Hooks response.
 
     Args:
         ways: the ways out of this process; without it, made from the settings.
         server: the terminology server; without it, made from the settings.
+        snoozer: takes out cards that were overridden for a lasting reason; without it, all are shown.
     Raises (the function):
         Unprocessable: data that a rule needs could not be had, so no confident answer exists (412).
     Raises (this one):
@@ -54,12 +57,18 @@ def make_answer(
     # The UCUM registry takes half a second to load; no patient should wait for it.
     factor("ng/L", "pg/mL")
     ways = ways or Ways.of(settings)
-    return _Answerer(knowledge, settings, ways, server or terminology_server(knowledge, settings, ways)).answer
+    server = server or terminology_server(knowledge, settings, ways)
+    return _Answerer(knowledge, settings, ways, server, snoozer).answer
 
 
 class _Answerer:
     def __init__(
-        self, knowledge: KnowledgeBase, settings: Settings, ways: Ways, server: TerminologyServer | None
+        self,
+        knowledge: KnowledgeBase,
+        settings: Settings,
+        ways: Ways,
+        server: TerminologyServer | None,
+        snoozer: Snoozer | None,
     ) -> None:
         self._knowledge = knowledge
         self._settings = settings
@@ -69,6 +78,7 @@ class _Answerer:
         self._unmatched = UnmatchedCodes(knowledge.terminology) if settings.log_unmatched else None
         self._server = server
         self._ways = ways
+        self._snoozer = snoozer
 
     def answer(self, service_id: str, request: HookRequest, call: Call) -> dict[str, Any]:
         """CDS Hooks 2.0, Response: cards; 412 exactly when rules stay undecided for want of data and none speaks."""
@@ -111,8 +121,12 @@ class _Answerer:
                 self._server.ask(record)
         with watch.step("evaluate"):
             evaluation = self._evaluator.evaluate(record, call.now, service.rules)
+        snoozed: list[Snoozed] = []
+        if self._snoozer is not None:
+            with watch.step("store"):
+                snoozed = self._snoozer.snoozed(evaluation, profile.name, request.patient_id, call.now)
         with watch.step("cards"):
-            return self._respond(request, call, style, evaluation, needs, obtained)
+            return self._respond(request, call, style, evaluation, snoozed, needs, obtained)
 
     def _record(self, request: HookRequest, obtained: Sequence[Obtained]) -> PatientRecord:
         patient = obtained[0]
@@ -137,15 +151,19 @@ class _Answerer:
         call: Call,
         style: Style,
         evaluation: Evaluation,
+        snoozed: Sequence[Snoozed],
         needs: Sequence[Need],
         obtained: Sequence[Obtained],
     ) -> dict[str, Any]:
         orders: dict[str, str] = {}
         setting = _setting(request, call)
-        cards = self._cards.cards(evaluation.speaking, evaluation.facts, setting, style, _new_id, orders)
+        heard = without(evaluation.speaking, snoozed) if snoozed else evaluation.speaking
+        cards = self._cards.cards(heard, evaluation.facts, setting, style, _new_id, orders)
         call.log["cards"] = [card["extension"]["cds-service.rule"]["id"] for card in cards]
         if evaluation.counted:
             call.log["counted"] = [decision.rule.id for decision in evaluation.counted]
+        if snoozed:
+            call.log["snoozed"] = [each.decision.rule.id for each in snoozed]
         if evaluation.undecided:
             parts = missing_parts(evaluation.facts.record, needs, obtained)
             call.kept.unread = parts.lists
@@ -157,12 +175,13 @@ class _Answerer:
                     expression=f"prefetch.{parts.unread[0]}",
                 )
             cards.append(incomplete_card(self._knowledge, parts.lists, style, _new_id))
-        call.kept.cards = (*shown(cards, orders), *(silent(each, _new_id()) for each in evaluation.counted))
+        unseen = (*evaluation.counted, *(each.decision for each in snoozed))
+        call.kept.cards = (*shown(cards, orders), *(silent(each, _new_id()) for each in unseen))
         response = self._response(cards)
         if self._settings.explain or call.profile.explain:
-            response["extension"]["cds-service.explain"] = explain(
-                self._knowledge, evaluation.facts, evaluation.decisions
-            )
+            nodes = explain(self._knowledge, evaluation.facts, evaluation.decisions)
+            tell(nodes, snoozed)
+            response["extension"]["cds-service.explain"] = nodes
         return response
 
     def _response(self, cards: list[dict[str, Any]]) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from cds_service.hooks.wording import LISTED, NAMED, Wording, neutral
 from cds_service.record import LabResult, MedicationUse, Problem
 from cds_service.rules.decide import Decision
 
+# The system of the codes of our override reasons.
+OVERRIDE_REASONS = "urn:cds-service:override-reason"
 _RANK = {"critical": 0, "warning": 1, "info": 2}
 # Clinical logic, presentation: a chart that opens shows at most three cards; critical and warning ones always.
 _MOST_ON_CHART = 3
@@ -205,7 +207,7 @@ class CardMaker:
             offers=tuple(make_offer(use, knowledge.orders[use.order], compiled) for use in uses),
             reasons=tuple(
                 {
-                    "system": "urn:cds-service:override-reason",
+                    "system": OVERRIDE_REASONS,
                     "code": reason,
                     "display": knowledge.override_reasons[reason].text.in_language(language),
                 }

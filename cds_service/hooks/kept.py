@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cds_service.artifacts.text import Indicator
 from cds_service.rules.decide import Decision
 from cds_service.store.records import CardRecord, SuggestionRecord
 
@@ -52,7 +53,12 @@ def _shown(card: dict[str, Any], orders: Mapping[str, str]) -> CardRecord:
 
 
 def silent(decision: Decision, card_id: str) -> CardRecord:
-    """The card that a rule in silent mode would have had."""
+    """The card that a rule would have had, were it not in silent mode or snoozed."""
     rule, variant = decision.rule, decision.variant
-    indicator = (variant and variant.indicator) or (rule.card and rule.card.indicator) or "info"
-    return CardRecord(card_id, rule.id, variant.id if variant else None, indicator, False)
+    return CardRecord(card_id, rule.id, variant.id if variant else None, indicator_of(decision), False)
+
+
+def indicator_of(decision: Decision) -> Indicator:
+    """The severity of the card that a rule has, or would have."""
+    rule, variant = decision.rule, decision.variant
+    return (variant and variant.indicator) or (rule.card and rule.card.indicator) or "info"
