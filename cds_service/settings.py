@@ -6,6 +6,7 @@ An option of the command line wins over a secret, a secret over the environment,
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,6 +25,7 @@ PREFIX = "CDS_"
 
 # `CDS_FHIR_ALLOW=https://a/fhir,https://b/r4`: a plain comma list, not JSON.
 CommaList = Annotated[tuple[str, ...], NoDecode]
+_SERVER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 
 
 class Settings(BaseSettings):
@@ -104,11 +106,13 @@ class Settings(BaseSettings):
     proxies: int = Field(default=0, ge=0, le=10)
     cors_origins: CommaList = ()
     sandbox: bool = False
+    page: bool | None = None
+    page_servers: CommaList = ()
     metrics: bool | None = None
     metrics_token: str | None = Field(default=None, min_length=16, repr=False)
     tracing: bool = False
 
-    @field_validator("fhir_allow", "cors_origins", "private_addresses", mode="before")
+    @field_validator("fhir_allow", "cors_origins", "private_addresses", "page_servers", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -117,6 +121,21 @@ class Settings(BaseSettings):
     @classmethod
     def _base_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(_web_address(url) for url in value)
+
+    @field_validator("page_servers")
+    @classmethod
+    def _named_servers(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        names = [entry.partition("=")[0] for entry in value]
+        if not all(_SERVER_NAME.fullmatch(name) and name not in ("sandbox", "smart") for name in names):
+            raise ValueError("an entry is not name=URL with a name of small letters, digits and hyphens of its own")
+        if len(set(names)) != len(names):
+            raise ValueError("two servers have one name")
+        for entry in value:
+            _web_address(entry.partition("=")[2])
+        # The page asks for no login, so that whoever reaches it would read these patients.
+        if value and not info.data.get("open"):
+            raise ValueError("these servers would be shown to everybody, which only an open service (CDS_OPEN) may do")
+        return value
 
     @field_validator("public_url", "terminology")
     @classmethod
@@ -205,6 +224,11 @@ class Settings(BaseSettings):
         return urlsplit(self.public_url).path.rstrip("/") if self.public_url else ""
 
     @property
+    def has_page(self) -> bool:
+        """Whether the web page is served."""
+        return self.sandbox if self.page is None else self.page
+
+    @property
     def speaks_https(self) -> bool:
         """Whether clients reach this service by https, through a proxy or directly."""
         return self.tls_cert is not None or (self.public_url or "").startswith("https://")
@@ -269,6 +293,8 @@ _HELP = {
     "proxies": "Give the number of reverse proxies in front, 0 to 10.",
     "cors_origins": "Give origins separated by commas, such as https://ehr.example, or *.",
     "sandbox": "Write 1 or 0.",
+    "page": "Write 1 or 0.",
+    "page_servers": "Give names and base URLs, such as test=https://fhir.example/r4, listed in CDS_FHIR_ALLOW too.",
     "metrics": "Write 1 or 0.",
     "metrics_token": "Give at least 16 random characters, such as `openssl rand -hex 32` prints.",
     "tracing": "Write 1 or 0.",

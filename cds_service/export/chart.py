@@ -67,7 +67,7 @@ class Beside:
 
     name: str = ""
     ended: Mapping[str, date] = field(default_factory=dict)
-    optional: Mapping[str, str] = field(default_factory=dict)
+    optional: tuple[str, ...] = ()
 
 
 def chart(knowledge: KnowledgeBase, facts: FactTable, beside: Beside, language: Language) -> Json:

@@ -15,6 +15,7 @@ TAGS = {
     "operation": "For those who run the service.",
     "catalogue": "Rules and their evidence, for people.",
     "sandbox": "Invented sample patients as a FHIR server; there only if CDS_SANDBOX is set.",
+    "page": "The web page and what it reads; there only if it is switched on (CDS_PAGE).",
 }
 
 HEADERS = {
@@ -38,6 +39,7 @@ ANSWERS: Mapping[int, tuple[str, tuple[str, ...]]] = {
     415: ("The body is not JSON by its media type, or is compressed.", ()),
     429: ("This caller calls too often.", ("Retry-After",)),
     500: ("A fault of the service; the correlation id finds it in the log.", ()),
+    502: ("The FHIR server did not give what was asked.", ()),
     503: ("Cannot be served now.", ("Retry-After",)),
 }
 
@@ -71,8 +73,33 @@ _RESOURCE: Json = {
     "required": ["resourceType"],
 }
 _HEALTH: Json = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
+_READY: Json = {
+    "type": "object",
+    "properties": {
+        "status": {"enum": ["ready", "degraded", "not ready"]},
+        "lacking": {
+            "type": "array",
+            "items": {"enum": ["database", "records", "servers", "terminology", "knowledge"]},
+        },
+        "database": {"type": "boolean"},
+        "knowledge": {"type": "string"},
+    },
+    "required": ["status", "lacking", "database", "knowledge"],
+}
 _INDEX: Json = {"type": "object", "properties": {"service": {"const": "cds-service"}}, "required": ["service"]}
 _DOCUMENT: Json = {"type": "object", "properties": {"openapi": {"const": "3.1.0"}}, "required": ["openapi", "paths"]}
+_CHART_LISTS = ("problems", "medicines", "results", "series", "exposures", "pending", "notes")
+_CHART: Json = {
+    "type": "object",
+    "properties": {"patient": {"type": "object"}, "prefetch": {"type": "object"}}
+    | {name: {"type": "array"} for name in _CHART_LISTS},
+    "required": ["patient", *_CHART_LISTS, "prefetch"],
+}
+
+
+def _list(name: str) -> Json:
+    return {"type": "object", "properties": {name: {"type": "array"}}, "required": [name]}
+
 
 OPERATIONS: Mapping[str, Operation] = {
     "discovery": Operation(
@@ -107,7 +134,17 @@ OPERATIONS: Mapping[str, Operation] = {
         "operation",
         "Can it take calls?",
         (200, 500, 503),
-        {200: ("It can", _JSON, _HEALTH), 503: ("The database cannot be used", _JSON, _HEALTH)},
+        {
+            200: ("It can; `degraded` if something else is out of order, which `lacking` names", _JSON, _READY),
+            503: ("It cannot: it has to check tokens and its database is gone", _JSON, _READY),
+        },
+    ),
+    "metrics": Operation(
+        "operation",
+        "Numbers for Prometheus; there only in open mode, or where CDS_METRICS or CDS_METRICS_TOKEN is set",
+        (200, 401, *_ANYTHING),
+        {200: ("Prometheus text, or OpenMetrics if asked for", "text/plain", None)},
+        "With CDS_METRICS_TOKEN, that token is to be sent as bearer token.",
     ),
     "openapi": Operation("operation", "This document", (200, *_ANYTHING), {200: ("The document", _JSON, _DOCUMENT)}),
     "catalogue.index": Operation(
@@ -124,6 +161,53 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "catalogue.codes": Operation(
         "catalogue", "The codes of a value set", (200, 404, *_ANYTHING), {200: ("The codes", _CSV, None)}
+    ),
+    "page.page": Operation(
+        "page", "The web page", (200, *_ANYTHING), {200: ("The page", _HTML, None)}, query=_LANGUAGE
+    ),
+    "page.bare": Operation("page", "To the web page", (302, *_ANYTHING), {302: ("To /app/", _HTML, None)}),
+    "page.file": Operation(
+        "page", "Scripts and styles of the page", (200, 404, *_ANYTHING), {200: ("The file", "*/*", None)}
+    ),
+    "page.servers": Operation(
+        "page",
+        "The FHIR servers that the page shows",
+        (200, *_ANYTHING),
+        {200: ("The servers", _JSON, _list("servers"))},
+    ),
+    "page.patients": Operation(
+        "page",
+        "Patients of a server, by a part of the name",
+        (200, 400, 404, *_ANYTHING, 502),
+        {200: ("The first fifty", _JSON, _list("patients"))},
+        query={"name": {"type": "string", "maxLength": 100}},
+    ),
+    "page.chart": Operation(
+        "page",
+        "A patient's chart, and the prefetch that an EHR would send",
+        (200, 400, 404, *_ANYTHING, 502),
+        {200: ("The chart", _JSON, _CHART)},
+        query=_LANGUAGE,
+    ),
+    "page.orders": Operation(
+        "page",
+        "What can be drafted in the sandbox",
+        (200, *_ANYTHING),
+        {200: ("The orders", _JSON, _list("orders"))},
+        query=_LANGUAGE,
+    ),
+    "page.read": Operation(
+        "page",
+        "Reads a resource of a server that the page shows",
+        (200, 400, 404, *_ANYTHING, 502),
+        {200: ("The resource", _FHIR, _RESOURCE)},
+    ),
+    "page.search": Operation(
+        "page",
+        "Searches a type on a server that the page shows",
+        (200, 400, 404, *_ANYTHING, 502),
+        {200: ("A Bundle", _FHIR, _RESOURCE)},
+        query={"patient": {"type": "string"}},
     ),
     "sandbox_fhir.metadata": Operation(
         "sandbox", "CapabilityStatement", (200, 500), {200: ("What it can do", _FHIR, _RESOURCE)}

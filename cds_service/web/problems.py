@@ -13,6 +13,7 @@
 | body not JSON by its media type, or compressed             | 415    | structure        |
 | caller calls too often                                     | 429    | throttled        |
 | fault of ours                                              | 500    | exception        |
+| a FHIR server that the page shows gave nothing             | 502    | transient        |
 | database not available                                     | 503    | transient        |
 
 Nothing of the request is repeated. A fault of ours gives only a correlation id, by which the log line is found.

@@ -1,0 +1,121 @@
+"""FHIR servers that the page may show: the embedded one, and others by the one way out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlencode
+
+import msgspec
+
+from cds_service.errors import EgressError, NotFound, RequestError
+from cds_service.fhir.client import Fetched, fetch_all
+from cds_service.sandbox.fhir_api import SamplePatients
+from cds_service.trust.egress import Egress
+
+Json = dict[str, Any]
+Parameters = Sequence[tuple[str, str]]
+
+# A person waits for a chart, not a CDS client: longer than a call may take.
+_DEADLINE = 10.0
+SANDBOX = "sandbox"
+_MOST_BYTES = 20_000_000
+
+
+class ServerFault(RequestError):
+    """502: the FHIR server did not give what was asked; the reason is in fixed words of ours."""
+
+    status = 502
+    code = "transient"
+
+
+class Source(Protocol):
+    """A FHIR server as the page needs it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    def base(self) -> str: ...
+    def read(self, kind: str, resource_id: str) -> bytes: ...
+    def search(self, kind: str, parameters: Parameters) -> bytes: ...
+    def fetch(self, queries: Mapping[str, str]) -> Mapping[str, Fetched]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The sample patients of this process.
+
+    Attributes:
+        base: the address at which clients find them.
+    """
+
+    patients: SamplePatients
+    base: Callable[[], str]
+    id: str = SANDBOX
+    name: str = SANDBOX
+
+    def read(self, kind: str, resource_id: str) -> bytes:
+        return msgspec.json.encode(self.patients.read(kind, resource_id))
+
+    def search(self, kind: str, parameters: Parameters) -> bytes:
+        return msgspec.json.encode(self.patients.search(self.base(), kind, parameters))
+
+    def fetch(self, queries: Mapping[str, str]) -> Mapping[str, Fetched]:
+        return {key: self._fetched(query) for key, query in queries.items()}
+
+    def _fetched(self, query: str) -> Fetched:
+        kind, mark, rest = query.partition("?")
+        try:
+            if not mark:
+                return Fetched((self.read(*kind.split("/", 1)),))
+            return Fetched((self.search(kind, parse_qsl(rest)),))
+        except NotFound:
+            return Fetched(failure="HTTP 404")
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A server elsewhere, called without a token, or with one that a clinician's EHR gave for this patient.
+
+    Attributes:
+        address: its base URL, which the way out lets through.
+    """
+
+    id: str
+    name: str
+    address: str
+    egress: Egress
+    token: str | None = None
+
+    def base(self) -> str:
+        return self.address
+
+    def read(self, kind: str, resource_id: str) -> bytes:
+        return self._get(f"{kind}/{resource_id}")
+
+    def search(self, kind: str, parameters: Parameters) -> bytes:
+        return self._get(f"{kind}?{urlencode(list(parameters))}")
+
+    def fetch(self, queries: Mapping[str, str]) -> Mapping[str, Fetched]:
+        deadline = time.monotonic() + _DEADLINE
+        return fetch_all(self.egress, self.address, self.token, queries, deadline=deadline)
+
+    def _get(self, query: str) -> bytes:
+        headers = {"Accept": "application/fhir+json"}
+        if self.token is not None:
+            headers["Authorization"] = f"Bearer {self.token}"
+        try:
+            url = f"{self.address.rstrip('/')}/{query}"
+            self.egress.check(url, below=self.address)
+            deadline = time.monotonic() + _DEADLINE
+            answer = self.egress.get(url, headers=headers, deadline=deadline, max_bytes=_MOST_BYTES)
+        except EgressError as error:
+            raise ServerFault(f"The FHIR server gave nothing: {error}. Try again, or tell who runs it.") from error
+        if answer.status in (404, 410):
+            raise NotFound("The FHIR server has no such resource.")
+        if answer.status != 200:
+            raise ServerFault(f"The FHIR server answered HTTP {answer.status}. Try again, or tell who runs it.")
+        return answer.body
