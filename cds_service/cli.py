@@ -94,6 +94,7 @@ def run_server(settings: Settings, app: str = "cds_service.web.wsgi:app") -> Non
     from granian.http import HTTP1Settings
 
     from cds_service.web.rate_table import shared_counters
+    from cds_service.web.workers import pass_on_to_workers, shared_folder
 
     server = Granian(
         app,
@@ -111,8 +112,10 @@ def run_server(settings: Settings, app: str = "cds_service.web.wsgi:app") -> Non
         log_level="error",  # type: ignore[arg-type]
         **server_options(settings),
     )
-    with shared_counters() as counters:
-        os.environ.setdefault(f"{PREFIX}RATE_STORAGE", counters)
+    server.on_startup(pass_on_to_workers)
+    with shared_counters() as counters, shared_folder():
+        if settings.rate_storage is None:
+            os.environ[f"{PREFIX}RATE_STORAGE"] = counters
         server.serve()
 
 

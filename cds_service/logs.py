@@ -40,6 +40,7 @@ ALLOWED = frozenset(
         "duration_ms",
         "cards",  # rule ids of the cards
         "counted",  # ids of the rules in silent mode that would have had a card
+        "snoozed",  # ids of the rules that would have had a card, but the site snoozes it
         "notes",  # remark -> how often; remarks are fixed sentences without data
         "unmatched",  # resource type -> code system -> how many entries no value set knows
         "resource",  # FHIR type of an entry with an unmatched code
@@ -47,6 +48,7 @@ ALLOWED = frozenset(
         "code",  # its code, if that has the shape of one; never its text
         "failed",  # how many questions to the terminology server got no answer
         "correlation",
+        "request",  # X-Request-Id of the caller or of a proxy, if it is a UUID
         "error",  # class of an error
         "where",  # file:line of an error or of a library's message, never its text
         "reason",  # fixed sentence of our own

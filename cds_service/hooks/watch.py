@@ -6,6 +6,7 @@ lists, fixed words, seconds.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal, Protocol
 
@@ -30,6 +31,14 @@ class Watch(Protocol):
         """
         ...
 
+    def answered(self, service: str, outcomes: Collection[str]) -> None:
+        """Feedback was stored.
+
+        Args:
+            outcomes: of each entry, "accepted" or "overridden".
+        """
+        ...
+
 
 class _Nobody:
     _nothing = nullcontext()
@@ -38,6 +47,9 @@ class _Nobody:
         return self._nothing
 
     def fetched(self, name: str, began: float, seconds: float, outcome: Outcome) -> None:
+        return None
+
+    def answered(self, service: str, outcomes: Collection[str]) -> None:
         return None
 
 

@@ -70,6 +70,7 @@ class Callers:
         ways: the ways out of this process; only addresses in the client file are ever called.
         now: seconds since 1970.
         clock: seconds that never go back.
+        remote: fetched key sets that are known already, by address; added to.
     Raises:
         SettingsError: as `known_clients`.
     """
@@ -82,6 +83,7 @@ class Callers:
         *,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
+        remote: dict[str, RemoteKeys] | None = None,
     ) -> None:
         self.profiles = known_clients(settings)
         self._replay = replay
@@ -91,7 +93,7 @@ class Callers:
         self._open = self._open_profile(settings.explain) if settings.open else None
         self._by_issuer = {issuer: profile for profile in self.profiles for issuer in profile.issuers}
         self._files: dict[str, KeySet] = {}
-        self._remote: dict[str, RemoteKeys] = {}
+        self._remote = {} if remote is None else remote
         if settings.open:
             return
         way = ways.to([jku for profile in self.profiles for jku in profile.jku])

@@ -1,7 +1,9 @@
 """Settings and knowledge to a Flask app.
 
+An app never changes. New knowledge or other clients make a new one (`reload.py`) on what lasts (`lasting.py`).
+
 wsgi.py ── create_app ─┬─ hooks_api   discovery, calls, feedback
-                       ├─ ops         health, index, the log line
+                       ├─ ops         health, index, metrics, the log line
                        ├─ problems    errors as OperationOutcomes
                        ├─ openapi     all routes, for machines
                        ├─ catalogue   rules and evidence, for people
@@ -18,19 +20,16 @@ from flask import Flask, Response, request
 from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from cds_service.errors import CdsError
+from cds_service.fhir.terminology_server import TerminologyServer
 from cds_service.logs import get_log
 from cds_service.settings import Settings
-from cds_service.store.database import Database
 from cds_service.store.feedback import FeedbackStore
 from cds_service.store.pseudonym import Pseudonyms
-from cds_service.store.recorder import Recorder
-from cds_service.store.replay import ReplayStore
 from cds_service.trust.callers import Callers
-from cds_service.trust.egress import Ways
 from cds_service.web import hooks_api, openapi, ops, problems
-from cds_service.web.arrival import Arrivals
 from cds_service.web.hooks_api import Answer, Clock, Discover, Knowledge
-from cds_service.web.rate import Rates
+from cds_service.web.lasting import Lasting
 from cds_service.web.recording import record_calls
 from cds_service.web.transport import refuse_plain_http
 
@@ -41,41 +40,67 @@ def create_app(
     knowledge: Knowledge | None = None,
     answer: Answer | None = None,
     discovery: Discover | None = None,
+    lasting: Lasting | None = None,
 ) -> Flask:
     """The app, ready to serve.
 
     Args:
         knowledge, answer, discovery: what to serve instead of the shipped knowledge. All three or none.
+        lasting: what an app before it was built on; without it, made from the settings.
     Raises:
-        SettingsError, KnowledgeError: something is wrong that must be put right before the service can start.
+        SettingsError, KnowledgeError: something is wrong that must be put right before the service can start. What
+            lasts is as it was.
     """
-    ways = Ways.of(settings)
+    if lasting is not None:
+        return _create(settings, knowledge, answer, discovery, lasting)
+    lasting = Lasting.of(settings)
+    try:
+        return _create(settings, knowledge, answer, discovery, lasting)
+    except CdsError:
+        lasting.database.close()
+        raise
+
+
+def _create(
+    settings: Settings,
+    knowledge: Knowledge | None,
+    answer: Answer | None,
+    discovery: Discover | None,
+    lasting: Lasting,
+) -> Flask:
+    ways, recorder, rates, watch = lasting.ways, lasting.recorder, lasting.rates, lasting.watch
+    terminology = None
     if knowledge is None or answer is None or discovery is None:
-        knowledge, answer, discovery = _shipped(settings, ways)
+        knowledge, answer, discovery, terminology = _shipped(settings, lasting)
     log = get_log()
     app = Flask("cds_service", static_folder=None)
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body + 1
     clock = partial(_now, settings.zone)
-    database = Database(settings.database_url)
-    store = FeedbackStore(database)
-    arrivals = Arrivals(settings.body_timeout)
-    callers = Callers(settings, ReplayStore(database), ways)
+    store = FeedbackStore(lasting.database)
+    callers = Callers(settings, lasting.replay, ways, remote=lasting.keys)
     for servers in ((), *(profile.fhir_servers for profile in callers.profiles)):
         ways.to((*settings.fhir_allow, *servers))  # a server that may never be called is to stop the start
     callers.check_services({service.id: service.hook for service in knowledge.services.values()})
     callers.check_aliases(
         {key for service in discovery("en", False)["services"] for key in service.get("prefetch", ())}
     )
-    app.extensions.update(database=database, feedback_store=store, arrivals=arrivals, ways=ways, callers=callers)
-
-    recorder = Recorder(database)
-    app.extensions["recorder"] = recorder
-    rates = Rates(settings, log)
+    app.extensions.update(
+        lasting=lasting,
+        database=lasting.database,
+        feedback_store=store,
+        recorder=recorder,
+        arrivals=lasting.arrivals,
+        ways=ways,
+        callers=callers,
+    )
     if settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
 
     ops.observe(app, log, knowledge.version, hsts=settings.speaks_https)
+    lasting.metrics.observe(app, knowledge.services)
+    if lasting.tracing is not None:
+        lasting.tracing.observe(app, knowledge.version)
     site = settings.site.resolve().name if settings.site else None
     record_calls(app, recorder, Pseudonyms(settings.hash_key), knowledge.version, site)
     if not settings.open:
@@ -84,8 +109,10 @@ def create_app(
         _allow_browsers(app, origins)
     problems.register(app, log)
     rates.count_visitors(app)
-    hooks_api.add_routes(app, settings, knowledge, answer, discovery, store, clock, arrivals, callers, rates)
-    ops.add_routes(app, knowledge.version, knowledge.services, database, is_open=callers.is_open)
+    hooks_api.add_routes(
+        app, settings, knowledge, answer, discovery, store, clock, lasting.arrivals, callers, rates, watch
+    )
+    ops.add_routes(app, settings, knowledge.version, knowledge.services, lasting)
     _add_catalogue(app, settings, knowledge)
     if settings.sandbox:
         _add_sandbox(app, clock)
@@ -93,17 +120,23 @@ def create_app(
     if settings.prefix:
         app.wsgi_app = ops.strip_prefix(app.wsgi_app, settings.prefix)  # type: ignore[method-assign,assignment]
     _warn(log, callers, knowledge.version)
+    # From here on nothing fails any more.
+    if lasting.terminology is not None:
+        lasting.terminology.close()
+    lasting.terminology = terminology
+    lasting.metrics.serves(knowledge.version)
     return app
 
 
-def _shipped(settings: Settings, ways: Ways) -> tuple[Knowledge, Answer, Discover]:
+def _shipped(settings: Settings, lasting: Lasting) -> tuple[Knowledge, Answer, Discover, TerminologyServer | None]:
     """The knowledge in this distribution and the evaluation made from it."""
     from cds_service.artifacts.load import load_knowledge
-    from cds_service.hooks.call import make_answer
+    from cds_service.hooks.call import make_answer, terminology_server
     from cds_service.hooks.discovery import discovery
 
     knowledge = load_knowledge(site=settings.site)
-    return knowledge, make_answer(knowledge, settings, ways), partial(discovery, knowledge)
+    server = terminology_server(knowledge, settings, lasting.ways, before=lasting.terminology)
+    return knowledge, make_answer(knowledge, settings, lasting.ways, server), partial(discovery, knowledge), server
 
 
 def _now(zone: tzinfo | None) -> datetime:

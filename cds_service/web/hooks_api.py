@@ -14,6 +14,7 @@ from werkzeug.http import parse_accept_header
 from cds_service.errors import Forbidden, NotFound, Unauthorized
 from cds_service.hooks.feedback import parse_feedback
 from cds_service.hooks.messages import Call, HookRequest, parse_request
+from cds_service.hooks.watch import Watch
 from cds_service.settings import Settings
 from cds_service.store.feedback import FeedbackStore
 from cds_service.trust.callers import Callers
@@ -60,6 +61,7 @@ def add_routes(
     arrivals: Arrivals,
     callers: Callers,
     rates: Rates,
+    watch: Watch,
 ) -> None:
     """Adds the routes to the app.
 
@@ -70,6 +72,7 @@ def add_routes(
         arrivals: where bodies that are being read are noted.
         callers: who may call. They are asked for before anything of the body is read.
         rates: how often.
+        watch: who looks on.
     """
     services = knowledge.services
     discovered = lru_cache(maxsize=4)(discovery)
@@ -78,7 +81,8 @@ def add_routes(
     def caller(path: str) -> ClientProfile:
         address = request.remote_addr
         try:
-            profile = callers.identify(request.headers, path)
+            with watch.step("identify"):
+                profile = callers.identify(request.headers, path)
         except (Unauthorized, Forbidden):
             rates.refused(address)
             raise
@@ -101,7 +105,7 @@ def add_routes(
         hook_request = parse_request(bodies.read(), service.hook, profile)
         kept.patient, kept.user = hook_request.patient_id, hook_request.user_id
         fields["notes"].update(dict.fromkeys(hook_request.notes, 1))
-        reply = answer(service_id, hook_request, Call(profile, language, clock(), fields, kept))
+        reply = answer(service_id, hook_request, Call(profile, language, clock(), fields, kept, watch))
         fields.setdefault("cards", _rule_ids(reply))
         return json_response(reply)
 
@@ -109,8 +113,10 @@ def add_routes(
         profile = caller(f"/cds-services/{service_id}/feedback")
         _service(services, service_id, profile)
         events = parse_feedback(bodies.read(), service_id)
-        store.add(events)
         g.fields = {"service": service_id, "client": profile.name, "feedback": len(events)}
+        with watch.step("store"):
+            store.add(events)
+        watch.answered(service_id, [event.outcome for event in events])
         return json_response({"received": len(events)})
 
     # Clients build addresses from what an administrator typed, so a slash too many must do no harm.

@@ -11,10 +11,8 @@ another server, and in tests, a process knows only its own.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from time import perf_counter
 from typing import Generic, Protocol, TypeVar
@@ -32,9 +30,8 @@ from cds_service.hooks.kept import Kept
 from cds_service.hooks.watch import Step
 from cds_service.store.recorder import Recorder
 from cds_service.trust.breaker import State
+from cds_service.web.workers import FOLDER
 
-# Read by the library when it is imported, to decide whether there are several processes.
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 # Clients give up after five seconds; a small call takes one millisecond.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _STATES: tuple[State, ...] = ("closed", "half-open", "open")
@@ -219,26 +216,6 @@ def _children(family: Family, labels: tuple[str, ...]) -> _Children[Family]:
     if not labels:
         children[()] = family
     return children
-
-
-@contextmanager
-def shared_folder() -> Iterator[None]:
-    """A new folder in which the processes that are started meanwhile gather their numbers.
-
-    Where there is no folder for temporary files, every process tells only its own.
-    """
-    try:
-        path = tempfile.mkdtemp(prefix="cds-metrics-")
-    except OSError:
-        os.environ.pop(FOLDER, None)
-        yield
-        return
-    os.environ[FOLDER] = path
-    try:
-        yield
-    finally:
-        del os.environ[FOLDER]
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def _bury(folder: Path) -> None:

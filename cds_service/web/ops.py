@@ -1,8 +1,10 @@
-"""For those who run the service: is it alive, is it ready, what is here; and one log line per call."""
+"""For those who run the service: is it alive, is it ready, what is here, its metrics; and one log line per call."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from hmac import compare_digest
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -10,24 +12,30 @@ from uuid import uuid4
 from flask import Flask, Response, g, request
 
 from cds_service import __version__
-from cds_service.store.database import Database
+from cds_service.errors import Unauthorized
+from cds_service.settings import Settings
+from cds_service.web.lasting import Lasting
 from cds_service.web.problems import json_response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
+# Any version and either case, with or without hyphens.
+_UUID = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}", re.IGNORECASE)
+
+
 def add_routes(
-    app: Flask, knowledge_version: str, service_ids: Iterable[str], database: Database, *, is_open: bool
+    app: Flask, settings: Settings, knowledge_version: str, service_ids: Iterable[str], lasting: Lasting
 ) -> None:
-    """Adds the index and the health routes."""
+    """Adds the index, the health routes and, if the settings have them, the metrics."""
     index = {
         "service": "cds-service",
         "version": __version__,
         "knowledge": knowledge_version,
         "discovery": "/cds-services",
         "services": sorted(service_ids),
-        "open": is_open,
+        "open": settings.open,
         "rules": "/rules",
         "health": ["/health/live", "/health/ready"],
     }
@@ -36,13 +44,32 @@ def add_routes(
         return json_response({"status": "live"})
 
     def ready() -> Response:
-        usable = database.is_ready()
-        body = {"status": "ready" if usable else "not ready", "database": usable, "knowledge": knowledge_version}
-        return json_response(body, 200 if usable else 503)
+        """Ready is whoever can answer calls. What is lacking besides is told, but is no reason to send calls elsewhere:
+        mostly all replicas lack it at once, and without them there would be no cards at all.
+        """
+        lacking = [part for part, is_lacking in lasting.lacking().items() if is_lacking]
+        usable = "database" not in lacking
+        # Without the database nobody can tell whether a token is new, so a closed service refuses every call.
+        answers = usable or settings.open
+        status = "not ready" if not answers else "degraded" if lacking else "ready"
+        body = {"status": status, "lacking": lacking, "database": usable, "knowledge": knowledge_version}
+        return json_response(body, 200 if answers else 503)
 
     app.add_url_rule("/", "index", lambda: json_response(index), methods=["GET"])
     app.add_url_rule("/health/live", "live", live, methods=["GET"])
     app.add_url_rule("/health/ready", "ready", ready, methods=["GET"])
+    if settings.serves_metrics:
+        app.add_url_rule("/metrics", "metrics", lambda: _metrics(settings.metrics_token, lasting), methods=["GET"])
+
+
+def _metrics(token: str | None, lasting: Lasting) -> Response:
+    given = request.headers.get("Authorization", "")
+    if token is not None and not compare_digest(given.encode(), f"Bearer {token}".encode()):
+        lasting.rates.refused(request.remote_addr)
+        raise Unauthorized("The token for /metrics is missing or wrong.")
+    lasting.refresh()
+    content, content_type = lasting.metrics.page(request.headers.get("Accept", ""))
+    return Response(content, content_type=content_type)
 
 
 def observe(app: Flask, log: Any, knowledge_version: str, hsts: bool) -> None:
@@ -62,12 +89,16 @@ def observe(app: Flask, log: Any, knowledge_version: str, hsts: bool) -> None:
         headers["X-Knowledge-Version"] = knowledge_version
         if hsts:
             headers["Strict-Transport-Security"] = "max-age=31536000"
-        if request.endpoint not in _QUIET:
+        if request.endpoint not in _QUIET or response.status_code == 401:
+            # What is no UUID could be anything, so also somebody's name.
+            theirs = request.environ.get("HTTP_X_REQUEST_ID")
+            named = {"request": theirs} if theirs and _UUID.fullmatch(theirs) else {}
             log.info(
                 request.endpoint or "unknown route",
                 status=response.status_code,
                 duration_ms=round((perf_counter() - g.start) * 1000, 2),
                 correlation=g.correlation,
+                **named,
                 **g.get("fields", {}),
             )
         return response
@@ -76,8 +107,8 @@ def observe(app: Flask, log: Any, knowledge_version: str, hsts: bool) -> None:
     app.after_request(finish)
 
 
-# Health probes come every few seconds and would drown the log.
-_QUIET = frozenset({"live", "ready"})
+# Health probes and Prometheus come every few seconds and would drown the log.
+_QUIET = frozenset({"live", "ready", "metrics"})
 
 
 def strip_prefix(inner: WSGIApplication, prefix: str) -> WSGIApplication:
