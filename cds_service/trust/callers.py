@@ -24,20 +24,13 @@ from cds_service.trust.keys import Key, KeySet, read_key_file
 from cds_service.trust.published import published_keys
 from cds_service.trust.remote_keys import RemoteKeys
 from cds_service.trust.tokens import Token, Use, check_claims, check_signature, read_token
+from cds_service.trust.used_tokens import Replay
 
 
 class Headers(Protocol):
     """Request headers, by name in any case."""
 
     def get(self, key: str, /) -> str | None: ...
-
-
-class Replay(Protocol):
-    """The memory of used tokens."""
-
-    def first_use(self, issuer: str, jti: str, expires: datetime) -> bool:
-        """Whether this token is seen for the first time; raises Unavailable if that cannot be told."""
-        ...
 
 
 def known_clients(settings: Settings) -> tuple[ClientProfile, ...]:

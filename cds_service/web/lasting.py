@@ -15,9 +15,9 @@ from cds_service.settings import Settings
 from cds_service.store.database import Database
 from cds_service.store.recorder import Recorder
 from cds_service.store.replay import ReplayStore
-from cds_service.trust.callers import Replay
 from cds_service.trust.egress import Ways
 from cds_service.trust.remote_keys import RemoteKeys
+from cds_service.trust.used_tokens import Replay, UsedTokens
 from cds_service.web.arrival import Arrivals
 from cds_service.web.metrics import Metrics
 from cds_service.web.rate import Rates
@@ -60,7 +60,7 @@ class Lasting:
         return cls(
             database=database,
             recorder=Recorder(database),
-            replay=_Counted(ReplayStore(database), metrics),
+            replay=UsedTokens(_Counted(ReplayStore(database), metrics)),
             ways=ways,
             arrivals=Arrivals(settings.body_timeout),
             rates=rates,
