@@ -190,6 +190,7 @@ def _result(concept: str, result: LabResult, knowledge: KnowledgeBase, facts: Fa
     unusable = result.unusable or ("in the future" if is_future(facts, result) else None)
     value_set = knowledge.terminology.value_sets[concept]
     analyte = value_set.analyte
+    is_ratio = analyte is not None and analyte.ratio
     row: Json = {
         "ref": _ref(result.reference),
         "analyte": _NAMES.get(concept, concept),
@@ -197,8 +198,9 @@ def _result(concept: str, result: LabResult, knowledge: KnowledgeBase, facts: Fa
         "date": _iso(result.effective),
         "value": number,
         "comparator": sign,
-        "unit": "" if analyte and analyte.ratio else unit,
-        "reported": clean(result.reported),
+        "unit": "" if is_ratio else unit,
+        # A ratio has no unit worth showing, whatever the laboratory wrote behind it.
+        "reported": f"{sign or ''}{number:g}" if is_ratio and number is not None else clean(result.reported),
         "low": low,
         "high": high,
         "range": clean(result.lab_range or "") or None,
@@ -206,7 +208,7 @@ def _result(concept: str, result: LabResult, knowledge: KnowledgeBase, facts: Fa
         "unusable": chart_say(unusable, language) if unusable else None,
     }
     # The same value as the rules compare it, if the laboratory wrote it in another unit.
-    if result.value is not None and analyte and not analyte.ratio and unit != unit_name(analyte.unit):
+    if result.value is not None and analyte and not is_ratio and unit != unit_name(analyte.unit):
         row["converted"] = quantity(result.value, analyte.unit, language)
     return row
 

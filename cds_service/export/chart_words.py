@@ -36,10 +36,12 @@ WORDS: dict[str, tuple[str, str]] = {
     "unread": ("{} could not be read: {}", "{}未能读取：{}"),
     "incomplete": ("{} are not complete: {}", "{}不完整：{}"),
     "unnamed": (
-        "{} entries of kinds that no rule asks about are not shown here.",
-        "有{}条记录与规则无关，此处不显示。",
+        "Entries of kinds that no rule asks about, not shown here: {}.",
+        "与规则无关、此处未显示的记录：{}条。",
     ),
     "optional": ("{} could not be read; the rules use their defaults", "{}未能读取，规则采用默认值"),
+    # The servers to choose from.
+    "sample patients": ("Sample patients (invented)", "示例患者（虚构）"),
     # The bands behind a curve.
     "laboratory range": ("laboratory range", "实验室参考范围"),
     "own target": ("the patient's own target", "患者个体目标范围"),

@@ -15,6 +15,7 @@ from cds_service.export.words import Language
 from cds_service.facts.fact import FactTable
 from cds_service.facts.observations import is_future
 from cds_service.fhir.observation import alias
+from cds_service.hooks.wording import LISTED
 from cds_service.quantity import Interval, factor, tidy
 from cds_service.record import LabResult
 from cds_service.terminology import Analyte
@@ -196,7 +197,7 @@ def _limits(knowledge: KnowledgeBase, facts: FactTable, concept: str, language: 
             "name": name,
             "value": facts.limits[name],
             "label": threshold.label.in_language(language),
-            "source": own or ("、" if language == "zh" else ", ").join(sources),
+            "source": own or LISTED[language].join(sources),
             "statements": list(threshold.source),
             "rules": sorted(users[name]),
         }

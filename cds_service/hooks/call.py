@@ -178,7 +178,7 @@ class _Answerer:
         unseen = (*evaluation.counted, *(each.decision for each in snoozed))
         call.kept.cards = (*shown(cards, orders), *(silent(each, _new_id()) for each in unseen))
         response = self._response(cards)
-        if self._settings.explain or call.profile.explain:
+        if self._settings.explain or call.profile.explain or call.explain:
             nodes = explain(self._knowledge, evaluation.facts, evaluation.decisions)
             tell(nodes, snoozed)
             response["extension"]["cds-service.explain"] = nodes

@@ -82,6 +82,7 @@ class Call:
             Names that are not on the list in `logs.py` are dropped.
         kept: what the database is to keep of the call; to be filled in.
         watch: who looks on.
+        explain: the caller asked, and may ask, how the decisions were derived.
     """
 
     profile: ClientProfile
@@ -90,6 +91,7 @@ class Call:
     log: dict[str, Any] = field(default_factory=dict)
     kept: Kept = field(default_factory=Kept)
     watch: Watch = NOBODY
+    explain: bool = False
 
 
 def parse_request(body: bytes, hook: str, profile: ClientProfile) -> HookRequest:

@@ -7,6 +7,7 @@ wsgi.py ── create_app ─┬─ hooks_api   discovery, calls, feedback
                        ├─ problems    errors as OperationOutcomes
                        ├─ openapi     all routes, for machines
                        ├─ catalogue   rules and evidence, for people
+                       ├─ page        cards in the browser, if switched on
                        └─ sandbox     sample patients, if switched on
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, tzinfo
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, request
 from flask_cors import CORS
@@ -32,6 +33,10 @@ from cds_service.web.hooks_api import Answer, Clock, Discover, Knowledge
 from cds_service.web.lasting import Lasting
 from cds_service.web.recording import record_calls
 from cds_service.web.transport import refuse_plain_http
+
+if TYPE_CHECKING:
+    from cds_service.sandbox.fhir_api import SamplePatients
+    from cds_service.trust.egress import Ways
 
 
 def create_app(
@@ -114,8 +119,9 @@ def _create(
     )
     ops.add_routes(app, settings, knowledge.version, knowledge.services, lasting)
     _add_catalogue(app, settings, knowledge)
-    if settings.sandbox:
-        _add_sandbox(app, clock)
+    samples = _add_sandbox(app, clock) if settings.sandbox else None
+    if settings.has_page:
+        _add_page(app, settings, knowledge, samples, ways, clock)
     openapi.add_route(app, knowledge.services, settings.public_url)
     if settings.prefix:
         app.wsgi_app = ops.strip_prefix(app.wsgi_app, settings.prefix)  # type: ignore[method-assign,assignment]
@@ -155,15 +161,28 @@ def _add_catalogue(app: Flask, settings: Settings, knowledge: Knowledge) -> None
         app.register_blueprint(catalogue_blueprint(catalogue, settings.language, settings.prefix))
 
 
-def _add_sandbox(app: Flask, clock: Clock) -> None:
+def _add_page(
+    app: Flask, settings: Settings, knowledge: Knowledge, samples: SamplePatients | None, ways: Ways, clock: Clock
+) -> None:
+    """The page for people; like the catalogue, over the knowledge that is served."""
+    from cds_service.artifacts.base import KnowledgeBase
+    from cds_service.web.page_wiring import add_page
+
+    if isinstance(knowledge, KnowledgeBase):
+        add_page(app, settings, knowledge, samples, ways, clock)
+
+
+def _add_sandbox(app: Flask, clock: Clock) -> SamplePatients:
     """The sample patients as a FHIR server. Loaded only here: production has no use for them."""
     from cds_service.artifacts.load import knowledge_dir, load_knowledge
     from cds_service.artifacts.worked import read_worked
-    from cds_service.sandbox.fhir_api import sandbox_blueprint
+    from cds_service.sandbox.fhir_api import SamplePatients, samples_blueprint
 
     root = knowledge_dir()
     patients = read_worked(root / "sandbox" / "patients.yaml", root)
-    app.register_blueprint(sandbox_blueprint(patients, load_knowledge(root).terminology, clock))
+    samples = SamplePatients(patients, load_knowledge(root).terminology, clock)
+    app.register_blueprint(samples_blueprint(samples, clock))
+    return samples
 
 
 def _origins(settings: Settings, callers: Callers) -> tuple[str, ...]:

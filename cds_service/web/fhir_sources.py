@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode
 
@@ -32,12 +32,14 @@ class ServerFault(RequestError):
 
 
 class Source(Protocol):
-    """A FHIR server as the page needs it."""
+    """A FHIR server as the page needs it. `patient`: the only one it is shown for; None if all are."""
 
     @property
     def id(self) -> str: ...
     @property
     def name(self) -> str: ...
+    @property
+    def patient(self) -> str | None: ...
     def base(self) -> str: ...
     def read(self, kind: str, resource_id: str) -> bytes: ...
     def search(self, kind: str, parameters: Parameters) -> bytes: ...
@@ -56,6 +58,7 @@ class Embedded:
     base: Callable[[], str]
     id: str = SANDBOX
     name: str = SANDBOX
+    patient: str | None = None
 
     def read(self, kind: str, resource_id: str) -> bytes:
         return msgspec.json.encode(self.patients.read(kind, resource_id))
@@ -88,7 +91,8 @@ class Remote:
     name: str
     address: str
     egress: Egress
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
+    patient: str | None = field(default=None, repr=False)
 
     def base(self) -> str:
         return self.address

@@ -105,7 +105,9 @@ def add_routes(
         hook_request = parse_request(bodies.read(), service.hook, profile)
         kept.patient, kept.user = hook_request.patient_id, hook_request.user_id
         fields["notes"].update(dict.fromkeys(hook_request.notes, 1))
-        reply = answer(service_id, hook_request, Call(profile, language, clock(), fields, kept, watch))
+        # The page asks so. A trace names every result it rests on, so only an open service gives it to whoever asks.
+        explained = "HTTP_X_CDS_EXPLAIN" in request.environ and callers.is_open
+        reply = answer(service_id, hook_request, Call(profile, language, clock(), fields, kept, watch, explained))
         fields.setdefault("cards", _rule_ids(reply))
         return json_response(reply)
 

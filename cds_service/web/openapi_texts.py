@@ -128,7 +128,12 @@ OPERATIONS: Mapping[str, Operation] = {
         request="FeedbackRequest",
         secured=True,
     ),
-    "index": Operation("operation", "What is here", (200, *_ANYTHING), {200: ("Names and addresses", _JSON, _INDEX)}),
+    "index": Operation(
+        "operation",
+        "What is here; a browser is led to the page, if there is one",
+        (200, 302, *_ANYTHING),
+        {200: ("Names and addresses", _JSON, _INDEX), 302: ("To /app/", _HTML, None)},
+    ),
     "live": Operation("operation", "Is it running?", (200, 500), {200: ("It is", _JSON, _HEALTH)}),
     "ready": Operation(
         "operation",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache, partial
 from pathlib import Path
 
-from flask import Blueprint, Response, current_app, redirect, request
+from flask import Blueprint, Flask, Response, current_app, redirect, request
+from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
 from cds_service.export.words import Language
@@ -29,13 +30,14 @@ POLICY = (
 )
 
 
-def page_blueprint(language: Language, knowledge_version: str) -> Blueprint:
+def page_blueprint(language: Language, knowledge_version: str, prefix: str) -> Blueprint:
     """The page and its files; what it asks for is added by `page_api.py`.
 
     Every address in the page is relative, so that it works behind a proxy with any prefix.
 
     Args:
         language: the language of the page where the reader asks for none.
+        prefix: path under which browsers reach the service, without a slash at its end.
     """
     blueprint = Blueprint("page", __name__, url_prefix=PREFIX, template_folder="templates")
     files = {path.relative_to(_FILES).as_posix(): path for path in sorted(_FILES.rglob("*")) if path.suffix in _TYPES}
@@ -56,7 +58,7 @@ def page_blueprint(language: Language, knowledge_version: str) -> Blueprint:
 
     blueprint.add_url_rule("/", "page", page, methods=["GET"])
     blueprint.add_url_rule("/static/<path:name>", "file", file, methods=["GET"])
-    blueprint.add_url_rule("", "bare", lambda: redirect("app/"), methods=["GET"])
+    blueprint.add_url_rule("", "bare", lambda: redirect(f"{prefix}{PREFIX}/"), methods=["GET"])
     return blueprint
 
 
@@ -68,9 +70,19 @@ def secured(response: Response) -> Response:
     return response
 
 
-def is_browser() -> bool:
-    """Whether a person opened this address: browsers ask for HTML by name, programs do not."""
-    return "text/html" in request.headers.get("Accept", "")
+def lead_browsers_here(app: Flask, prefix: str) -> None:
+    """Whoever opens the service's own address in a browser gets the page; programs get the index as before."""
+    index = app.view_functions["index"]
+
+    def index_or_page() -> ResponseReturnValue:
+        # Browsers ask for HTML by name.
+        if "text/html" not in request.headers.get("Accept", ""):
+            return index()
+        response = redirect(f"{prefix}{PREFIX}/")
+        response.headers["Vary"] = "Accept"
+        return response
+
+    app.view_functions["index"] = index_or_page
 
 
 def _html(knowledge_version: str, language: Language) -> bytes:

@@ -9,9 +9,10 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from cds_service.errors import BadRequest, NotFound
+from cds_service.export.chart_words import chart_say
 from cds_service.export.words import LANGUAGES, Language
 from cds_service.web.charts import Charts, checked_id, checked_kind
-from cds_service.web.fhir_sources import Source
+from cds_service.web.fhir_sources import SANDBOX, Source
 from cds_service.web.hooks_api import accepted_language
 from cds_service.web.problems import json_response
 
@@ -46,7 +47,8 @@ def add_page_api(
         return found
 
     def servers() -> Response:
-        return _private({"servers": [described(one) for one in sources().values()]})
+        language = wanted_language(fallback)
+        return _private({"servers": [described(one, language) for one in sources().values()]})
 
     def patients(server: str) -> Response:
         name = request.args.get("name", "").strip()
@@ -78,10 +80,11 @@ def add_page_api(
         blueprint.add_url_rule(rule, name, view, methods=["GET"])
 
 
-def described(source: Source) -> Json:
+def described(source: Source, language: Language) -> Json:
     """A server as the page sees it; one that was reached by a launch names its only patient."""
-    patient = getattr(source, "patient", None)
-    return {"id": source.id, "name": source.name, "base": source.base(), **({"patient": patient} if patient else {})}
+    name = chart_say("sample patients", language) if source.id == SANDBOX else source.name
+    about: Json = {"id": source.id, "name": name, "base": source.base()}
+    return about if source.patient is None else about | {"patient": source.patient}
 
 
 def wanted_language(fallback: Language) -> Language:

@@ -18,7 +18,7 @@ from cds_service.trust.egress import Egress, Ways
 from cds_service.web.charts import Charts
 from cds_service.web.fhir_sources import SANDBOX, Embedded, Remote, Source
 from cds_service.web.hooks_api import Clock
-from cds_service.web.page import page_blueprint
+from cds_service.web.page import lead_browsers_here, page_blueprint
 from cds_service.web.page_api import Json, add_page_api, remembered
 
 
@@ -51,9 +51,10 @@ def add_page(
     def in_language(language: Language) -> list[Json]:
         return draftable(orders, knowledge.terminology, language, clock())
 
-    blueprint = page_blueprint(settings.language, knowledge.version)
+    blueprint = page_blueprint(settings.language, knowledge.version, settings.prefix)
     add_page_api(blueprint, Charts(knowledge, clock), sources, remembered(in_language), settings.language)
     app.register_blueprint(blueprint)
+    lead_browsers_here(app, settings.prefix)
 
 
 def _sandbox(settings: Settings) -> str:
