@@ -132,7 +132,7 @@ def test_what_a_pod_refers_to_is_made_by_the_kustomization_or_is_the_secret(pod:
 
 def test_the_secret_s_keys_are_settings() -> None:
     keys = re.findall(r"--from-literal=([A-Z_]+)=", (FOLDER / "kustomization.yaml").read_text())
-    assert len(keys) == 2
+    assert len(keys) == 3
     assert unknown_variables(keys) == []
 
 
@@ -199,6 +199,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     """The settings of a pod, with its mounts where they are in this checkout."""
     (tmp_path / "CDS_DATABASE_URL").write_text(f"sqlite:///{tmp_path}/cds.db\n")
     (tmp_path / "CDS_HASH_KEY").write_text("k" * 64)
+    (tmp_path / "CDS_METRICS_TOKEN").write_text("m" * 64)
     mounts = {mount["mountPath"] for mount in container(PODS["service"])["volumeMounts"]}
     assert {"/etc/cds/clients", "/etc/cds/site", "/run/secrets/cds"} <= mounts
     here = {"/etc/cds/clients/": f"{FOLDER}/", "/etc/cds/site": f"{FOLDER}/site", "/run/secrets/cds": str(tmp_path)}
@@ -252,10 +253,14 @@ def test_the_ingress_publishes_what_clients_need_and_nothing_else(pod_client: Fl
     assert settings.proxies == 1
 
 
-def test_the_service_monitor_finds_the_service() -> None:
+def test_the_service_monitor_finds_the_service_and_may_read_its_metrics(pod_client: FlaskClient) -> None:
     (monitor,), (service,) = manifests("servicemonitor.yaml"), of_kind("Service")
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
-    assert {each["port"] for each in monitor["spec"]["endpoints"]} == {
-        port["name"] for port in service["spec"]["ports"]
-    }
-    assert f"# - {FOLDER.joinpath('servicemonitor.yaml').name}" in (FOLDER / "kustomization.yaml").read_text()
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    assert endpoint["authorization"]["credentials"] == {"name": "cds-secrets", "key": "CDS_METRICS_TOKEN"}
+    assert pod_client.get(endpoint["path"]).status_code == 401
+    page = pod_client.get(endpoint["path"], headers={"Authorization": f"Bearer {'m' * 64}"})
+    assert page.status_code == 200
+    assert "cds_build" in page.text
+    assert "# - servicemonitor.yaml" in (FOLDER / "kustomization.yaml").read_text()

@@ -19,6 +19,7 @@ from cds_service.logs import ALLOWED
 from cds_service.settings import unknown_variables
 from cds_service.store.database import Database
 from cds_service.store.feedback import FeedbackEvent, FeedbackStore
+from cds_service.web.metrics import Metrics
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 GUIDE = (DOCS / "operate.md").read_text()
@@ -132,20 +133,20 @@ def test_every_command_that_the_guide_names_is_one() -> None:
 
 def test_every_field_of_the_log_that_the_guide_names_is_in_it() -> None:
     watched = GUIDE.partition("## What to watch")[2].partition("\n## ")[0]
-    fields = {
-        "correlation",
-        "event",
-        "duration_ms",
-        "status",
-        "reason",
-        "client",
-        "claimed",
-        "host",
-        "dropped",
-        "unmatched",
-    }
-    assert fields <= set(re.findall(r"`([a-z_]+)`", watched))
+    fields = set(re.findall(r"`([a-z_]+)`", watched)) - {"call", "fault", "records"}
+    fields = {field for field in fields if not field.startswith("cds_")}
+    assert {"correlation", "duration_ms", "claimed", "dropped"} <= fields
     assert fields <= ALLOWED
+
+
+def test_every_metric_that_the_guide_names_is_one() -> None:
+    page = Metrics().page("")[0].decode()
+    kinds = dict(re.findall(r"^# TYPE (\w+) (\w+)$", page, re.MULTILINE))
+    named = set(re.findall(r"`(cds_[a-z_]+)", GUIDE)) - {"cds_service"}
+    assert len(named) > 10
+    assert named <= kinds.keys()
+    # What is counted up has a rate; what is the case now has none.
+    assert {name for name in named if name.endswith("_total")} == {name for name in named if kinds[name] == "counter"}
 
 
 @pytest.mark.parametrize(
