@@ -28,6 +28,7 @@ from cds_service.commands import (
     purge_command,
     sample_command,
 )
+from cds_service.commands_report import report_command
 from cds_service.errors import CdsError, SettingsError
 from cds_service.settings import PREFIX, Settings, load_settings, unknown_variables
 from cds_service.trust.callers import known_clients
@@ -61,6 +62,7 @@ for _command in (
     export_commands,
     load_samples_command,
     purge_command,
+    report_command,
     sample_command,
 ):
     main.add_command(_command)
