@@ -76,10 +76,10 @@ _HEALTH: Json = {"type": "object", "properties": {"status": {"type": "string"}},
 _READY: Json = {
     "type": "object",
     "properties": {
-        "status": {"enum": ["ready", "degraded", "not ready"]},
+        "status": {"enum": ["ready", "degraded"]},
         "lacking": {
             "type": "array",
-            "items": {"enum": ["database", "records", "servers", "terminology", "knowledge"]},
+            "items": {"enum": ["database", "tokens", "records", "servers", "terminology", "knowledge"]},
         },
         "database": {"type": "boolean"},
         "knowledge": {"type": "string"},
@@ -138,11 +138,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "ready": Operation(
         "operation",
         "Can it take calls?",
-        (200, 500, 503),
-        {
-            200: ("It can; `degraded` if something else is out of order, which `lacking` names", _JSON, _READY),
-            503: ("It cannot: it has to check tokens and its database is gone", _JSON, _READY),
-        },
+        (200, 500),
+        {200: ("It can; `degraded` if something besides is out of order, which `lacking` names", _JSON, _READY)},
     ),
     "metrics": Operation(
         "operation",
@@ -168,9 +165,12 @@ OPERATIONS: Mapping[str, Operation] = {
         "catalogue", "The codes of a value set", (200, 404, *_ANYTHING), {200: ("The codes", _CSV, None)}
     ),
     "page.page": Operation(
-        "page", "The web page", (200, *_ANYTHING), {200: ("The page", _HTML, None)}, query=_LANGUAGE
+        "page",
+        "The web page",
+        (200, 302, *_ANYTHING),
+        {200: ("The page", _HTML, None), 302: ("The same with a slash at its end", _HTML, None)},
+        query=_LANGUAGE,
     ),
-    "page.bare": Operation("page", "To the web page", (302, *_ANYTHING), {302: ("To /app/", _HTML, None)}),
     "page.file": Operation(
         "page", "Scripts and styles of the page", (200, 404, *_ANYTHING), {200: ("The file", "*/*", None)}
     ),

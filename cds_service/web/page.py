@@ -43,7 +43,10 @@ def page_blueprint(language: Language, knowledge_version: str, prefix: str) -> B
     files = {path.relative_to(_FILES).as_posix(): path for path in sorted(_FILES.rglob("*")) if path.suffix in _TYPES}
     pages = lru_cache(maxsize=len(_TAGS))(partial(_html, knowledge_version))
 
-    def page() -> Response:
+    def page() -> ResponseReturnValue:
+        if not request.path.endswith("/"):
+            # Addresses in the page are relative to the folder.
+            return redirect(f"{prefix}{PREFIX}/")
         chosen = wanted_language(language)
         response = Response(pages(chosen), content_type="text/html; charset=utf-8")
         response.headers["Content-Language"] = _TAGS[chosen]
@@ -56,9 +59,9 @@ def page_blueprint(language: Language, knowledge_version: str, prefix: str) -> B
             raise NotFound
         return _revalidated(Response(path.read_bytes(), content_type=_TYPES[path.suffix]))
 
-    blueprint.add_url_rule("/", "page", page, methods=["GET"])
+    for path in ("", "/"):
+        blueprint.add_url_rule(path, "page", page, methods=["GET"])
     blueprint.add_url_rule("/static/<path:name>", "file", file, methods=["GET"])
-    blueprint.add_url_rule("", "bare", lambda: redirect(f"{prefix}{PREFIX}/"), methods=["GET"])
     return blueprint
 
 
