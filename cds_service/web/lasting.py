@@ -23,7 +23,7 @@ from cds_service.web.metrics import Metrics
 from cds_service.web.rate import Rates
 from cds_service.web.tracing import Tracing, start_tracing
 
-_BETWEEN_LOOKS = 5.0
+_BETWEEN_LOOKS = 2.0
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class Lasting:
 
     database: Database
     recorder: Recorder
-    replay: Replay
+    replay: UsedTokens
     ways: Ways
     arrivals: Arrivals
     rates: Rates
@@ -48,6 +48,7 @@ class Lasting:
     keys: dict[str, RemoteKeys] = field(default_factory=dict)
     terminology: TerminologyServer | None = None
     refused: bool = False
+    _usable: bool | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> Lasting:
@@ -76,11 +77,13 @@ class Lasting:
     def lacking(self) -> dict[str, bool]:
         """The parts without which cards are still given, and whether each is out of order.
 
-        database: feedback is refused. records: calls are not recorded, or late. servers: a server that keeps failing is
-        left alone. terminology: its server does not answer. knowledge: what the files say was refused at a reload.
+        database: feedback is refused. tokens: used ones are known to this process only. records: calls are not recorded,
+        or late. servers: one that keeps failing is left alone. terminology: its server does not answer. knowledge: what
+        the files say was refused at a reload.
         """
         return {
-            "database": not self.database.is_ready(),
+            "database": not (self.database.is_ready() if self._usable is None else self._usable),
+            "tokens": self.replay.alone,
             "records": self.recorder.failing,
             "servers": "open" in self.ways.states().values(),
             "terminology": self.terminology is not None and self.terminology.failing,
@@ -92,11 +95,15 @@ class Lasting:
         self.metrics.refresh(self.recorder, self.ways.states(), self.lacking())
 
     def keep_refreshing(self) -> None:
-        """From now on, in a thread: whichever process is asked for the metrics, it knows of the others."""
+        """From now on, in a thread, so that whichever process is asked for the metrics, it knows of the others.
+
+        And so that nobody who asks has to wait for a database that hangs: a health probe would give up.
+        """
         threading.Thread(target=self._refresh_on, name="metrics", daemon=True).start()
 
     def _refresh_on(self) -> None:
         while True:
+            self._usable = self.database.is_ready()
             self.refresh()
             time.sleep(_BETWEEN_LOOKS)
 
