@@ -139,10 +139,13 @@ def _shipped(settings: Settings, lasting: Lasting) -> tuple[Knowledge, Answer, D
     from cds_service.artifacts.load import load_knowledge
     from cds_service.hooks.call import make_answer, terminology_server
     from cds_service.hooks.discovery import discovery
+    from cds_service.hooks.snooze import make_snoozer
 
     knowledge = load_knowledge(site=settings.site)
+    snoozer = make_snoozer(knowledge, settings, lasting.answers)
     server = terminology_server(knowledge, settings, lasting.ways, before=lasting.terminology)
-    return knowledge, make_answer(knowledge, settings, lasting.ways, server), partial(discovery, knowledge), server
+    answer = make_answer(knowledge, settings, lasting.ways, server, snoozer)
+    return knowledge, answer, partial(discovery, knowledge), server
 
 
 def _now(zone: tzinfo | None) -> datetime:

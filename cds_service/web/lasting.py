@@ -15,6 +15,7 @@ from cds_service.settings import Settings
 from cds_service.store.database import Database
 from cds_service.store.recorder import Recorder
 from cds_service.store.replay import ReplayStore
+from cds_service.store.snooze import Answers
 from cds_service.trust.egress import Ways
 from cds_service.trust.remote_keys import RemoteKeys
 from cds_service.trust.used_tokens import Replay, UsedTokens
@@ -39,6 +40,7 @@ class Lasting:
 
     database: Database
     recorder: Recorder
+    answers: Answers
     replay: UsedTokens
     ways: Ways
     arrivals: Arrivals
@@ -61,6 +63,7 @@ class Lasting:
         return cls(
             database=database,
             recorder=Recorder(database),
+            answers=Answers(database),
             replay=UsedTokens(_Counted(ReplayStore(database), metrics)),
             ways=ways,
             arrivals=Arrivals(settings.body_timeout),
@@ -77,9 +80,9 @@ class Lasting:
     def lacking(self) -> dict[str, bool]:
         """The parts without which cards are still given, and whether each is out of order.
 
-        database: feedback is refused. tokens: used ones are known to this process only. records: calls are not recorded,
-        or late. servers: one that keeps failing is left alone. terminology: its server does not answer. knowledge: what
-        the files say was refused at a reload.
+        database: feedback is refused. tokens: used ones are known to this process only. records: calls are recorded
+        late, or not at all. servers: one that keeps failing is left alone. terminology: its server does not answer.
+        knowledge: what the files say was refused at a reload.
         """
         return {
             "database": not (self.database.is_ready() if self._usable is None else self._usable),
