@@ -53,6 +53,14 @@ def instructions(dockerfile: str) -> list[Instruction]:
     return found
 
 
+@dataclass(frozen=True)
+class Served:
+    """A service that runs."""
+
+    base: str
+    process: subprocess.Popen[bytes]
+
+
 class Image:
     """The program below a scratch folder, and how it is run."""
 
@@ -110,7 +118,7 @@ class Image:
         return process.returncode, said.decode()
 
     @contextmanager
-    def served(self, settings: Mapping[str, str]) -> Iterator[str]:
+    def served(self, settings: Mapping[str, str]) -> Iterator[Served]:
         """The service as ENTRYPOINT and CMD start it; afterwards SIGTERM, which must end it with exit code 0."""
         port = _free_port()
         # The image listens on every address of its container; here that would be every address of this machine.
@@ -121,7 +129,7 @@ class Image:
             process = self._start(*command, settings=settings, stdout=stream, stderr=subprocess.STDOUT)
             try:
                 self._until_healthy(process, settings)
-                yield f"http://127.0.0.1:{port}"
+                yield Served(f"http://127.0.0.1:{port}", process)
                 self._until_stopped(process, settings)
             except Failed:
                 print(log.read_text(errors="replace")[-4000:], file=sys.stderr)
