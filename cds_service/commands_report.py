@@ -10,7 +10,6 @@ import click
 
 from cds_service.artifacts.load import knowledge_dir, load_knowledge
 from cds_service.artifacts.review_limits import read_review_limits
-from cds_service.errors import BadRequest
 from cds_service.export.report import Names, make_report
 from cds_service.export.report_page import as_html
 from cds_service.export.report_text import as_csv, as_text
@@ -25,9 +24,7 @@ from cds_service.store.usage import Selection
 @click.option("--service", help="Only calls of this service.")
 @click.option("--rule", help="Only cards of this rule.")
 @click.option("--site", help="Only calls under the overlay in a folder of this name.")
-@click.option(
-    "--format", "form", type=click.Choice(["terminal", "html", "csv"]), default="terminal", show_default=True
-)
+@click.option("--format", "form", type=click.Choice(["terminal", "html", "csv"]), default="terminal", show_default=True)
 @click.option("--language", type=click.Choice(["en", "zh"]), help="Of the words.  [CDS_LANGUAGE, else en]")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write.  [standard output]")
 @click.option("--comments", is_flag=True, help="Users' comments, too. They may name patients: keep them to yourself.")
@@ -50,8 +47,6 @@ def report_command(
         raise click.UsageError("--comments are for the terminal only: what users write may name patients.")
     settings = load_settings()
     selection = Selection(_day(first), _day(last), settings.zone, service, rule, site)
-    if selection.first and selection.last and selection.last < selection.first:
-        raise BadRequest("--to is before --from. Give the earlier day as --from.")
     knowledge = load_knowledge(site=settings.site)
     made = datetime.now(UTC).astimezone(settings.zone)
     database = Database(settings.database_url)

@@ -62,6 +62,7 @@ class Settings(BaseSettings):
         proxies: how many reverse proxies stand in front; callers' addresses are then taken from X-Forwarded-For.
         cors_origins: browser origins that may call; in open mode, if none is named, every origin may.
         sandbox: serve invented sample patients as a FHIR server under /sandbox/fhir.
+        report_page: serve the report on the use of rules at /report to whoever reaches the port.
         metrics: numbers for Prometheus at /metrics; if nothing is said, in open mode and where there is a token for it.
         metrics_token: what has to be sent as bearer token to read them; without it, whoever reaches the port may.
         tracing: send OpenTelemetry traces to where the standard OTEL_ variables say.
@@ -108,6 +109,7 @@ class Settings(BaseSettings):
     sandbox: bool = False
     page: bool | None = None
     page_servers: CommaList = ()
+    report_page: bool = False
     metrics: bool | None = None
     metrics_token: str | None = Field(default=None, min_length=16, repr=False)
     tracing: bool = False
@@ -229,6 +231,11 @@ class Settings(BaseSettings):
         return self.sandbox if self.page is None else self.page
 
     @property
+    def serves_report(self) -> bool:
+        """Whether there is a route /report: trying out with invented patients, or where the operator wants it."""
+        return self.report_page or (self.open and self.sandbox)
+
+    @property
     def speaks_https(self) -> bool:
         """Whether clients reach this service by https, through a proxy or directly."""
         return self.tls_cert is not None or (self.public_url or "").startswith("https://")
@@ -295,6 +302,7 @@ _HELP = {
     "sandbox": "Write 1 or 0.",
     "page": "Write 1 or 0.",
     "page_servers": "Give names and base URLs, such as test=https://fhir.example/r4, listed in CDS_FHIR_ALLOW too.",
+    "report_page": "Write 1 or 0; 1 only where a proxy decides who may open /report.",
     "metrics": "Write 1 or 0.",
     "metrics_token": "Give at least 16 random characters, such as `openssl rand -hex 32` prints.",
     "tracing": "Write 1 or 0.",

@@ -16,6 +16,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import Float
 
+from cds_service.errors import BadRequest
 from cds_service.store.tables import card, feedback_event, hook_call, written
 
 # What figures can be told apart by, in the order of a report's columns.
@@ -30,6 +31,8 @@ class Selection:
     Attributes:
         first, last: days, both included; None: from the beginning, to the end.
         zone: whose days and months; None: the machine's own.
+    Raises:
+        BadRequest: the days make no period.
     """
 
     first: date | None = None
@@ -38,6 +41,13 @@ class Selection:
     service: str | None = None
     rule: str | None = None
     site: str | None = None
+
+    def __post_init__(self) -> None:
+        # Elsewhere a day may not exist in every time zone; nothing that is recorded lies there.
+        if any(day is not None and not 2000 <= day.year <= 2099 for day in (self.first, self.last)):
+            raise BadRequest("A day of the period is too far away. Give days of this century.")
+        if self.first and self.last and self.last < self.first:
+            raise BadRequest("The last day of the period is before the first. Give the earlier one as the first.")
 
     @property
     def since(self) -> str | None:

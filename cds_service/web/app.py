@@ -7,6 +7,7 @@ wsgi.py ── create_app ─┬─ hooks_api   discovery, calls, feedback
                        ├─ problems    errors as OperationOutcomes
                        ├─ openapi     all routes, for machines
                        ├─ catalogue   rules and evidence, for people
+                       ├─ report      what became of cards, if switched on
                        ├─ page        cards in the browser, if switched on
                        └─ sandbox     sample patients, if switched on
 """
@@ -36,6 +37,7 @@ from cds_service.web.transport import refuse_plain_http
 
 if TYPE_CHECKING:
     from cds_service.sandbox.fhir_api import SamplePatients
+    from cds_service.store.database import Database
     from cds_service.trust.egress import Ways
 
 
@@ -122,6 +124,8 @@ def _create(
     samples = _add_sandbox(app, clock) if settings.sandbox else None
     if settings.has_page:
         _add_page(app, settings, knowledge, samples, ways, clock)
+    if settings.serves_report:
+        _add_report(app, settings, knowledge, lasting.database, clock)
     openapi.add_route(app, knowledge.services, settings.public_url)
     if settings.prefix:
         app.wsgi_app = ops.strip_prefix(app.wsgi_app, settings.prefix)  # type: ignore[method-assign,assignment]
@@ -173,6 +177,17 @@ def _add_page(
 
     if isinstance(knowledge, KnowledgeBase):
         add_page(app, settings, knowledge, samples, ways, clock)
+
+
+def _add_report(app: Flask, settings: Settings, knowledge: Knowledge, database: Database, clock: Clock) -> None:
+    """What became of the cards of the knowledge that is served."""
+    from cds_service.artifacts.base import KnowledgeBase
+    from cds_service.artifacts.load import knowledge_dir
+    from cds_service.artifacts.review_limits import read_review_limits
+    from cds_service.web.report import add_report
+
+    if isinstance(knowledge, KnowledgeBase):
+        add_report(app, settings, knowledge, read_review_limits(knowledge_dir()), database, clock)
 
 
 def _add_sandbox(app: Flask, clock: Clock) -> SamplePatients:

@@ -148,6 +148,14 @@ OPERATIONS: Mapping[str, Operation] = {
         {200: ("Prometheus text, or OpenMetrics if asked for", "text/plain", None)},
         "With CDS_METRICS_TOKEN, that token is to be sent as bearer token.",
     ),
+    "report": Operation(
+        "operation",
+        "What became of the cards",
+        (200, 400, *_ANYTHING, 503),
+        {200: ("The page", _HTML, None)},
+        "There only in open mode with the sandbox, or if CDS_REPORT_PAGE is set. Days are written as 2026-11-20.",
+        query={**_LANGUAGE, **{name: {"type": "string"} for name in ("from", "to", "service", "rule", "site")}},
+    ),
     "openapi": Operation("operation", "This document", (200, *_ANYTHING), {200: ("The document", _JSON, _DOCUMENT)}),
     "catalogue.index": Operation(
         "catalogue", "All rules", (200, *_ANYTHING), {200: ("The page", _HTML, None)}, query=_LANGUAGE
