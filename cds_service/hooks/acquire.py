@@ -5,7 +5,7 @@ A prefetch key has six states, and they are kept apart:
     null                                 the client has no such data: read and empty
     Bundle without entries               read and empty
     Bundle with an informational outcome read and empty (Epic's "no results")
-    OperationOutcome, or of a wrong type failed: fetched, else unread
+    OperationOutcome, or of a wrong type failed: fetched, else unread (so is a Bundle of nothing else)
     one page of several                  fetched whole, else incomplete
 """
 
@@ -20,6 +20,7 @@ from cds_service.errors import EgressError, TooLarge
 from cds_service.fhir.bundle import MAX_ENTRIES, Obtained, Opened, open_resource
 from cds_service.fhir.client import MOST_PAGES, Fetched, fetch_all
 from cds_service.fhir.reference import Whose, is_somebody_elses, normal_base
+from cds_service.fhir.second_look import SOURCES
 from cds_service.hooks.messages import HookRequest
 from cds_service.hooks.needs import Need
 from cds_service.trust.egress import Egress
@@ -135,7 +136,15 @@ def _from_prefetch(need: Need, prefetch: Mapping[str, msgspec.Raw]) -> Obtained:
         return Obtained(need.sources, unread="sent as a resource of another type")
     if opened.too_many:
         raise _too_many(f"prefetch.{need.key}")
+    if opened.entries and not any(_belongs(entry.resource_type, need) for entry in opened.entries):
+        # A Bundle under the wrong key says nothing about what was asked for.
+        return Obtained(need.sources, unread="sent with resources of other types only")
     return _judged(need, opened, incomplete=_shortfall(opened))
+
+
+def _belongs(kind: str, need: Need) -> bool:
+    """Whether resources of this type answer the need; older FHIR versions have other names for some."""
+    return kind in need.types or SOURCES.get(kind) in need.sources
 
 
 def _too_many(path: str) -> TooLarge:

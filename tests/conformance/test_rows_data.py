@@ -28,6 +28,7 @@ INFORMED = {
     "resource": {"resourceType": "OperationOutcome", "issue": [{"severity": "warning", "code": "not-found"}]},
     "search": {"mode": "outcome"},
 }
+GOAL = {"resourceType": "Goal", "id": "g1", "description": {"text": "Walk every day"}}
 EMPTY: dict[str, Any] = {
     "null": None,
     "no entry": {"resourceType": "Bundle", "type": "searchset", "total": 0},
@@ -39,6 +40,7 @@ LACKING: dict[str, Any] = {
     "absent": ...,
     "an OperationOutcome": OUTCOME,
     "another type": {"resourceType": "Patient", "id": "x"},
+    "a Bundle of another type": {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": GOAL}]},
     "an outcome of error inside": {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": OUTCOME}]},
     "a first page": {"resourceType": "Bundle", "type": "searchset", "link": NEXT},
 }
@@ -144,7 +146,7 @@ def test_what_was_fetched_leads_to_the_same_cards_as_what_was_sent(tmp_path: Pat
 
 
 @pytest.mark.row("PFD-02", "PFD-03", "X-7", "S-6", "TOY-20")
-@pytest.mark.parametrize("how", ["absent", "an OperationOutcome", "another type"])
+@pytest.mark.parametrize("how", ["absent", "an OperationOutcome", "another type", "a Bundle of another type"])
 def test_exactly_what_is_lacking_is_fetched(tmp_path: Path, ehr: FaultServer, how: str) -> None:
     body = sending(
         about("b12-low-metformin", fhirServer=ehr.base, fhirAuthorization=TOKEN),
@@ -231,8 +233,12 @@ def test_one_drug_leads_to_one_card_however_it_is_written(client: FlaskClient, e
 def test_what_was_included_helps_to_read_and_is_nothing_by_itself(client: FlaskClient) -> None:
     """A product that is only included is not taken by anybody."""
     body = about("healthy-adult")
+    loratadine = {"resourceType": "MedicationRequest", "id": "r1", "status": "active", "intent": "order"}
+    whose = {"subject": {"reference": "Patient/healthy-adult"}}
+    loratadine |= whose | {"medicationCodeableConcept": {"text": "Loratadine"}}
     included = [{"resource": each, "search": {"mode": "include"}} for each in (K1, {"resourceType": "Practitioner"})]
-    body["prefetch"]["medicationRequests"] = {"resourceType": "Bundle", "type": "searchset", "entry": included}
+    entries = [{"resource": loratadine}, *included]
+    body["prefetch"]["medicationRequests"] = {"resourceType": "Bundle", "type": "searchset", "entry": entries}
     assert rules(call(client, K_VIEW, body)) == []
 
 
