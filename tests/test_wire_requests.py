@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from recorder import SELECT, SERVICES, SIGN, UUID_V1, VIEW, Recorder, encoded, request_body
 from werkzeug.test import TestResponse
 
+from cds_service.errors import BadRequest
 from cds_service.hooks.messages import parse_request
 from cds_service.trust.clients import OPEN, ClientProfile
 
@@ -441,7 +442,6 @@ def test_a_complete_authorization_is_used(client: FlaskClient, recorder: Recorde
     client.post(VIEW, json=request_body(fhirServer="https://ehr.example/r4", fhirAuthorization=authorization))
     assert recorder.request.fhir_server == "https://ehr.example/r4"
     assert recorder.request.fhir_token == "canary-token"
-    assert recorder.request.fhir_subject == "cds-service"
     assert recorder.request.notes == ()
 
 
@@ -520,6 +520,21 @@ def test_a_token_for_another_patient_is_refused(client: FlaskClient, recorder: R
         body = request_body(fhirServer=url, fhirAuthorization=AUTHORIZATION | {"patient": same})
         assert client.post(VIEW, json=body).status_code == 200
     assert recorder.request.fhir_token == "canary-token"
+
+
+@pytest.mark.row("FHA-07")
+def test_a_token_made_out_to_somebody_else_is_noted_or_refused_by_agreement() -> None:
+    body = encoded(request_body(fhirServer="https://ehr.example/r4", fhirAuthorization=AUTHORIZATION))
+    for subject, strict, note in [
+        (None, True, ()),
+        ("cds-service", True, ()),
+        ("cds-service-2", False, ("fhirAuthorization made out to another subject",)),
+    ]:
+        profile = ClientProfile(name="ehr", fhir_subject=subject, strict_request=strict)
+        request = parse_request(body, "patient-view", profile)
+        assert (request.fhir_token, request.notes) == ("canary-token", note)
+    with pytest.raises(BadRequest, match=r"fhirAuthorization\.subject is not the one agreed on"):
+        parse_request(body, "patient-view", ClientProfile(name="ehr", fhir_subject="other", strict_request=True))
 
 
 @pytest.mark.row("FHA-10", "FHA-12")

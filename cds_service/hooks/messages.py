@@ -54,7 +54,6 @@ class HookRequest:
         prefetch: our key -> the resource's JSON; `null` (nothing there) is kept as the bytes `null`.
         fhir_server: base URL the client offers for further data. Untrusted until the way out has checked it.
         fhir_token: bearer token for that server; None if there is none that may be used.
-        fhir_subject: whom the token was made out to: our client id at that server.
         notes: what was tolerated, as fixed sentences for the log.
     """
 
@@ -68,7 +67,6 @@ class HookRequest:
     prefetch: Mapping[str, msgspec.Raw] = field(default_factory=dict, repr=False)
     fhir_server: str | None = field(default=None, repr=False)
     fhir_token: str | None = field(default=None, repr=False)
-    fhir_subject: str | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
 
 
@@ -116,7 +114,7 @@ def parse_request(body: bytes, hook: str, profile: ClientProfile) -> HookRequest
     if not user[1]:
         notes.append("userId without a resource type")
     server = _server(members, profile.strict_request, notes)
-    token, subject = _authorization(members, context.patient_id, server, profile.strict_request, notes)
+    token = _authorization(members, context.patient_id, server, profile, notes)
     return HookRequest(
         hook=hook,
         hook_instance=instance,
@@ -128,7 +126,6 @@ def parse_request(body: bytes, hook: str, profile: ClientProfile) -> HookRequest
         prefetch=_prefetch(members, profile.prefetch_aliases),
         fhir_server=server,
         fhir_token=token,
-        fhir_subject=subject,
         notes=tuple(notes),
     )
 
@@ -267,12 +264,12 @@ def _server(members: Mapping[str, msgspec.Raw], strict: bool, notes: list[str]) 
 
 
 def _authorization(
-    members: Mapping[str, msgspec.Raw], patient_id: str, server: str | None, strict: bool, notes: list[str]
-) -> tuple[str | None, str | None]:
-    """The token and the subject of `fhirAuthorization`; (None, None) if it is absent or cannot be used."""
+    members: Mapping[str, msgspec.Raw], patient_id: str, server: str | None, profile: ClientProfile, notes: list[str]
+) -> str | None:
+    """The token of `fhirAuthorization`; None if it is absent or cannot be used."""
     value = _small(members, "fhirAuthorization")
     if value is None:
-        return None, None
+        return None
     if not isinstance(value, dict):
         raise BadRequest("fhirAuthorization must be an object.", expression="fhirAuthorization")
     _members(bytes(members["fhirAuthorization"]), "fhirAuthorization")  # a token twice, or for two patients
@@ -285,12 +282,18 @@ def _authorization(
         )
     fault = _authorization_fault(value) or (None if server else "without a usable fhirServer")
     if fault is None:
-        subject: str = value["subject"]
-        return (value["access_token"], subject) if value["expires_in"] > 0 else (None, subject)
-    if strict:
+        if profile.fhir_subject is not None and value["subject"] != profile.fhir_subject:
+            if profile.strict_request:
+                raise BadRequest(
+                    "fhirAuthorization.subject is not the one agreed on. Send a token made out to this service.",
+                    expression="fhirAuthorization.subject",
+                )
+            notes.append("fhirAuthorization made out to another subject")
+        return value["access_token"] if value["expires_in"] > 0 else None
+    if profile.strict_request:
         raise BadRequest(f"fhirAuthorization is incomplete: {fault}.", expression="fhirAuthorization")
     notes.append(f"fhirAuthorization not used: {fault}")
-    return None, None
+    return None
 
 
 def _authorization_fault(value: Mapping[str, Any]) -> str | None:

@@ -53,6 +53,7 @@ class ClientProfile(BaseModel):
         prefetch_aliases: the client's own prefetch key -> the key in our discovery.
         fhir_servers: base URLs of this client's FHIR servers.
         fhir_without_token: its FHIR server may be called without a token (sandboxes only).
+        fhir_subject: whom its FHIR tokens are made out to; another `subject` is noted, or refused if strict_request.
         fhir_deadline: seconds that all FHIR queries of one call may take together; without it, the setting's.
         fhir_pages: most pages of one search that are followed; without it, the built-in limit.
 
@@ -88,6 +89,7 @@ class ClientProfile(BaseModel):
     prefetch_aliases: dict[str, str] = {}
     fhir_servers: Texts = ()
     fhir_without_token: bool = False
+    fhir_subject: Text | None = None
     # Clients give up after five seconds; the answer must be on its way before that.
     fhir_deadline: float | None = Field(default=None, gt=0, lt=5)
     fhir_pages: int | None = Field(default=None, ge=1, le=100)
