@@ -11,6 +11,7 @@ another server, and in tests, a process knows only its own.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
@@ -94,7 +95,8 @@ class Metrics:
         self._knowledge = self._gauge("knowledge", "Processes that answer by this version.", "version")
         build = self._gauge("build", "Processes of this build.", "version")
         build[(__version__,)].set(1)
-        self._told = {"written": 0, "dropped": 0}
+        self._told = 0, 0
+        self._lock = threading.Lock()
 
     def _counter(self, name: str, text: str, *labels: str) -> _Children[Counter]:
         return _children(Counter(f"cds_{name}", text, labels, registry=self._registry), labels)
@@ -181,10 +183,11 @@ class Metrics:
             states: host and port of each server called so far -> the state of its breaker.
             lacking: part -> whether it is out of order.
         """
-        for name, children in (("written", self._written), ("dropped", self._dropped)):
-            now = getattr(recorder, name)
-            children[()].inc(now - self._told[name])
-            self._told[name] = now
+        with self._lock:
+            written, dropped = recorder.written, recorder.dropped
+            self._written[()].inc(written - self._told[0])
+            self._dropped[()].inc(dropped - self._told[1])
+            self._told = written, dropped
         self._waiting[()].set(recorder.waiting)
         for server, state in states.items():
             for each in _STATES:
