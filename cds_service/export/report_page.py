@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from cds_service.export.bars import Bars, bars
+from cds_service.export.bars import WIDTH, Bar, bars
 from cds_service.export.report import Line, Names, Report
 from cds_service.export.report_text import figures_of, heading, key_figures, order_lines, reading, reason_lines, review
 from cds_service.export.report_words import Language, say
@@ -66,6 +66,7 @@ def as_html(report: Report, names: Names, form: Form | None = None) -> str:
         figures=key_figures(report, language),
         reviews=[review(flag, report, names) for flag in report.flags],
         kinds=_KINDS,
+        width=WIDTH,
         rule_bars=_rule_bars(report, names),
         month_bars=_month_bars(report.months, language),
         tables=list(_tables(report, names)) if report.calls.number else [],
@@ -99,7 +100,7 @@ def _template() -> Template:
     return environment.get_template("report.html")
 
 
-def _rule_bars(report: Report, names: Names) -> Bars:
+def _rule_bars(report: Report, names: Names) -> tuple[Bar, ...]:
     """The rules that were shown, the most frequent first."""
     lines = sorted((line for line in report.rules if line.figures.shown), key=lambda line: -line.figures.shown)
     return bars(
@@ -108,7 +109,7 @@ def _rule_bars(report: Report, names: Names) -> Bars:
     )
 
 
-def _month_bars(months: Iterable[Line], language: Language) -> Bars:
+def _month_bars(months: Iterable[Line], language: Language) -> tuple[Bar, ...]:
     return bars((line.month or "", _words(line.figures, language), _parts(line.figures)) for line in months)
 
 
@@ -117,7 +118,8 @@ def _parts(figures: Figures) -> list[tuple[str, int]]:
 
 
 def _words(figures: Figures, language: Language) -> str:
-    return ", ".join(f"{say(kind, language)} {number:,}" for kind, number in _parts(figures))
+    parts = [("shown", figures.shown), *_parts(figures)]
+    return say("comma", language).join(f"{say(kind, language)} {number:,}" for kind, number in parts)
 
 
 def _tables(report: Report, names: Names) -> Iterable[_Table]:

@@ -102,15 +102,10 @@ def as_text(report: Report, names: Names, *, with_comments: bool = False) -> str
 def heading(report: Report, language: Language) -> list[str]:
     """What the report is about."""
     zone = str(report.selection.zone or say("this_machine", language))
+    made = say("made", language, f"{day(report.made.date(), language)} {report.made:%H:%M}")
     lines = [
-        f"{say('title', language)}: {period(report.selection, language)}",
-        ", ".join(
-            (
-                *chosen(report.selection, language),
-                say("days_of", language, zone),
-                say("made", language, f"{day(report.made, language)} {report.made:%H:%M}"),
-            )
-        ),
+        say("title", language, period(report.selection, language)),
+        say("comma", language).join((*chosen(report.selection, language), say("days_of", language, zone), made)),
     ]
     if report.calls.knowledge:
         lines.append(say("knowledge", language, ", ".join(report.calls.knowledge)))
@@ -122,31 +117,22 @@ def heading(report: Report, language: Language) -> list[str]:
 def key_figures(report: Report, language: Language) -> list[str]:
     """Calls and cards in a few lines."""
     calls, total = report.calls, report.total
-    colon = "：" if language == "zh" else ": "
+    comma = say("comma", language)
+    of_calls = (("with_cards", calls.with_cards), ("refused", calls.refused), ("undecided", calls.undecided))
+    of_cards = (
+        ("shown", f"{total.shown:,}"),
+        ("silent", f"{total.silent:,}"),
+        ("answered", share(total.answered, total.shown)),
+        ("accepted", f"{total.accepted:,}"),
+        ("overridden", f"{total.overridden:,}"),
+        ("rate", rate(total, report.few)),
+        ("time", duration(total, language)),
+        ("patients", patients(total, language)),
+    )
+    told = comma.join(f"{say(name, language)} {number:,}" for name, number in of_calls)
     lines = [
-        f"{say('calls', language)}{colon}{calls.number:,}; "
-        + ", ".join(
-            f"{say(name, language)} {number:,}"
-            for name, number in (
-                ("with_cards", calls.with_cards),
-                ("refused", calls.refused),
-                ("undecided", calls.undecided),
-            )
-        ),
-        f"{say('cards', language)}{colon}"
-        + ", ".join(
-            f"{say(name, language)} {text}"
-            for name, text in (
-                ("shown", f"{total.shown:,}"),
-                ("silent", f"{total.silent:,}"),
-                ("answered", share(total.answered, total.shown)),
-                ("accepted", f"{total.accepted:,}"),
-                ("overridden", f"{total.overridden:,}"),
-                ("rate", rate(total, report.few)),
-                ("time", duration(total, language)),
-                ("patients", patients(total, language)),
-            )
-        ),
+        say("figures", language, say("calls", language), f"{calls.number:,}", told),
+        say("figure", language, say("cards", language), comma.join(f"{say(key, language)} {n}" for key, n in of_cards)),
     ]
     if report.unmatched:
         lines.append(say("unmatched", language, f"{report.unmatched:,}"))
@@ -166,8 +152,9 @@ def review(flag: Flag, report: Report, names: Names) -> tuple[str, str, str, str
     above = f"{limit.overridden_above:g} %"
     part = percent(figures.overridden, figures.answered) + ("*" if report.is_few(figures) else "")
     kind = () if limit.indicator is None else (say(limit.indicator, language),)
+    subject = say("of_kind", language, flag.rule, *kind) if kind else flag.rule
     return (
-        say("crossed", language, flag.rule, figures.overridden, figures.answered, part, figures.shown),
+        say("crossed", language, subject, figures.overridden, figures.answered, part, figures.shown),
         limit.action.in_language(language),
         say("limit_of" if kind else "limit", language, above, *kind, limit.shown_at_least),
         limit.source.in_language(language),

@@ -12,7 +12,11 @@ Language = Literal["en", "zh"]
 OTHER_ORDER = "other_order"
 
 _WORDS: dict[str, tuple[str, str]] = {
-    "title": ("Use of the rules", "规则使用报告"),
+    "title": ("Use of the rules: {}", "规则使用报告：{}"),
+    "comma": (", ", "，"),
+    "figure": ("{}: {}", "{}：{}"),
+    "figures": ("{}: {}; {}", "{}：{}；{}"),
+    "of_kind": ("{} ({})", "{}（{}）"),
     "period": ("{} to {}", "{}至{}"),
     "beginning": ("the beginning", "起始"),
     "today": ("today", "今日"),
@@ -46,7 +50,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "overridden": ("overridden", "已拒绝"),
     "unanswered": ("unanswered", "未答复"),
     "rate": ("override rate", "拒绝率"),
-    "time": ("median time to answer", "答复时间中位数"),
+    "time": ("median time", "中位用时"),
     "patients": ("patients", "患者数"),
     "reason": ("reason", "原因"),
     "number": ("number", "次数"),
@@ -115,9 +119,9 @@ _WORDS: dict[str, tuple[str, str]] = {
         "患者按加密散列计数；未设置CDS_HASH_KEY时人数不详。",
     ),
     "read_time": (
-        "The time to answer runs from the call to the moment that the client reports. Answers that are older than their"
-        " card come from a wrong clock and are left out.",
-        "答复时间自调用起至系统上报的时刻；早于卡片的答复属时钟错误，不计入。",
+        "Median time: how long the answers took, from the call to the moment that the client reports. Answers that are"
+        " older than their card come from a wrong clock and are left out.",
+        "中位用时：自调用起至系统上报答复时刻的中位数；早于卡片的答复属时钟错误，不计入。",
     ),
 }
 
