@@ -1,0 +1,58 @@
+"""Fixtures of the browser tests: Chromium, the served page, and visits that must end without a fault."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser.service_process import served
+from browser.visit import CHROMIUM, Visit, visit
+from playwright.sync_api import Browser, sync_playwright
+from servers.fixtures import missing
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, driven by Playwright.
+
+    One for each module: while it runs, its event loop would be in the way of tests that have one of their own.
+    """
+    program = shutil.which(CHROMIUM)
+    if program is None:
+        missing("chromium is not installed. Run: .ci/install")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--disable-dev-shm-usage"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a service with its sandbox."""
+    with served(tmp_path_factory.mktemp("service")) as address:
+        yield address
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Starts services of a test's own, with settings of its own; where nothing may be left of earlier tests."""
+    with ExitStack() as started:
+        yield lambda **settings: started.enter_context(served(tmp_path, **settings))
+
+
+@pytest.fixture
+def visits(chromium: Browser) -> Iterator[Callable[..., Visit]]:
+    """Makes visits; all of them must end without a fault: `visits(base, color_scheme="dark")`."""
+    made: list[Visit] = []
+    with ExitStack() as opened:
+
+        def make(address: str, **options: Any) -> Visit:
+            made.append(opened.enter_context(visit(chromium, address, **options)))
+            return made[-1]
+
+        yield make
+    assert [fault for each in made for fault in each.faults] == []

@@ -1,0 +1,52 @@
+"""The page as it opens: languages, headers, no request to anybody else, and no script needed to be told so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from browser.axe import violations
+from browser.visit import Visit
+
+pytestmark = pytest.mark.browser
+
+Visits = Callable[..., Visit]
+
+
+def test_a_browser_at_the_root_is_led_to_the_page(visits: Visits, base: str) -> None:
+    page = visits(base).open("/")
+
+    assert page.url == f"{base}/app/"
+
+
+@pytest.mark.parametrize(("locale", "tag"), [("en-GB", "en"), ("zh-CN", "zh-Hans")])
+def test_the_page_speaks_the_language_of_the_browser(visits: Visits, base: str, locale: str, tag: str) -> None:
+    page = visits(base, locale=locale).open()
+
+    assert page.locator("html").get_attribute("lang") == tag
+
+
+def test_without_scripts_the_page_says_so_and_leads_to_the_rules(visits: Visits, base: str) -> None:
+    page = visits(base, java_script_enabled=False).open()
+
+    assert "JavaScript" in page.locator("body").inner_text()
+    page.get_by_role("link", name="/rules").click()
+    assert page.url == f"{base}/rules"
+    assert page.locator("h1").count() == 1
+
+
+def test_nothing_of_a_patient_stays_in_the_browser(visits: Visits, base: str) -> None:
+    page = visits(base).open("/app/?server=sandbox&patient=b12-and-warfarin")
+    page.wait_for_load_state("networkidle")
+
+    kept = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
+    assert "b12-and-warfarin" not in kept
+    assert set(page.evaluate("Object.keys(localStorage)")) <= {"language", "theme"}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_the_empty_page(visits: Visits, base: str, scheme: str) -> None:
+    page = visits(base, color_scheme=scheme).open()
+    page.wait_for_load_state("networkidle")
+
+    assert violations(page) == []
