@@ -35,7 +35,9 @@ def test_a_comparison_shows_value_unit_date_limit_and_source() -> None:
         "limit": {"name": "b12_low", "value": 200, "unit": "pg/mL", "source": ["S0-25"]},
         "value": {"value": 150, "unit": "pg/mL"},
         "date": "2026-11-17",
-        "evidence": [{"reference": result.reference, "reported": "150 pg/mL", "date": "2026-11-17"}],
+        "evidence": [
+            {"reference": result.reference, "concept": B12, "reported": "150 pg/mL", "date": "2026-11-17"}
+        ],
     }
 
 
@@ -45,6 +47,7 @@ def test_a_comparison_shows_value_unit_date_limit_and_source() -> None:
         (Interval(0, 150, high_open=True), {"atLeast": 0, "below": 150, "unit": "pg/mL"}),
         (Interval(100, 150), {"atLeast": 100, "atMost": 150, "unit": "pg/mL"}),
         (Interval(2000, inf), {"atLeast": 2000, "unit": "pg/mL"}),
+        (Interval(2000, inf, low_open=True), {"above": 2000, "unit": "pg/mL"}),
     ],
 )
 def test_an_interval_shows_both_its_ends(interval: Interval, shown: dict[str, Any]) -> None:

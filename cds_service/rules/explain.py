@@ -7,6 +7,7 @@ together.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import date
 from math import isfinite
 from typing import Any
 
@@ -42,11 +43,16 @@ def _decision(knowledge: KnowledgeBase, facts: FactTable, decision: Decision) ->
     if decision.silenced_by:
         node["silencedBy"] = decision.silenced_by
     topic = knowledge.topics[knowledge.topic_of[rule.id]]
+    applies = clause(knowledge, facts, topic.applies)
+    if applies["outcome"] != "yes":
+        node["applies"] = applies
     if decision.outcome == "not applicable":
-        return node | {"applies": clause(knowledge, facts, topic.applies)}
+        return node
     node["when"] = clause(knowledge, facts, rule.when)
     if rule.unless:
         node["unless"] = clause(knowledge, facts, rule.unless)
+    if decision.variant:
+        node["variantWhen"] = clause(knowledge, facts, decision.variant.when)
     return node
 
 
@@ -92,12 +98,15 @@ def _leaf(knowledge: KnowledgeBase, facts: FactTable, condition: Condition) -> N
         node["value"] = _value(fact.value, definition.unit)
     if fact.on is not None:
         node["date"] = fact.on.isoformat()
-    if evidence := [_evidence(item) for item in fact.evidence]:
-        node["evidence"] = evidence
+    if entries := [evidence(item) for item in fact.evidence]:
+        node["evidence"] = entries
     if fact.missing is not None:
         node["because"] = f"{fact.missing.kind}: {fact.missing.about}"
     if definition.when is not None:
         node["definition"] = clause(knowledge, facts, definition.when)
+    if definition.count is not None:
+        parts = (Condition.model_validate({"fact": part, "is": True}) for part in definition.count)
+        node["counted"] = [_leaf(knowledge, facts, part) for part in parts]
     return node
 
 
@@ -131,34 +140,40 @@ def _value(value: Interval | bool | str, unit: str | None) -> Any:
         return value
     if value.is_point:
         return {"value": value.low, "unit": unit}
-    bounds: Node = {"atLeast": value.low, "unit": unit}
+    bounds: Node = {"above" if value.low_open else "atLeast": value.low, "unit": unit}
     if isfinite(value.high):
         bounds["below" if value.high_open else "atMost"] = value.high
     return bounds
 
 
-def _evidence(item: Evidence) -> Node:
+def evidence(item: Evidence) -> Node:
+    """One entry of the record that a fact rests on, as JSON data."""
     match item:
         case LabResult():
-            node: Node = {"reference": item.reference, "reported": item.reported}
-            if item.effective:
-                node["date"] = item.effective.isoformat()
-            if item.unusable:
-                node["unusable"] = item.unusable
-            return node
+            return {"reference": item.reference, "concept": item.concept, "reported": item.reported} | _given(
+                date=item.effective, flag=item.flag, unusable=item.unusable
+            )
         case MedicationUse():
-            return {"reference": item.reference, "product": item.product} | (
-                {"start": item.start.isoformat()} if item.start else {}
+            daily = None if item.daily_dose is None or item.single_dose else _value(item.daily_dose, "ug")
+            return {"reference": item.reference, "product": item.product} | _given(
+                start=item.start, end=item.end, daily=daily, dosage=item.reported_dose, draft=item.status == "draft"
             )
         case Problem():
-            return {"reference": item.reference, "text": item.text} | (
-                {"since": item.since.isoformat()} if item.since else {}
+            return {"reference": item.reference, "text": item.text} | _given(since=item.since)
+        case PendingTest():
+            return {"reference": item.reference, "pending": item.kind, "concepts": sorted(item.concepts)} | _given(
+                since=item.since
             )
-        case PendingTest() | InrGoal():
-            return {"reference": item.reference}
+        case InrGoal():
+            return {"reference": item.reference, "target": {"low": item.low, "high": item.high}}
         case Patient():
             return {"reference": f"Patient/{item.id}"}
     raise TypeError(type(item))
+
+
+def _given(**members: object) -> Node:
+    """The members that say something; days as text."""
+    return {name: m.isoformat() if isinstance(m, date) else m for name, m in members.items() if m}
 
 
 def as_lines(nodes: Iterable[Node]) -> Iterator[str]:
@@ -167,9 +182,9 @@ def as_lines(nodes: Iterable[Node]) -> Iterator[str]:
         outcome = node["outcome"] + (f" ({node['variant']})" if "variant" in node else "")
         outcome += f" by {node['silencedBy']}" if "silencedBy" in node else ""
         yield f"{node['rule']}: {outcome}    {node['at']}"
-        for part in ("applies", "when", "unless"):
+        for part, said in (("applies", "applies"), ("when", "when"), ("unless", "unless"), ("variantWhen", "variant")):
             if part in node:
-                yield from _clause_lines(node[part], 1, f"{part} ")
+                yield from _clause_lines(node[part], 1, f"{said} ")
 
 
 def _clause_lines(node: Node, depth: int, prefix: str = "") -> Iterator[str]:
@@ -187,13 +202,15 @@ def _clause_lines(node: Node, depth: int, prefix: str = "") -> Iterator[str]:
     yield f"{indent}{prefix}{_leaf_line(node)}"
     if "definition" in node:
         yield from _clause_lines(node["definition"], depth + 1)
+    for part in node.get("counted", ()):
+        yield from _clause_lines(part, depth + 1)
 
 
 def _leaf_line(node: Node) -> str:
     parts = [node["fact"]]
     value = node.get("value")
     if isinstance(value, dict):
-        low, high = value.get("atLeast"), value.get("below", value.get("atMost"))
+        low, high = value.get("atLeast", value.get("above")), value.get("below", value.get("atMost"))
         number = (
             f"{value['value']:g}" if "value" in value else f"{low:g} to {'unbounded' if high is None else f'{high:g}'}"
         )
