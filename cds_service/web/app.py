@@ -141,6 +141,7 @@ def _create(
 def _shipped(settings: Settings, lasting: Lasting) -> tuple[Knowledge, Answer, Discover, TerminologyServer | None]:
     """The knowledge in this distribution and the evaluation made from it."""
     from cds_service.artifacts.load import load_knowledge
+    from cds_service.export.why import worded
     from cds_service.hooks.call import make_answer, terminology_server
     from cds_service.hooks.discovery import discovery
     from cds_service.hooks.snooze import make_snoozer
@@ -148,7 +149,7 @@ def _shipped(settings: Settings, lasting: Lasting) -> tuple[Knowledge, Answer, D
     knowledge = load_knowledge(site=settings.site)
     snoozer = make_snoozer(knowledge, settings, lasting.answers)
     server = terminology_server(knowledge, settings, lasting.ways, before=lasting.terminology)
-    answer = make_answer(knowledge, settings, lasting.ways, server, snoozer)
+    answer = worded(knowledge, make_answer(knowledge, settings, lasting.ways, server, snoozer))
     return knowledge, answer, partial(discovery, knowledge), server
 
 
