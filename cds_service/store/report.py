@@ -111,6 +111,10 @@ class Usage:
     def __init__(self, connection: Connection, selection: Selection) -> None:
         self._connection = connection
         self._selection = selection
+        if connection.dialect.name == "postgresql":
+            # It cannot know how many rows "the last answer to each card" leaves, expects a handful, and would go
+            # through all answers for every card. In force until the snapshot ends.
+            connection.exec_driver_sql("SET LOCAL enable_nestloop = off")
         first, last = connection.execute(
             select(func.min(hook_call.c.at), func.max(hook_call.c.at)).where(*selection.of_calls())
         ).one()
