@@ -1,0 +1,238 @@
+/** The page: servers, patients and charts to choose and see; a session for the patient who is open. */
+
+import { HOOKS, advice } from "./advice.js";
+import { reveal, showChart } from "./chart.js";
+import { combobox } from "./combobox.js";
+import { announce, button, byId, h, svgIcon } from "./dom.js";
+import { openDrawer } from "./drawer.js";
+import { discover } from "./hooks.js";
+import { ask } from "./net.js";
+import { draftList } from "./orders.js";
+import { startSession } from "./session.js";
+import { dated, loadTexts, speak, spokenLanguage, t } from "./texts.js";
+import { drawTrends } from "./trends.js";
+import { whyCard, whyNot } from "./why.js";
+
+const root = document.documentElement;
+const address = new URLSearchParams(location.search);
+
+const asked = address.get("lang") ?? localStorage.getItem("cds-page-language") ?? root.dataset.language;
+await loadTexts(asked === "zh" ? "zh" : "en");
+byId("language").value = spokenLanguage();
+byId("theme").value = root.dataset.theme ?? "auto";
+
+/** @type {any[]} */
+let servers = [];
+/** @type {any[]} */
+let orders = [];
+/** @type {any[]} */
+let services = [];
+/** @type {any} */
+let server = null;
+/** @type {ReturnType<typeof startSession> | null} */
+let session = null;
+/** @type {Map<string, ReturnType<typeof advice>>} */
+let slots = new Map();
+let opened = 0;
+let shownAt = "";
+let eraseTrends = () => {};
+
+const words = () => ({ t, language: spokenLanguage() });
+const drafts = draftList({ edited: (draft) => session?.edit(draft), removed: (ref) => session?.remove(ref) });
+
+const patientBox = combobox(byId("patient-pick"), {
+  id: "patient-pick-input", keep: true, label: () => t("patient"), hint: () => t("patient_hint"),
+  find: findPatients, choose: (option) => visit(option.id),
+});
+const orderBox = combobox(byId("order-pick"), {
+  id: "order-pick-input", label: () => t("order_choose"), hint: () => t("order_hint"),
+  find: findOrders, choose: (option) => session?.add(orders.find((one) => one.id === option.id).resource),
+});
+
+/** @param {string} typed */
+async function findPatients(typed) {
+  const outcome = await ask(`api/patients/${encodeURIComponent(server.id)}?${new URLSearchParams({ name: typed, lang: spokenLanguage() })}`);
+  tell("server-fault", outcome.fault === null ? [] : [faultNotice(t("patients_lost"), outcome)]);
+  return (outcome.body?.patients ?? []).map((/** @type {any} */ one) => ({ id: one.id, text: one.name || one.id, note: one.birthDate ? dated(one.birthDate) : "" }));
+}
+
+/** @param {string} typed each word must be in the name or the kind */
+function findOrders(typed) {
+  const wanted = typed.toLocaleLowerCase().split(/\s+/).filter(Boolean);
+  return orders
+    .map((one) => ({ id: one.id, text: one.text, note: kinds()[one.kind] ?? "" }))
+    .filter(({ text, note }) => wanted.every((word) => `${text} ${note}`.toLocaleLowerCase().includes(word)));
+}
+
+/** @returns {Record<string, string>} */
+function kinds() {
+  return {
+    "vitamin-k": t("kind_vitamin_k"), anticoagulant: t("kind_anticoagulant"), "vitamin-b12": t("kind_b12"),
+    "folic-acid": t("kind_folic_acid"), test: t("kind_test"), other: t("kind_other"),
+  };
+}
+
+/** @param {string} id @param {HTMLElement[]} content */
+function tell(id, content) {
+  byId(id).replaceChildren(...content);
+}
+
+/** @param {string} title @param {any} outcome @param {() => void} [again] */
+function faultNotice(title, outcome, again) {
+  announce(`${title} ${outcome.fault}`);
+  return h("div", { class: "notice" },
+    h("p", {}, svgIcon("fault"), h("strong", {}, title)),
+    h("p", {}, outcome.fault), outcome.advice ? h("p", { class: "quiet" }, outcome.advice) : null,
+    outcome.correlation ? h("p", { class: "quiet" }, t("correlation", { id: outcome.correlation })) : null,
+    again ? button(t("again"), again, { class: "small" }) : null);
+}
+
+/** Servers, orders and services: what does not depend on a patient. */
+async function prepare() {
+  const language = spokenLanguage();
+  const [known, offered, found] = await Promise.all([ask(`api/servers?lang=${language}`), ask(`api/orders?lang=${language}`), discover()]);
+  servers = known.body?.servers ?? [];
+  orders = offered.body?.orders ?? [];
+  services = found.services;
+  const faults = [known, offered, found].filter(({ fault }) => fault !== null);
+  tell("start-fault", faults.slice(0, 1).map((outcome) => faultNotice(t("start_lost"), outcome, restart)));
+  const picker = byId("server");
+  const wanted = picker.value || address.get("server");
+  picker.replaceChildren(...servers.map(({ id, name }) => h("option", { value: id }, name)));
+  server = servers.find(({ id }) => id === wanted) ?? servers[0] ?? null;
+  if (server) picker.value = server.id;
+  patientBox.disable(server === null || Boolean(server.patient));
+  for (const box of [patientBox, orderBox]) box.word();
+}
+
+/** Opens a chart. @param {string} patient @param {boolean} [fresh] whether the address is to tell it */
+async function visit(patient, fresh = true) {
+  const mine = (opened += 1);
+  close();
+  if (fresh) history.pushState(null, "", `?${new URLSearchParams({ server: server.id, patient })}`);
+  shownAt = location.search;
+  byId("welcome").hidden = true;
+  byId("workplace").hidden = false;
+  byId("workplace").setAttribute("aria-busy", "true");
+  byId("patient-name").textContent = t("chart_loading");
+  byId("patient-facts").replaceChildren(h("span", {}, patient));
+  const outcome = await ask(`api/chart/${encodeURIComponent(server.id)}/${encodeURIComponent(patient)}?lang=${spokenLanguage()}`);
+  if (mine !== opened) return;
+  byId("workplace").removeAttribute("aria-busy");
+  byId("chart").hidden = byId("work").hidden = outcome.fault !== null;
+  tell("chart-fault", outcome.fault === null ? [] : [faultNotice(t("chart_lost"), outcome, () => visit(patient, false))]);
+  if (outcome.fault !== null) {
+    byId("patient-name").textContent = t("chart_none");
+    return;
+  }
+  const chart = outcome.body;
+  showChart(chart);
+  patientBox.set(chart.patient.name || patient);
+  eraseTrends = drawTrends(byId("trends"), chart, words());
+  session = startSession({ server, patient, prefetch: chart.prefetch ?? {}, services, place, changed });
+  changed();
+  session.ask("patient-view");
+  reveal();
+}
+
+/** The place of a hook's answers, made when it is first asked; places keep the order of `HOOKS`. @param {string} hook */
+function place(hook) {
+  const there = slots.get(hook);
+  if (there) return there;
+  const made = advice(hook, {
+    deeds: /** @type {NonNullable<typeof session>} */ (session).deeds,
+    again: () => session?.ask(hook),
+    look: openDrawer,
+    why: (card, body) => whyCard(card, body, words()),
+    whyNot: (answers) => whyNot(answers, words()),
+  });
+  slots.set(hook, made);
+  const order = [...HOOKS.keys()];
+  const next = order.slice(order.indexOf(hook) + 1).map((later) => slots.get(later)).find(Boolean);
+  byId("advice").insertBefore(made.element, next?.element ?? null);
+  return made;
+}
+
+/** Drafts, signatures and the buttons that go with them, as the session has them. */
+function changed() {
+  if (session === null) return;
+  drafts.show(session.drafts, session.signed);
+  const { signing } = session;
+  byId("sign").setAttribute("aria-disabled", String(session.drafts.length === 0 || signing === "asking"));
+  const waits = signing === "cards" || signing === "faults";
+  byId("sign-anyway").hidden = !waits;
+  byId("sign-anyway").textContent = signing === "faults" ? t("sign_unchecked") : t("sign_anyway");
+  byId("sign-state").textContent = signing === "asking" ? t("sign_asking") : signing === "cards" ? t("sign_cards") : signing === "faults" ? t("sign_faults") : "";
+  if (waits) announce(byId("sign-state").textContent);
+}
+
+/** Leaves the patient: nothing of one chart may stand beside another. */
+function close() {
+  session?.close();
+  session = null;
+  eraseTrends();
+  eraseTrends = () => {};
+  slots = new Map();
+  drafts.forget();
+  for (const id of ["advice", "chart-fault", "notes", "problems", "medicines", "results", "pending", "signed"]) byId(id).replaceChildren();
+  byId("sign-state").textContent = "";
+  byId("sign-anyway").hidden = true;
+  byId("signed-part").hidden = true;
+}
+
+/** Everything anew in the language that was chosen; a patient who is open stays open, drafts are given up. */
+async function restart() {
+  const patient = new URLSearchParams(location.search).get("patient") ?? server?.patient;
+  await prepare();
+  if (server === null) return;
+  const only = server.patient ?? patient;
+  if (only) await visit(only, false);
+}
+
+function leave() {
+  opened += 1;
+  shownAt = "";
+  close();
+  patientBox.set("");
+  byId("welcome").hidden = false;
+  byId("workplace").hidden = true;
+}
+
+byId("server").addEventListener("change", () => {
+  server = servers.find(({ id }) => id === byId("server").value);
+  leave();
+  patientBox.disable(Boolean(server.patient));
+  history.pushState(null, "", `?${new URLSearchParams({ server: server.id })}`);
+  if (server.patient) visit(server.patient, false);
+});
+byId("language").addEventListener("change", () => {
+  const chosen = byId("language").value;
+  localStorage.setItem("cds-page-language", chosen);
+  speak(chosen);
+  restart();
+});
+byId("theme").addEventListener("change", () => {
+  const chosen = byId("theme").value;
+  localStorage.setItem("cds-page-theme", chosen);
+  root.dataset.theme = chosen;
+});
+byId("sign").addEventListener("click", () => byId("sign").getAttribute("aria-disabled") !== "true" && session?.sign());
+byId("sign-anyway").addEventListener("click", () => {
+  session?.confirm();
+  orderBox.focus(); // the button that was pressed is gone
+  announce(t("orders_signed"));
+});
+for (const hook of ["encounter-start", "encounter-discharge"]) byId(hook).addEventListener("click", () => session?.ask(hook));
+byId("show-calls").addEventListener("click", () => openDrawer());
+window.addEventListener("hashchange", reveal);
+window.addEventListener("popstate", () => {
+  if (location.search === shownAt) return; // a step inside the chart
+  leave();
+  const there = new URLSearchParams(location.search);
+  server = servers.find(({ id }) => id === there.get("server")) ?? server;
+  byId("server").value = server?.id ?? "";
+  const patient = there.get("patient");
+  if (patient && server) visit(patient, false);
+});
+
+await restart();
