@@ -180,10 +180,12 @@ class Settings(BaseSettings):
             raise ValueError("it is no file")
         with value.open(encoding="utf-8") as file:
             for line in parse_stream(file):
+                text = line.original.string
+                number = line.original.line + text[: len(text) - len(text.lstrip())].count("\n")
                 if line.error or (line.key is not None and line.value is None):
-                    raise ValueError(f"line {line.original.line} of it is no NAME=value")
+                    raise ValueError(f"line {number} of it is no NAME=value")
                 if line.key is not None and unknown_variables([line.key.upper()]):
-                    raise ValueError(f"line {line.original.line} of it, {line.key}, is no setting")
+                    raise ValueError(f"line {number} of it, {line.key}, is no setting")
         return value
 
     @field_validator("secrets_dir")

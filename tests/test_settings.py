@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cds_service.errors import SettingsError
-from cds_service.settings import Settings, load_settings, unknown_variables
+from cds_service.settings import PREFIX, Settings, load_settings, unknown_variables
+from cds_service.web.metrics import Metrics
+
+GUIDE = (Path(__file__).resolve().parent.parent / "docs" / "settings.md").read_text(encoding="utf-8")
 
 
 def test_without_variables_the_service_is_closed_and_listens_at_home() -> None:
@@ -73,6 +78,11 @@ def test_a_given_value_wins_over_its_variable(monkeypatch: pytest.MonkeyPatch) -
         ("CDS_KEYS_LIFETIME", "59", "from 60 to 86400"),
         ("CDS_KEYS_LIFETIME", "soon", "from 60 to 86400"),
         ("CDS_SITE", "/nowhere", "existing folder"),
+        ("CDS_CONFIG", "/nowhere", "text file with lines such as CDS_PORT=8080"),
+        ("CDS_CONFIG", "/tmp", "text file with lines such as CDS_PORT=8080"),
+        ("CDS_METRICS", "on please", "Write 1 or 0"),
+        ("CDS_METRICS_TOKEN", "secret", "at least 16 random characters"),
+        ("CDS_TRACING", "jaeger", "Write 1 or 0"),
     ],
 )
 def test_a_fault_names_the_variable_and_what_it_should_hold(
@@ -90,6 +100,28 @@ def test_every_setting_has_advice() -> None:
     from cds_service.settings import _HELP
 
     assert set(_HELP) == set(Settings.model_fields)
+
+
+def test_every_setting_is_in_the_guide_with_its_default_and_nothing_else_is() -> None:
+    """docs/settings.md has a row for each; a cell in backquotes is the value, other words say how it comes about."""
+    rows = re.findall(r"^\| ((?:`CDS_\w+`(?:, )?)+) \| (.*?) \| (.+) \|$", GUIDE, re.MULTILINE)
+    told = {name: default for names, default, _ in rows for name in re.findall(r"`(\w+)`", names)}
+    assert len(told) == sum(len(re.findall("CDS_", names)) for names, _, _ in rows), "a setting has two rows"
+    assert set(told) == {PREFIX + name.upper() for name in Settings.model_fields}
+    for name, field in Settings.model_fields.items():
+        written = told[PREFIX + name.upper()]
+        if field.default_factory is not None or field.default in (None, ()):
+            assert not written.startswith("`"), name
+        else:
+            value = int(field.default) if isinstance(field.default, bool) else field.default
+            assert written == f"`{value}`", name
+
+
+def test_every_metric_is_in_the_guide_and_nothing_else_is() -> None:
+    section = GUIDE.partition("\n## Metrics")[2].partition("\n## ")[0]
+    told = {name.removesuffix("_total") for name in re.findall(r"`(cds_\w+)`", section)}
+    made = {family.name for family in Metrics()._registry.collect()}
+    assert told == made
 
 
 def test_a_misspelt_variable_is_noticed() -> None:
@@ -156,3 +188,95 @@ def test_a_secret_that_is_no_text_stops_the_start_without_telling_it(secrets: Pa
     with pytest.raises(SettingsError, match=r"^CDS_SECRETS_DIR: a file in it cannot be read") as caught:
         load_settings()
     assert "postgresql" not in str(caught.value)
+
+
+# --- The settings file ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A settings file with a comment, quotes and a blank line."""
+    path = tmp_path / "settings.env"
+    path.write_text(
+        "# ours\nCDS_PORT=9000\nexport CDS_LANGUAGE='zh'\n\n"
+        'CDS_FHIR_ALLOW="https://a.example/fhir,https://b.example/r4"\nCDS_SITE=\nPATH=/ignored\n',
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("CDS_CONFIG", str(path))
+    return path
+
+
+def test_a_settings_file_is_read(file: Path) -> None:
+    settings = load_settings()
+    assert (settings.port, settings.language, settings.site, settings.config) == (9000, "zh", None, file)
+    assert settings.fhir_allow == ("https://a.example/fhir", "https://b.example/r4")
+    assert os.environ["PATH"] != "/ignored"
+
+
+def test_an_option_wins_over_a_secret_over_the_environment_over_the_file(
+    file: Path, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text("CDS_DATABASE_URL=sqlite:///file.db\nCDS_THREADS=3\nCDS_PORT=9000\n")
+    assert load_settings().database_url == "postgresql://cds:pw@db/cds"
+    monkeypatch.setenv("CDS_DATABASE_URL", "sqlite:///environment.db")
+    assert load_settings().database_url == "postgresql://cds:pw@db/cds"
+    assert load_settings(database_url="sqlite:///option.db").database_url == "sqlite:///option.db"
+    (secrets / "CDS_DATABASE_URL").unlink()
+    assert load_settings().database_url == "sqlite:///environment.db"
+    monkeypatch.delenv("CDS_DATABASE_URL")
+    assert load_settings().database_url == "sqlite:///file.db"
+    file.write_text("CDS_THREADS=3\n")
+    assert load_settings().database_url == "sqlite:///var/cds.db"
+    monkeypatch.setenv("CDS_THREADS", "")
+    assert load_settings().threads == 3
+
+
+def test_the_file_may_name_the_folder_of_secrets(file: Path, secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CDS_SECRETS_DIR")
+    file.write_text(f"CDS_SECRETS_DIR={secrets}\n")
+    assert load_settings().database_url == "postgresql://cds:pw@db/cds"
+    assert load_settings().secrets_dir == secrets
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("CDS_OPEN=1\nCDS_PROT=8081\n", "line 2 of it, CDS_PROT, is no setting"),
+        ("CDS_PORT\n", "line 1 of it is no NAME=value"),
+        ("\nwhat is this?\n", "line 2 of it is no NAME=value"),
+        ("CDS_HASH_KEY='secret\n", "line 1 of it is no NAME=value"),
+        ("CDS_LANGUAGE=\xe9\n", "cannot be read as text in UTF-8"),
+    ],
+)
+def test_a_fault_in_the_file_stops_the_start_with_its_line(file: Path, text: str, what: str) -> None:
+    file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(caught.value).startswith("CDS_CONFIG: ")
+    assert what in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_value_in_the_file_is_checked_like_any_other(file: Path) -> None:
+    file.write_text("CDS_PORT=http\n")
+    with pytest.raises(SettingsError, match=r"^CDS_PORT: .*from 1 to 65535"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("given", "served"),
+    [
+        ({}, False),
+        ({"open": True}, True),
+        ({"open": True, "metrics": False}, False),
+        ({"metrics": True}, True),
+        ({"metrics_token": "0123456789abcdef"}, True),
+        ({"metrics_token": "0123456789abcdef", "metrics": False}, False),
+    ],
+)
+def test_metrics_are_there_in_open_mode_or_if_somebody_asked_for_them(given: dict[str, Any], served: bool) -> None:
+    assert Settings(**given).serves_metrics is served
+
+
+def test_the_token_for_metrics_is_not_shown() -> None:
+    assert "0123456789abcdef" not in repr(Settings(metrics_token="0123456789abcdef"))
