@@ -1,7 +1,8 @@
-"""The way out: which servers may be called, and one GET that keeps to a deadline and a size.
+"""The way out: which servers may be called, and one call that keeps to a deadline and a size.
 
-Every call of this service to another machine goes through `Egress.get`, and every address through `Egress.check`: the
-FHIR servers of requests and their further pages, key sets, the terminology server. The `fhirServer` of a request is the
+Every call of this service to another machine goes through `Egress.get` or `Egress.post`, and every address through
+`Egress.check`: the FHIR servers of requests and their further pages, key sets, the terminology server, the server that
+gives tokens to the page. The `fhirServer` of a request is the
 caller's word, so an address counts only if the operator listed it.
 
     egress.py ─┬─ bases.py                        what lies below a listed base URL
@@ -22,6 +23,7 @@ from functools import lru_cache
 from http.client import RemoteDisconnected
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
+from urllib.parse import urlencode
 
 import requests
 import urllib3
@@ -47,6 +49,17 @@ class Answer:
     status: int
     body: bytes = b""
     retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is asked; `form` None: a GET."""
+
+    url: str
+    headers: Mapping[str, str]
+    deadline: float
+    max_bytes: int
+    form: bytes | None = None
 
 
 class Ways:
@@ -156,16 +169,24 @@ class Egress:
             EgressError: not allowed, left alone because it keeps failing, no connection, no complete answer in time,
                 or too large. The message is a few words that hold no part of the address.
         """
-        place = self._checked(url)
+        return self._ask(_Question(url, headers, deadline, max_bytes), call)
+
+    def post(
+        self, url: str, form: Mapping[str, str], *, headers: Mapping[str, str], deadline: float, max_bytes: int
+    ) -> Answer:
+        """POST a form to `url`, once, without following redirects. Arguments and errors are those of `get`."""
+        whole = {"Content-Type": "application/x-www-form-urlencoded", **headers}
+        return self._ask(_Question(url, whole, deadline, max_bytes, urlencode(form).encode("ascii")), None)
+
+    def _ask(self, question: _Question, call: Call | None) -> Answer:
+        deadline = question.deadline
+        place = self._checked(question.url)
         breaker = self._breakers.of(place.host, place.port)
         if not breaker.lets_through():
             raise EgressError("not asked, because its calls keep failing")
         began = time.monotonic()
         try:
-            if call is not None:
-                answer = self._answer(url, headers, deadline, max_bytes, call)
-            else:
-                answer = self._answer_alone(url, headers, deadline, max_bytes)
+            answer = self._answer(question, call) if call is not None else self._answer_alone(question)
         except NoAnswer:
             # A call that began shortly before its deadline proves nothing by running into it.
             if time.monotonic() < deadline or deadline - began >= self._breakers.fair:
@@ -177,36 +198,44 @@ class Egress:
             breaker.succeeded()
         return answer
 
-    def _answer_alone(self, url: str, headers: Mapping[str, str], deadline: float, max_bytes: int) -> Answer:
+    def _answer_alone(self, question: _Question) -> Answer:
         call = Call()
-        timer = threading.Timer(max(0.0, deadline - time.monotonic()), call.cut)
+        timer = threading.Timer(max(0.0, question.deadline - time.monotonic()), call.cut)
         timer.daemon = True
         timer.start()
         try:
-            return self._answer(url, headers, deadline, max_bytes, call)
+            return self._answer(question, call)
         finally:
             timer.cancel()
 
-    def _answer(self, url: str, headers: Mapping[str, str], deadline: float, max_bytes: int, call: Call) -> Answer:
-        with under(Way(self._private, self._connect_timeout, deadline, call)):
-            answer = self._try(url, headers, deadline, max_bytes)
+    def _answer(self, question: _Question, call: Call) -> Answer:
+        with under(Way(self._private, self._connect_timeout, question.deadline, call)):
+            answer = self._try(question)
             # None: a kept-alive connection that the server closed in the same moment. A GET may be asked again.
-            answer = answer or self._try(url, headers, deadline, max_bytes)
+            if answer is None and question.form is None:
+                answer = self._try(question)
         if answer is None:
             raise NoAnswer("connection closed without an answer")
         return answer
 
-    def _try(self, url: str, headers: Mapping[str, str], deadline: float, max_bytes: int) -> Answer | None:
+    def _try(self, question: _Question) -> Answer | None:
+        deadline, method = question.deadline, "GET" if question.form is None else "POST"
         left = deadline - time.monotonic()
         if left <= 0:
             raise NoAnswer("timed out")
         timeout = (min(self._connect_timeout, left), left)
         try:
-            with self._session.get(
-                url, headers=dict(headers), stream=True, allow_redirects=False, timeout=timeout
+            with self._session.request(
+                method,
+                question.url,
+                headers=dict(question.headers),
+                data=question.form,
+                stream=True,
+                allow_redirects=False,
+                timeout=timeout,
             ) as response:
                 is_ok = response.status_code == requests.codes.ok
-                body = _body(response.raw, deadline, max_bytes) if is_ok else b""
+                body = _body(response.raw, deadline, question.max_bytes) if is_ok else b""
                 if time.monotonic() >= deadline:
                     # Cut off among the headers, an answer looks to the library like a whole one without a body.
                     raise NoAnswer("timed out")
