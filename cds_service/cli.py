@@ -156,6 +156,7 @@ def _answers(url: str, context: ssl.SSLContext | None) -> bool:
 def _welcome(base: str, settings: Settings) -> str:
     lines = [
         f"Ready: {base}",
+        *([f"  page      {base}/app/"] if settings.has_page else []),
         f"  services  {base}/cds-services",
         f"  rules     {base}/rules",
         f"  health    {base}/health/ready",
