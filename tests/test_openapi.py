@@ -161,6 +161,7 @@ def test_a_fault_is_as_described(make_app: Callable[..., Flask], recorder: Recor
         ("/", "/"),
         ("/health/live", "/health/live"),
         ("/health/ready", "/health/ready"),
+        ("/metrics", "/metrics"),
         ("/openapi.json", "/openapi.json"),
         ("/rules", "/rules"),
         ("/rules/nowhere", "/rules/{name}"),
