@@ -30,6 +30,8 @@ export const HOOKS = new Map([
 export function advice(hook, use) {
   /** @type {Map<string, {shown: Shown, view: ReturnType<typeof cardView>, print: string}>} */
   const standing = new Map();
+  /** @type {Answer[]} */
+  let last = [];
   const name = t(HOOKS.get(hook) ?? "");
   const status = h("p", { class: "slot-status quiet" });
   const look = h("p", { class: "slot-calls" });
@@ -48,34 +50,51 @@ export function advice(hook, use) {
       status.textContent = t("asking", { count });
       announce(`${name}: ${t("asking", { count })}`);
     },
-    /** @param {Answer[]} answers @returns {{open: number, faults: number}} */
+    /** @param {Answer[]} answers @returns {{open: number, faults: number, rules: Set<string>}} */
     show(answers) {
       element.removeAttribute("aria-busy");
       const faults = answers.filter((answer) => answer.outcome.fault !== null);
+      last = answers;
       merge(answers);
-      const open = [...standing.values()].filter(({ shown }) => shown.state === "open").length;
-      const words = summary(answers, faults.length, open);
-      status.textContent = `${timed(answers[0]?.at ?? new Date())} · ${words}`;
-      look.replaceChildren(...answers.map((answer) => button(t("show_call"), () => use.look(answer), {
-        class: "small", "aria-label": t("show_call_of", { service: answer.service.title ?? answer.service.id }), title: answer.service.id,
-      })));
+      const words = count();
+      look.replaceChildren(...answers.slice(0, 1).map((answer) =>
+        button(t("show_call"), () => use.look(answer), { class: "small", "aria-label": t("show_call_of", { hook: name }) })));
       notices.replaceChildren(...faults.map(notice));
       silent.replaceChildren(use.whyNot(answers.filter(({ cards: given }) => given !== null).map(({ service, outcome }) => ({ service, body: outcome.body }))) ?? "");
       announce(`${name}: ${[words, ...faults.map(({ service, outcome }) => `${service.title ?? service.id}: ${outcome.fault}`)].join(" ")}`);
-      return { open, faults: faults.length };
+      return { open: openCards().length, faults: faults.length, rules: new Set([...standing.values()].map(({ shown }) => ruleOf(shown.card))) };
     },
-    /** Open cards are past: the orders they were about are gone or signed. @param {string} words */
+    /** Open cards are past: the orders they were about have changed, are gone, or signed. @param {string} words */
     settle(words) {
-      for (const { shown, view } of standing.values()) {
-        if (shown.state !== "open") continue;
-        Object.assign(shown, { state: "withdrawn", note: words });
-        view.refresh();
-      }
+      for (const one of openCards()) retire(one, words);
+      element.removeAttribute("aria-busy");
       status.textContent = words;
       notices.replaceChildren();
       silent.replaceChildren();
     },
+    /** Open cards of these rules stand in another place by now. @param {Set<string>} rules @param {string} words */
+    giveWay(rules, words) {
+      for (const one of openCards()) if (rules.has(ruleOf(one.shown.card))) retire(one, words);
+      count();
+    },
   };
+
+  function openCards() {
+    return [...standing.values()].filter(({ shown }) => shown.state === "open");
+  }
+
+  /** @param {{shown: Shown, view: ReturnType<typeof cardView>}} one @param {string} words */
+  function retire({ shown, view }, words) {
+    Object.assign(shown, { state: "withdrawn", note: words });
+    view.refresh();
+  }
+
+  /** Says in the head how things stand. */
+  function count() {
+    const words = summary(last, last.filter(({ outcome }) => outcome.fault !== null).length, openCards().length);
+    status.textContent = `${timed(last[0]?.at ?? new Date())} · ${words}`;
+    return words;
+  }
 
   /**
    * Puts the cards of these answers where cards of the same rule stood, and new ones after them.
@@ -110,7 +129,7 @@ export function advice(hook, use) {
     }
     /** @type {Shown} */
     const shown = { service, card, state: "open", taken: [], note: null, changed: old !== undefined && old.print !== print };
-    const view = cardView(shown, use.deeds, use.why(card, body));
+    const view = cardView(shown, use.deeds, use.why(card, body), count);
     if (old === undefined) cards.append(view.element);
     else {
       const held = old.view.element.contains(document.activeElement);
@@ -131,10 +150,14 @@ export function advice(hook, use) {
   }
 }
 
+/** @param {any} card @returns {string} the situation that it speaks of */
+function ruleOf(card) {
+  return card.extension?.["cds-service.rule"]?.id ?? card.source?.topic?.code ?? card.summary;
+}
+
 /** @param {any} service @param {any} card @param {Set<string>} seen */
 function keyOf(service, card, seen) {
-  const rule = card.extension?.["cds-service.rule"]?.id ?? card.source?.topic?.code ?? card.summary;
-  let key = `${service.id} ${rule}`;
+  let key = `${service.id} ${ruleOf(card)}`;
   while (seen.has(key)) key += "+";
   return key;
 }

@@ -56,6 +56,25 @@ async function findPatients(typed) {
   return (outcome.body?.patients ?? []).map((/** @type {any} */ one) => ({ id: one.id, text: one.name || one.id, note: one.birthDate ? dated(one.birthDate) : "" }));
 }
 
+/** The first patients of the server, to begin with. */
+async function showPatients() {
+  byId("patients").replaceChildren();
+  if (server === null || server.patient) return;
+  const { id } = server;
+  const found = await findPatients("");
+  if (server?.id !== id) return;
+  byId("patients").replaceChildren(...found.map((/** @type {any} */ one) => h("li", {},
+    h("a", { href: `?${new URLSearchParams({ server: id, patient: one.id })}`, on: { click: (/** @type {MouseEvent} */ event) => here(event, () => visit(one.id)) } },
+      one.text), " ", h("small", {}, one.note))));
+}
+
+/** A plain click is answered in place; one that asks for a new tab is the browser's. @param {MouseEvent} event @param {() => void} act */
+function here(event, act) {
+  if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+  event.preventDefault();
+  act();
+}
+
 /** @param {string} typed each word must be in the name or the kind */
 function findOrders(typed) {
   const wanted = typed.toLocaleLowerCase().split(/\s+/).filter(Boolean);
@@ -187,6 +206,7 @@ async function restart() {
   if (server === null) return;
   const only = server.patient ?? patient;
   if (only) await visit(only, false);
+  else leave();
 }
 
 function leave() {
@@ -196,6 +216,7 @@ function leave() {
   patientBox.set("");
   byId("welcome").hidden = false;
   byId("workplace").hidden = true;
+  showPatients();
 }
 
 byId("server").addEventListener("change", () => {

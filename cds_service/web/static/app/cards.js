@@ -1,6 +1,6 @@
 /** One card on the page: what it says, what it offers, and what became of it. */
 
-import { button, h, svgIcon } from "./dom.js";
+import { announce, button, h, svgIcon } from "./dom.js";
 import { markdown } from "./markdown.js";
 import { overrideForm } from "./override.js";
 import { t } from "./texts.js";
@@ -42,9 +42,10 @@ function severityOf(card) {
  * @param {Shown} shown
  * @param {Deeds} deeds
  * @param {HTMLElement | null} why
+ * @param {() => void} answered
  * @returns {{element: HTMLElement, refresh: () => void}}
  */
-export function cardView(shown, deeds, why) {
+export function cardView(shown, deeds, why, answered) {
   const { card } = shown;
   const severity = severityOf(card);
   const title = `card-${card.uuid}`;
@@ -74,7 +75,7 @@ export function cardView(shown, deeds, why) {
   /** @param {any} suggestion */
   function offer(suggestion) {
     const take = button(suggestion.label, () => attempt(() => deeds.accept(shown, suggestion)), { class: "offer" });
-    const told = (suggestion.actions ?? []).map((/** @type {any} */ action) => action.description).filter((/** @type {string} */ words) => words && words !== suggestion.label);
+    const told = (suggestion.actions ?? []).map((/** @type {any} */ action) => beyond(action.description ?? "", suggestion.label)).filter(Boolean);
     const mark = h("span", { class: "taken" });
     return {
       suggestion, take, mark,
@@ -91,6 +92,8 @@ export function cardView(shown, deeds, why) {
     problem.hidden = true;
     try {
       shown.note = await deed();
+      announce(shown.note);
+      answered();
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       problem.textContent = error.message;
@@ -111,7 +114,7 @@ export function cardView(shown, deeds, why) {
       mark.replaceChildren(...(taken ? [svgIcon("ok"), t("taken")] : []));
     }
     element.dataset.state = shown.state;
-    const words = shown.state === "withdrawn" ? t("card_withdrawn") : shown.note;
+    const words = shown.note ?? (shown.state === "withdrawn" ? t("card_withdrawn") : null);
     state.hidden = !words;
     state.replaceChildren(...(words ? [svgIcon(shown.state === "withdrawn" ? "info" : "ok"), words] : []));
     form.disable(over || shown.state === "accepted");
@@ -119,6 +122,14 @@ export function cardView(shown, deeds, why) {
 
   refresh();
   return { element, refresh };
+}
+
+/**
+ * What a description says beyond the label that stands before it already.
+ * @param {string} description @param {string} label
+ */
+function beyond(description, label) {
+  return description.startsWith(label) ? description.slice(label.length).replace(/^[\s.:;,：；，。、]+/, "") : description;
 }
 
 /** @param {any} card */

@@ -73,7 +73,7 @@ export function draftList(tell) {
       const kept = new Map();
       for (const draft of drafts) {
         const old = rows.get(refOf(draft));
-        if (old?.draft === draft) kept.set(refOf(draft), old);
+        if (old && old.draft === draft) kept.set(refOf(draft), old);
         else {
           const element = row(draft);
           old?.element.replaceWith(element);

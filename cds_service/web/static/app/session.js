@@ -50,13 +50,15 @@ export function startSession({ server, patient, prefetch, services, place, chang
   function reconsider() {
     signing = "";
     changed();
-    if (orders().length > 0) ask("order-select");
-    else forget(t("no_drafts_left"));
+    if (orders().length > 0) {
+      forget(["order-sign"], t("orders_changed"));
+      ask("order-select");
+    } else forget(["order-select", "order-sign"], t("no_drafts_left"));
   }
 
-  /** @param {string} words */
-  function forget(words) {
-    for (const hook of ["order-select", "order-sign"]) {
+  /** @param {string[]} hooks @param {string} words */
+  function forget(hooks, words) {
+    for (const hook of hooks) {
       if (!turns.has(hook)) continue;
       turns.set(hook, (turns.get(hook) ?? 0) + 1); // an answer under way is about orders that are gone
       place(hook).settle(words);
@@ -150,6 +152,7 @@ export function startSession({ server, patient, prefetch, services, place, chang
         changed();
         const came = await ask("order-sign");
         if (came === null || signing !== "asking") return;
+        if (turns.has("order-select")) place("order-select").giveWay(came.rules, t("stands_on_signing"));
         signing = came.faults > 0 ? "faults" : came.open > 0 ? "cards" : "";
       }
       if (signing === "") this.confirm();
@@ -161,7 +164,7 @@ export function startSession({ server, patient, prefetch, services, place, chang
       signed = [...signed, ...drafts.map((one) => (isOrder(one) ? { ...one, status: "active", intent: "order", authoredOn: date } : { ...one, status: "requested" }))];
       drafts = [];
       signing = "";
-      forget(t("orders_signed"));
+      forget(["order-select", "order-sign"], t("orders_signed"));
       changed();
     },
     /** Nothing that is still under way is shown any more. */
