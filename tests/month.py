@@ -23,7 +23,7 @@ from real_inputs import SAMPLES, hooks_of, knowledge, sample_request, services
 from sqlalchemy import bindparam, update
 
 from cds_service.settings import Settings
-from cds_service.store.report import DIMENSIONS, Figures, Reason, Taken
+from cds_service.store.report import Figures, Reason, Taken
 from cds_service.store.tables import hook_call, written
 from cds_service.store.usage import Dimension
 from cds_service.web.app import create_app
@@ -34,7 +34,7 @@ FIRST, LAST = datetime(2026, 9, 24, tzinfo=ZONE), datetime(2026, 11, 6, tzinfo=Z
 KEY = "a key for hashes that is long enough"
 REASONS = "urn:cds-service:override-reason"
 # Somebody's pet hate, and a critical card that is often refused: both are to be found beyond a limit.
-HATED, REFUSED = "b12-monitoring-due", "critical"
+HATED, REFUSED = "vka-vitk-concurrent", "critical"
 _HEAD = 'decisions:\n  us: {by: The board, "on": 2026-10-01, because: A trial.}\n'
 _SITES = {
     None: None,
@@ -266,6 +266,3 @@ def _indicator(rule: str, variant: str | None) -> str:
     own = next((each.indicator for each in told.variants if each.id == variant), None)
     assert told.card is not None
     return own or told.card.indicator
-
-
-__all__ = ["DIMENSIONS", "HATED", "KEY", "ZONE", "Month", "Seen"]
