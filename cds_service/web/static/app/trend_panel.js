@@ -11,7 +11,7 @@ import { MARGIN, d3, dayIn, goesOn, moment, numberIn, taken, timeAxis } from "./
  * @typedef {{element: HTMLElement, draw: (width: number, x: any) => void, mark: (when: Date | null) => void}} Panel
  */
 
-const HEIGHT = 170;
+const HEIGHT = 176;
 const MARKS = "abcdefghijklmnop";
 const MARK_ROOM = 15;
 const SIGNS = /** @type {Record<string, string>} */ ({ "<=": "≤", ">=": "≥" });
@@ -25,6 +25,7 @@ const SIGNS = /** @type {Record<string, string>} */ ({ "<=": "≤", ">=": "≥" 
  */
 export function panel(series, courses, words, look) {
   const { t } = words;
+  const comma = words.language === "zh" ? "，" : ", ";
   const name = `trend-${series.analyte}`;
   let unit = series.units[0] ?? { unit: series.unit, factor: 1 };
   let drawn = { width: 0, x: /** @type {any} */ (null), current: series.points.length - 1 };
@@ -42,7 +43,7 @@ export function panel(series, courses, words, look) {
   svg.on("keydown", step);
 
   function units() {
-    if (series.units.length < 2) return unit.unit ? h("span", { class: "trend-unit quiet" }, unit.unit) : null;
+    if (series.units.length < 2) return null;
     return h("fieldset", { class: "trend-units" }, h("legend", { class: "unseen" }, t("trend_unit")), ...series.units.map((one, at) =>
       h("label", {}, h("input", { type: "radio", name: `${name}-unit`, value: one.unit, checked: at === 0, on: { change: () => use(one) } }), " ", one.unit)));
   }
@@ -80,16 +81,22 @@ export function panel(series, courses, words, look) {
     return where === null ? "" : t(where === "low" ? "trend_low" : "trend_high");
   }
 
+  /** @param {Point} point @returns {HTMLElement | null} the shape of its mark, for the eye only */
+  function sign(point) {
+    const where = side(point);
+    return where && h("span", { class: "trend-sign", "aria-hidden": "true" }, where === "low" ? "▼ " : "▲ ");
+  }
+
   /** @param {Point} point */
   function said(point) {
-    return [`${dayIn(point.date, words)}${words.language === "zh" ? "：" : ": "}${valueOf(point)}`, remark(point)].filter(Boolean).join(words.language === "zh" ? "，" : ", ");
+    return [`${dayIn(point.date, words)}${words.language === "zh" ? "：" : ": "}${valueOf(point)}`, remark(point)].filter(Boolean).join(comma);
   }
 
   /** @param {number} at */
   function tell(at) {
     const point = series.points[at];
-    const going = courses.filter((course) => goesOn(course, taken(point))).map(({ text, dose }) => [text, dose].filter(Boolean).join(" "));
-    readout.replaceChildren(h("strong", {}, said(point)), going.length ? ` · ${t("trend_while", { list: [...new Set(going)].join(words.language === "zh" ? "、" : ", ") })}` : "");
+    const going = courses.filter((course) => goesOn(course, taken(point))).map(({ text, dose }) => [text, dose].filter(Boolean).join(comma));
+    readout.replaceChildren(...[sign(point)].filter((mark) => mark !== null), h("strong", {}, said(point)), going.length ? ` · ${t("trend_while", { list: [...new Set(going)].join(words.language === "zh" ? "；" : "; ") })}` : "");
     svg.selectAll(".trend-point").classed("looked-at", (/** @type {any} */ _, /** @type {number} */ one) => one === at);
   }
 
@@ -119,6 +126,7 @@ export function panel(series, courses, words, look) {
     drawBand(y);
     svg.append("g").attr("class", "trend-axis").attr("aria-hidden", "true").attr("transform", `translate(${MARGIN.left},0)`)
       .call(d3().axisLeft(y).ticks(4).tickSize(-(x.range()[1] - MARGIN.left)).tickFormat((/** @type {number} */ tick) => numberIn(tick, words)));
+    svg.append("text").attr("class", "trend-unit").attr("x", 0).attr("y", 9).attr("aria-hidden", "true").text(unit.unit);
     timeAxis(svg, x, HEIGHT - MARGIN.bottom, words);
     drawLimits(y);
     for (const day of courses.flatMap(({ start, end }) => [start, end])) if (day !== null) upright(moment(day), "trend-turn");
@@ -131,13 +139,14 @@ export function panel(series, courses, words, look) {
     fillTable();
   }
 
-  /** From a little below what is to be seen to a little above; limits that lie far off would flatten the curve. */
+  /** What lies near the results is to be seen with them; a limit or an end of the band far off would flatten the curve. */
   function valueScale() {
-    const seen = [...series.points.map(({ value }) => value), series.band?.low, series.band?.high].filter((value) => typeof value === "number");
-    const [low, high] = d3().extent(seen);
-    const room = (high - low || high || 1) * 0.35;
-    const near = series.limits.map(({ value }) => value).filter((value) => value > low - room && value < high + room);
-    const [bottom, top] = d3().extent([...seen, ...near]);
+    const values = series.points.map(({ value }) => value);
+    const [low, high] = d3().extent(values);
+    const room = Math.max(high - low, Math.abs(high) * 0.3);
+    const around = [series.band?.low, series.band?.high, ...series.limits.map(({ value }) => value)];
+    const near = around.filter((value) => typeof value === "number" && value > low - room && value < high + room);
+    const [bottom, top] = d3().extent([...values, ...near]);
     const pad = (top - bottom || top || 1) * 0.1;
     return d3().scaleLinear().domain([Math.max(0, bottom - pad) * unit.factor, (top + pad) * unit.factor]).range([HEIGHT - MARGIN.bottom, MARGIN.top]).nice(4);
   }
@@ -213,7 +222,7 @@ export function panel(series, courses, words, look) {
   function fillTable() {
     table.replaceChildren(h("table", {}, h("caption", { class: "unseen" }, series.title),
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("trend_date")), h("th", { scope: "col" }, t("trend_value")), h("th", { scope: "col" }, t("trend_remark")))),
-      h("tbody", {}, ...[...series.points].reverse().map((point) => h("tr", {}, h("th", { scope: "row" }, dayIn(point.date, words)), h("td", {}, valueOf(point)), h("td", {}, remark(point) || "–"))))));
+      h("tbody", {}, ...[...series.points].reverse().map((point) => h("tr", {}, h("th", { scope: "row" }, dayIn(point.date, words)), h("td", {}, valueOf(point)), h("td", {}, sign(point), remark(point) || "–"))))));
   }
 
   return {

@@ -13,7 +13,7 @@ const DAY = 86_400_000;
 const LEAST = 60 * DAY;
 const TAGS = { en: "en-GB", zh: "zh-CN" };
 /** Room around a picture, in pixels: numbers on the left, marks of limits on the right. */
-export const MARGIN = { top: 12, right: 28, bottom: 22, left: 46 };
+export const MARGIN = { top: 18, right: 28, bottom: 22, left: 46 };
 
 /** @returns {any} D3, which a classic script has loaded before any module runs */
 export function d3() {
@@ -43,7 +43,7 @@ export function reach(series, exposures, today) {
   const last = Math.max(today.getTime(), ...results, ...starts.filter((time) => time < today.getTime()));
   const firstResult = Math.min(last, ...results);
   const earliest = Math.min(firstResult, ...starts);
-  const first = results.length === 0 ? earliest : Math.max(earliest, firstResult - Math.max((last - firstResult) / 2, 180 * DAY));
+  const first = results.length === 0 ? earliest : Math.max(earliest, firstResult - Math.max((last - firstResult) / 4, LEAST));
   const width = Math.max(last - first, LEAST);
   return [new Date(last - width * 1.03), new Date(last + width * 0.03)];
 }

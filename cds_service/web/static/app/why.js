@@ -1,7 +1,7 @@
 /** Why a card is there, and why the other rules kept silent: the trace of a call as trees that fold. */
 
 import { h, svgIcon } from "./dom.js";
-import { branch, links } from "./why_tree.js";
+import { basis, branch } from "./why_tree.js";
 
 /**
  * @typedef {import("./why_tree.js").Words} Words
@@ -97,8 +97,7 @@ function reasons(decided, words) {
   return [
     h("p", { class: "why-text" }, decided.text),
     ...parts.flatMap(([title, clause]) => (clause ? [h("ul", { class: "why-tree" }, branch(clause, words, title))] : [])),
-    h("p", { class: "why-sources" }, t("why_rests"), " ", ...links(decided.sources, words)),
-    h("p", { class: "why-sources" }, ...links([{ id: decided.title, document: "", page: decided.rule, whole: true }], words)),
+    ...basis(decided, words),
   ];
 }
 
@@ -134,8 +133,8 @@ function searchable(silent, words) {
 function item(one, words) {
   const { key, icon } = stateOf(one);
   const heading = [
-    h("span", { class: `why-state ${icon}` }, svgIcon(icon), words.t(key)),
     h("span", { class: "why-rule" }, one.title),
+    h("span", { class: `why-state ${icon}` }, svgIcon(icon), words.t(key)),
     h("span", { class: "why-reason" }, one.text),
   ];
   return h("li", { "data-outcome": one.outcome, "data-rule": one.rule }, unfolding({}, heading, () => reasons(one, words).slice(1)));

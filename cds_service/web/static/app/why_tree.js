@@ -4,7 +4,7 @@ import { h, rowId, svgIcon } from "./dom.js";
 
 /**
  * @typedef {{t: (key: string, values?: Record<string, string | number>) => string, language: "en" | "zh"}} Words
- * @typedef {{id: string, document: string, page: string, text?: string, whole?: boolean}} Cited
+ * @typedef {{id: string, document: string, page: string, text?: string}} Cited
  * @typedef {{text: string, reference?: string, ref?: string}} Entry
  * @typedef {{outcome: "yes" | "no" | "unknown", text: string, test?: string, all?: Clause[], any?: Clause[], not?: Clause,
  *   counted?: Clause[], definition?: Clause, evidence?: Entry[], limit?: {name: string, text: string, decided?: string, sources: Cited[]}}} Clause
@@ -62,6 +62,8 @@ function inner(clause, words) {
   if (clause.counted) return [h("p", { class: "quiet" }, words.t("why_of")), branches(clause.counted, words)];
   if (clause.definition) {
     const { definition } = clause;
+    // Of a fact that must not be, the definition says what it would be: it has an outcome of its own.
+    if (definition.outcome !== clause.outcome) return [h("ul", {}, branch(definition, words, words.t("why_means")))];
     if (!isGroup(definition)) return [branches([definition], words)];
     return [h("p", { class: "quiet" }, words.t("why_means"), " ", definition.text), ...inner(definition, words)];
   }
@@ -113,19 +115,34 @@ function item({ ref, text }) {
 }
 
 /**
- * Sources, each leading to what it states.
+ * Sources, each leading to what it states, in one line.
  * @param {Cited[]} cited
  * @param {Words} words
  * @returns {(Node | string)[]}
  */
-export function links(cited, words) {
+function links(cited, words) {
   const separator = words.language === "zh" ? "；" : "; ";
-  return cited.flatMap(({ id, document: name, page, text, whole }, at) => {
-    const place = whole ? page : `${page}#${id}`;
-    const link = outward(place, whole ? words.t("why_rule_page", { title: id }) : `${id} ${name}`, words);
-    const said = text && !whole ? [h("span", { class: "quiet" }, words.language === "zh" ? "：" : ": ", text)] : [];
-    return [...(at ? [separator] : []), link, ...said];
-  });
+  return cited.flatMap((one, at) => [...(at ? [separator] : []), source(one, words)]);
+}
+
+/** @param {Cited} cited @param {Words} words */
+function source({ id, document: name, page }, words) {
+  return outward(`${page}#${id}`, `${id} ${name}`, words);
+}
+
+/**
+ * What a rule rests on, with what each source states, and the page of the rule.
+ * @param {{rule: string, title: string, sources: Cited[]}} decided
+ * @param {Words} words
+ * @returns {Node[]}
+ */
+export function basis({ rule, title, sources }, words) {
+  const { t } = words;
+  return [
+    h("p", { class: "why-sources" }, t("why_rests")),
+    h("ul", { class: "why-cited" }, ...sources.map((one) => h("li", {}, source(one, words), one.text ? h("span", {}, words.language === "zh" ? "：" : ": ", one.text) : null))),
+    h("p", { class: "why-sources" }, outward(rule, t("why_rule_page", { title }), words)),
+  ];
 }
 
 /**
