@@ -108,6 +108,7 @@ class Settings(BaseSettings):
     cors_origins: CommaList = ()
     sandbox: bool = False
     page: bool | None = None
+    session_key: str | None = Field(default=None, min_length=32, repr=False)
     page_servers: CommaList = ()
     report_page: bool = False
     metrics: bool | None = None
@@ -303,6 +304,7 @@ _HELP = {
     "cors_origins": "Give origins separated by commas, such as https://ehr.example, or *.",
     "sandbox": "Write 1 or 0.",
     "page": "Write 1 or 0.",
+    "session_key": "Give at least 32 random characters, such as `openssl rand -hex 32` prints, the same everywhere.",
     "page_servers": "Give names and base URLs, such as test=https://fhir.example/r4, listed in CDS_FHIR_ALLOW too.",
     "report_page": "Write 1 or 0; 1 only where a proxy decides who may open /report.",
     "metrics": "Write 1 or 0.",

@@ -73,7 +73,7 @@ class _Answerer:
         self._knowledge = knowledge
         self._settings = settings
         self._evaluator = Evaluator(knowledge)
-        self._cards = CardMaker(knowledge, _catalogue(settings))
+        self._cards = CardMaker(knowledge, _catalogue(settings), _launch(settings))
         self._needs = {service.id: needs_of(knowledge, service) for service in knowledge.services.values()}
         self._unmatched = UnmatchedCodes(knowledge.terminology) if settings.log_unmatched else None
         self._server = server
@@ -217,6 +217,11 @@ def terminology_server(
         )
     way = ways.to(settings.fhir_allow)
     return TerminologyServer(settings.terminology, knowledge.canonicals, knowledge.terminology, way, before=before)
+
+
+def _launch(settings: Settings) -> str | None:
+    """Where an EHR launches the page."""
+    return f"{settings.public_url}/smart/launch" if settings.public_url else None
 
 
 def _setting(request: HookRequest, call: Call) -> Setting:

@@ -35,6 +35,7 @@ _WORDS = {
         "above": "Already offered on a card above: {}.",
         "by_hand": "To be done by hand: {}.",
         "read": "About this rule",
+        "open": "See chart and reasons",
     },
     "zh": {
         "tier": "证据等级{}",
@@ -43,6 +44,7 @@ _WORDS = {
         "above": "上方卡片已提供：{}。",
         "by_hand": "需手动处理：{}。",
         "read": "关于此规则",
+        "open": "查看图表与依据",
     },
 }
 
@@ -66,14 +68,16 @@ class _Text:
 class CardMaker:
     """Cards for the rules of a knowledge base; holds no patient data."""
 
-    def __init__(self, knowledge: KnowledgeBase, catalogue: str | None = None) -> None:
+    def __init__(self, knowledge: KnowledgeBase, catalogue: str | None = None, launch: str | None = None) -> None:
         """
         Args:
             catalogue: https address under which people find the page of each rule by its id, and the icon; without
                 it, cards have neither.
+            launch: address at which an EHR launches the page (SMART), for clients that are registered for it.
         """
         self._knowledge = knowledge
         self._catalogue = catalogue
+        self._launch = launch
         self._no_info_when = {t.id: compiled(t.no_info_when) for t in knowledge.topics.values() if t.no_info_when}
         self._texts = {
             (rule.id, variant.id if variant else "", language): self._text(rule, variant, language)
@@ -169,16 +173,23 @@ class CardMaker:
                 }
             },
         }
-        if self._catalogue is not None and style.links:
-            page = f"{self._catalogue}/{rule.id}"
-            # CDS Hooks 2.0, Link: absolute is a page to be opened as it is.
-            card["links"] = [{"label": _WORDS[style.language]["read"], "url": page, "type": "absolute"}]
+        if links := self._links(rule.id, style):
+            card["links"] = links
         if text.reasons:
             card["overrideReasons"] = list(text.reasons)
         if fresh:
             card.update(_selection(fresh, style, new_id))
             orders.update((message["uuid"], s.key[0]) for message, s in zip(card["suggestions"], fresh, strict=True))
         return card
+
+    def _links(self, rule: str, style: Style) -> list[dict[str, str]]:
+        """CDS Hooks 2.0, Link: `absolute` is a page to be opened as it is, `smart` an app for the client to launch."""
+        words, links = _WORDS[style.language], []
+        if self._catalogue is not None and style.links:
+            links.append({"label": words["read"], "url": f"{self._catalogue}/{rule}", "type": "absolute"})
+        if self._launch is not None and style.launch:
+            links.append({"label": words["open"], "url": self._launch, "type": "smart", "appContext": rule})
+        return links
 
     def _text(self, rule: Rule, variant: Variant | None, language: str) -> _Text:
         assert rule.card is not None

@@ -20,6 +20,7 @@ class Style:
         alphanumeric_topic: source.topic.code without hyphens (Epic).
         chart: the cards are shown when a chart opens, where at most three fit.
         links: cards may have links; what they lead to is not needed to act on the card.
+        launch: cards may have a link that opens the page from within the EHR (SMART).
         delete_in_resource: a delete names what to remove in `resource`, as CDS Hooks 1.0 had it.
         order_systems: code system -> what the client calls it, in the orders we propose to create.
         actions: the types of action it can carry out; a suggestion of another type is told in words.
@@ -30,6 +31,7 @@ class Style:
     alphanumeric_topic: bool = False
     chart: bool = False
     links: bool = True
+    launch: bool = False
     delete_in_resource: bool = False
     order_systems: Mapping[str, str] = field(default_factory=dict)
     actions: tuple[str, ...] = ("create", "update", "delete")
@@ -57,6 +59,7 @@ def style_of(profile: ClientProfile, language: str, *, chart: bool) -> Style:
         alphanumeric_topic=profile.topic_alphanumeric,
         chart=chart,
         links=profile.links,
+        launch=profile.links and profile.smart_client_id is not None,
         delete_in_resource=profile.delete_style == "resource",
         order_systems=profile.order_systems,
         actions=profile.actions,

@@ -67,9 +67,10 @@ def _profile(path: Path, number: int, entry: Any, sandbox: bool) -> ClientProfil
         member = ".".join(str(part) for part in fault["loc"])
         said = fault["msg"].removeprefix("Value error, ")
         raise _fault(path, f"{named}: {member}: {said}. Correct it or take it out") from error
-    if profile.keys is not None:
-        profile = profile.model_copy(update={"keys": path.parent / profile.keys})
-    for wrong in (_nobody(profile), _address(profile, sandbox), _published(profile, sandbox)):
+    beside = {name: path.parent / file for name in ("keys", "smart_client_secret") if (file := getattr(profile, name))}
+    if beside:
+        profile = profile.model_copy(update=beside)
+    for wrong in (_nobody(profile), _address(profile, sandbox), _published(profile, sandbox), _smart(profile)):
         if wrong is not None:
             raise _fault(path, f"{named}: {wrong}")
     if profile.keys is not None:
@@ -107,6 +108,41 @@ def _address(profile: ClientProfile, sandbox: bool) -> str | None:
     if not all(_ORIGIN.fullmatch(origin) for origin in profile.cors_origins):
         return "cors_origins: an entry is no origin. Write it like https://ehr.example, without a path"
     return None
+
+
+def _smart(profile: ClientProfile) -> str | None:
+    """Why the page could never be opened from this client's EHR, or never safely."""
+    if profile.smart_client_id is None:
+        given = profile.smart_client_secret is not None or bool(profile.smart_servers)
+        return (
+            "smart_client_id: without it the other smart members mean nothing. Give the registered id"
+            if given
+            else None
+        )
+    if not profile.fhir_servers:
+        return "fhir_servers: a launch names the FHIR server it comes from, and none is listed. List it"
+    for member in ("fhir_servers", "smart_servers"):
+        if not all(url.lower().startswith("https://") for url in getattr(profile, member)):
+            return f"{member}: a launch gives a token for a patient's record, which travels by https only. Give https"
+    for url in profile.smart_servers:
+        try:
+            Egress([url])
+        except SettingsError:
+            return (
+                "smart_servers: an entry is no plain URL. Write it like https://login.example/oauth2, without a query"
+            )
+    if profile.smart_client_secret is not None and not read_secret(profile.smart_client_secret):
+        return "smart_client_secret: there is no such file, or not one line in it. Give a file that holds the secret"
+    return None
+
+
+def read_secret(path: Path) -> str:
+    """The one line of a file that holds a secret; "" if it cannot be read as such."""
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return text if text.isprintable() else ""
 
 
 def _published(profile: ClientProfile, sandbox: bool) -> str | None:

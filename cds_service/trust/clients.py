@@ -66,6 +66,10 @@ class ClientProfile(BaseModel):
         delete_style: a delete names its draft by `resourceId`, or as older clients read it, in `resource`.
         order_systems: code system URI -> the URI that stands for it in orders made for this client.
         discovery_versions: discovery tells the versions of CDS Hooks and of each hook.
+
+        smart_client_id: what the page is registered as at the client's EHR; with it, cards have a link that opens it.
+        smart_client_secret: file with the secret of that registration, relative to the client file; none: it is public.
+        smart_servers: https addresses of its authorization server, if that is on another host than the FHIR servers.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -103,6 +107,10 @@ class ClientProfile(BaseModel):
     delete_style: Literal["resourceId", "resource"] = "resourceId"
     order_systems: dict[str, str] = {}
     discovery_versions: bool = False
+
+    smart_client_id: Text | None = None
+    smart_client_secret: Annotated[Path, Strict(False)] | None = None
+    smart_servers: Texts = ()
 
     def may_call(self, service_id: str, hook: str) -> bool:
         """Whether a service is among those agreed on, by its id or by the topic that its id begins with."""

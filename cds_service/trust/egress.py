@@ -23,7 +23,6 @@ from functools import lru_cache
 from http.client import RemoteDisconnected
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
-from urllib.parse import urlencode
 
 import requests
 import urllib3
@@ -171,12 +170,10 @@ class Egress:
         """
         return self._ask(_Question(url, headers, deadline, max_bytes), call)
 
-    def post(
-        self, url: str, form: Mapping[str, str], *, headers: Mapping[str, str], deadline: float, max_bytes: int
-    ) -> Answer:
-        """POST a form to `url`, once, without following redirects. Arguments and errors are those of `get`."""
+    def post(self, url: str, form: str, *, headers: Mapping[str, str], deadline: float, max_bytes: int) -> Answer:
+        """POST a form, encoded already, to `url`: once, without following redirects. Otherwise as `get`."""
         whole = {"Content-Type": "application/x-www-form-urlencoded", **headers}
-        return self._ask(_Question(url, whole, deadline, max_bytes, urlencode(form).encode("ascii")), None)
+        return self._ask(_Question(url, whole, deadline, max_bytes, form.encode("ascii")), None)
 
     def _ask(self, question: _Question, call: Call | None) -> Answer:
         deadline = question.deadline

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from cds_service.sandbox.fhir_api import SamplePatients
     from cds_service.store.database import Database
     from cds_service.trust.egress import Ways
+    from cds_service.web.smart import Smart
 
 
 def create_app(
@@ -116,14 +117,26 @@ def _create(
         _allow_browsers(app, origins)
     problems.register(app, log)
     rates.count_visitors(app)
+    smart = _smart(settings, callers, lasting)
     hooks_api.add_routes(
-        app, settings, knowledge, answer, discovery, store, clock, lasting.arrivals, callers, rates, watch
+        app,
+        settings,
+        knowledge,
+        answer,
+        discovery,
+        store,
+        clock,
+        lasting.arrivals,
+        callers,
+        rates,
+        watch,
+        smart.signed_in if smart is not None else None,
     )
     ops.add_routes(app, settings, knowledge.version, knowledge.services, lasting)
     _add_catalogue(app, settings, knowledge)
     samples = _add_sandbox(app, clock) if settings.sandbox else None
     if settings.has_page:
-        _add_page(app, settings, knowledge, samples, ways, clock)
+        _add_page(app, settings, knowledge, samples, ways, clock, smart)
     if settings.serves_report:
         _add_report(app, settings, knowledge, lasting.database, clock)
     openapi.add_route(app, knowledge.services, settings.public_url)
@@ -169,15 +182,31 @@ def _add_catalogue(app: Flask, settings: Settings, knowledge: Knowledge) -> None
         app.register_blueprint(catalogue_blueprint(catalogue, settings.language, settings.prefix))
 
 
+def _smart(settings: Settings, callers: Callers, lasting: Lasting) -> Smart | None:
+    """Launches from EHRs, if a client is registered for them; else nothing of it is loaded."""
+    registered = [profile for profile in callers.profiles if profile.smart_client_id is not None]
+    if not registered:
+        return None
+    from cds_service.web.smart import Smart
+
+    return Smart(settings, registered, lasting.ways, lasting.replay)
+
+
 def _add_page(
-    app: Flask, settings: Settings, knowledge: Knowledge, samples: SamplePatients | None, ways: Ways, clock: Clock
+    app: Flask,
+    settings: Settings,
+    knowledge: Knowledge,
+    samples: SamplePatients | None,
+    ways: Ways,
+    clock: Clock,
+    smart: Smart | None,
 ) -> None:
     """The page for people; like the catalogue, over the knowledge that is served."""
     from cds_service.artifacts.base import KnowledgeBase
     from cds_service.web.page_wiring import add_page
 
     if isinstance(knowledge, KnowledgeBase):
-        add_page(app, settings, knowledge, samples, ways, clock)
+        add_page(app, settings, knowledge, samples, ways, clock, smart)
 
 
 def _add_report(app: Flask, settings: Settings, knowledge: Knowledge, database: Database, clock: Clock) -> None:

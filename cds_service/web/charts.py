@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from cds_service.artifacts.base import KnowledgeBase
-from cds_service.errors import BadRequest, NotFound, Unprocessable
+from cds_service.errors import BadRequest, Forbidden, NotFound, Unprocessable
 from cds_service.evaluate import Evaluator
 from cds_service.export.chart import Beside, chart
 from cds_service.export.words import Language
@@ -73,9 +73,12 @@ class Charts:
         """The chart of a patient, and what an EHR would send as prefetch.
 
         Raises:
+            Forbidden: the server is shown for another patient only.
             NotFound: the server has no such patient.
             ServerFault: it did not give the Patient, so nothing can be shown.
         """
+        if source.patient not in (None, patient_id):
+            raise Forbidden("This is not the patient whose record was opened. Open the page from the other record.")
         fetched = source.fetch({need.key: need.query(patient_id) for need in self._needs})
         failure = fetched["patient"].failure
         if failure in ("HTTP 404", "HTTP 410"):

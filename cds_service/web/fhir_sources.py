@@ -10,8 +10,10 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
-from cds_service.errors import EgressError, NotFound, RequestError
+from cds_service.errors import EgressError, Forbidden, NotFound, RequestError
+from cds_service.fhir.bundle import open_resource
 from cds_service.fhir.client import Fetched, fetch_all
+from cds_service.fhir.reference import Whose, is_somebody_elses, normal_base
 from cds_service.sandbox.fhir_api import SamplePatients
 from cds_service.trust.egress import Egress
 
@@ -123,3 +125,45 @@ class Remote:
         if answer.status != 200:
             raise ServerFault(f"The FHIR server answered HTTP {answer.status}. Try again, or tell who runs it.")
         return answer.body
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A server for one patient: a token may be good for more than the clinician opened, and a server careless."""
+
+    remote: Remote
+    patient: str = field(repr=False)
+
+    @property
+    def id(self) -> str:
+        return self.remote.id
+
+    @property
+    def name(self) -> str:
+        return self.remote.name
+
+    def base(self) -> str:
+        return self.remote.base()
+
+    def read(self, kind: str, resource_id: str) -> bytes:
+        if kind == "Patient" and resource_id != self.patient:
+            raise Forbidden(_OTHER)
+        body = self.remote.read(kind, resource_id)
+        whose = Whose(self.patient, normal_base(self.base()))
+        if kind not in ("Patient", "Medication"):
+            entries = open_resource(body).entries
+            if not entries or any(is_somebody_elses(entry, whose) for entry in entries):
+                raise Forbidden(_OTHER)
+        return body
+
+    def search(self, kind: str, parameters: Parameters) -> bytes:
+        if kind == "Medication":
+            raise Forbidden("Medicines are read one by one here. Follow the links of the page.")
+        kept = [(name, value) for name, value in parameters if name not in ("patient", "subject", "_id", "name")]
+        return self.remote.search(kind, [("_id" if kind == "Patient" else "patient", self.patient), *kept])
+
+    def fetch(self, queries: Mapping[str, str]) -> Mapping[str, Fetched]:
+        return self.remote.fetch(queries)
+
+
+_OTHER = "This is not of the patient whose record was opened. Open the page again from the other record."

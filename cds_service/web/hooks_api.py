@@ -30,6 +30,7 @@ Answer = Callable[[str, HookRequest, Call], dict[str, Any]]
 Clock = Callable[[], datetime]
 # A language, and whether to tell versions.
 Discover = Callable[[Language, bool], dict[str, Any]]
+_PAGE = "/app/"
 
 
 class Service(Protocol):
@@ -62,6 +63,7 @@ def add_routes(
     callers: Callers,
     rates: Rates,
     watch: Watch,
+    signed_in: Callable[[], ClientProfile] | None = None,
 ) -> None:
     """Adds the routes to the app.
 
@@ -73,6 +75,7 @@ def add_routes(
         callers: who may call. They are asked for before anything of the body is read.
         rates: how often.
         watch: who looks on.
+        signed_in: whose clinician the page was opened by; without it, only clients call, with their tokens.
     """
     services = knowledge.services
     discovered = lru_cache(maxsize=4)(discovery)
@@ -82,7 +85,7 @@ def add_routes(
         address = request.remote_addr
         try:
             with watch.step("identify"):
-                profile = callers.identify(request.headers, path)
+                profile = signed_in() if signed_in and _from_page() else callers.identify(request.headers, path)
         except (Unauthorized, Forbidden):
             rates.refused(address)
             raise
@@ -105,8 +108,8 @@ def add_routes(
         hook_request = parse_request(bodies.read(), service.hook, profile)
         kept.patient, kept.user = hook_request.patient_id, hook_request.user_id
         fields["notes"].update(dict.fromkeys(hook_request.notes, 1))
-        # The page asks so. A trace names every result it rests on, so only an open service gives it to whoever asks.
-        explained = "HTTP_X_CDS_EXPLAIN" in request.environ and callers.is_open
+        # The page asks so. A trace names every result it rests on, so a closed service gives it to its own page only.
+        explained = "HTTP_X_CDS_EXPLAIN" in request.environ and (callers.is_open or _from_page())
         reply = answer(service_id, hook_request, Call(profile, language, clock(), fields, kept, watch, explained))
         fields.setdefault("cards", _rule_ids(reply))
         return json_response(reply)
@@ -128,6 +131,15 @@ def add_routes(
         for slash in ("", "/"):
             app.add_url_rule(base + slash, "call", call, methods=["POST"])
             app.add_url_rule(f"{base}/feedback{slash}", "feedback", feedback, methods=["POST"])
+    if signed_in is not None:
+        app.add_url_rule(f"{_PAGE}cds-services", "discovery", discover, methods=["GET"])
+        app.add_url_rule(f"{_PAGE}cds-services/<service_id>", "call", call, methods=["POST"])
+        app.add_url_rule(f"{_PAGE}cds-services/<service_id>/feedback", "feedback", feedback, methods=["POST"])
+
+
+def _from_page() -> bool:
+    """Whether a call came by the address that a session opens instead of a token."""
+    return request.path.startswith(_PAGE)
 
 
 def _service(services: Mapping[str, Service], service_id: str, profile: ClientProfile) -> Service:

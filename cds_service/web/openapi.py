@@ -73,7 +73,13 @@ def openapi(app: Flask, service_ids: Iterable[str], public_url: str | None) -> J
                     "scheme": "bearer",
                     "bearerFormat": "JWT",
                     "description": "A token that the CDS client signs itself, new for every call (CDS Hooks 2.0.1).",
-                }
+                },
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": "cds_session_0",
+                    "description": "Set when the page is opened from a patient's record in an EHR (SMART App Launch).",
+                },
             },
         },
     }
@@ -89,7 +95,7 @@ def _paths(app: Flask, service_ids: list[str]) -> Json:
         if parameters:
             entry["parameters"] = parameters
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-            entry[method.lower()] = _operation(operation, f"{method.lower()}{re.sub(r'[{}/._-]+', '-', path)}")
+            entry[method.lower()] = _operation(operation, path, f"{method.lower()}{re.sub(r'[{}/._-]+', '-', path)}")
     return dict(sorted(paths.items()))
 
 
@@ -108,7 +114,7 @@ def _parameter(name: str, service_ids: list[str]) -> Json:
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-def _operation(operation: Operation, operation_id: str) -> Json:
+def _operation(operation: Operation, path: str, operation_id: str) -> Json:
     described: Json = {
         "operationId": operation_id.rstrip("-"),
         "tags": [operation.tag],
@@ -118,7 +124,8 @@ def _operation(operation: Operation, operation_id: str) -> Json:
     if operation.description:
         described["description"] = operation.description
     if operation.secured:
-        described["security"] = [{"jwt": []}, {}]
+        # What a client calls with its token, the page calls with the session of a clinician.
+        described["security"] = [{"session": []}] if path.startswith("/app/") else [{"jwt": []}, {}]
     if operation.query:
         described["parameters"] = [
             {"name": name, "in": "query", "schema": dict(schema)} for name, schema in operation.query.items()

@@ -15,6 +15,7 @@ TAGS = {
     "operation": "For those who run the service.",
     "catalogue": "Rules and their evidence, for people.",
     "sandbox": "Invented sample patients as a FHIR server; there only if CDS_SANDBOX is set.",
+    "SMART": "The web page opened from an EHR; there only if a client profile is registered (smart_client_id).",
     "page": "The web page and what it reads; there only if it is switched on (CDS_PAGE).",
 }
 
@@ -95,6 +96,11 @@ _CHART: Json = {
     | {name: {"type": "array"} for name in _CHART_LISTS},
     "required": ["patient", *_CHART_LISTS, "prefetch"],
 }
+
+
+def _launch_errors(*statuses: int) -> Mapping[int, tuple[str, str, str | Json | None]]:
+    """A clinician reads these, so they are pages."""
+    return dict.fromkeys(statuses, ("Why the record could not be opened, and what to do", _HTML, None))
 
 
 def _list(name: str) -> Json:
@@ -221,6 +227,23 @@ OPERATIONS: Mapping[str, Operation] = {
         (200, 400, 404, *_ANYTHING, 502),
         {200: ("A Bundle", _FHIR, _RESOURCE)},
         query={"patient": {"type": "string"}},
+    ),
+    "smart.launch": Operation(
+        "SMART",
+        "A launch from a patient's record",
+        (302, 400, 403, *_ANYTHING, 502),
+        {302: ("To the sign-in of the EHR", _HTML, None), **_launch_errors(400, 403, 502)},
+        query={"iss": {"type": "string"}, "launch": {"type": "string"}},
+    ),
+    "smart.callback": Operation(
+        "SMART",
+        "The answer of the EHR's sign-in",
+        (302, 400, 403, *_ANYTHING, 502, 503),
+        {302: ("To the page", _HTML, None), **_launch_errors(400, 403, 502)},
+        query={"code": {"type": "string"}, "state": {"type": "string"}},
+    ),
+    "smart.logout": Operation(
+        "SMART", "Ends the session of the page", (204, *_ANYTHING), {204: ("Signed out", _HTML, None)}
     ),
     "sandbox_fhir.metadata": Operation(
         "sandbox", "CapabilityStatement", (200, 500), {200: ("What it can do", _FHIR, _RESOURCE)}

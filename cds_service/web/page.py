@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, redirect, request
 from flask.typing import ResponseReturnValue
@@ -13,7 +14,7 @@ from cds_service.export.words import Language
 from cds_service.web.page_api import wanted_language
 
 PREFIX = "/app"
-_TAGS = {"en": "en", "zh": "zh-Hans"}
+TAGS = {"en": "en", "zh": "zh-Hans"}
 _FILES = Path(__file__).parent / "static" / "app"
 _TYPES = {
     ".js": "text/javascript; charset=utf-8",
@@ -41,7 +42,7 @@ def page_blueprint(language: Language, knowledge_version: str, prefix: str) -> B
     """
     blueprint = Blueprint("page", __name__, url_prefix=PREFIX, template_folder="templates")
     files = {path.relative_to(_FILES).as_posix(): path for path in sorted(_FILES.rglob("*")) if path.suffix in _TYPES}
-    pages = lru_cache(maxsize=len(_TAGS))(partial(_html, knowledge_version))
+    pages = lru_cache(maxsize=len(TAGS))(partial(_html, knowledge_version))
 
     def page() -> ResponseReturnValue:
         if not request.path.endswith("/"):
@@ -49,7 +50,7 @@ def page_blueprint(language: Language, knowledge_version: str, prefix: str) -> B
             return redirect(f"{prefix}{PREFIX}/")
         chosen = wanted_language(language)
         response = Response(pages(chosen), content_type="text/html; charset=utf-8")
-        response.headers["Content-Language"] = _TAGS[chosen]
+        response.headers["Content-Language"] = TAGS[chosen]
         response.vary.add("Accept-Language")
         return _revalidated(secured(response))
 
@@ -77,10 +78,10 @@ def lead_browsers_here(app: Flask, prefix: str) -> None:
     """Whoever opens the service's own address in a browser gets the page; programs get the index as before."""
     index = app.view_functions["index"]
 
-    def index_or_page() -> ResponseReturnValue:
+    def index_or_page() -> Any:
         # Browsers ask for HTML by name.
         if "text/html" not in request.headers.get("Accept", ""):
-            return index()
+            return current_app.ensure_sync(index)()
         response = redirect(f"{prefix}{PREFIX}/")
         response.headers["Vary"] = "Accept"
         return response
@@ -91,7 +92,7 @@ def lead_browsers_here(app: Flask, prefix: str) -> None:
 def _html(knowledge_version: str, language: Language) -> bytes:
     template = current_app.jinja_env.get_template("app.html")
     other: Language = "en" if language == "zh" else "zh"
-    return template.render(language=language, tag=_TAGS[language], other=other, version=knowledge_version).encode()
+    return template.render(language=language, tag=TAGS[language], other=other, version=knowledge_version).encode()
 
 
 def _revalidated(response: Response) -> Response:

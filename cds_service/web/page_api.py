@@ -84,7 +84,8 @@ def described(source: Source, language: Language) -> Json:
     """A server as the page sees it; one that was reached by a launch names its only patient."""
     name = chart_say("sample patients", language) if source.id == SANDBOX else source.name
     about: Json = {"id": source.id, "name": name, "base": source.base()}
-    return about if source.patient is None else about | {"patient": source.patient}
+    # Calls for it go below /app, where the session counts in the place of a client's token.
+    return about if source.patient is None else about | {"patient": source.patient, "services": "cds-services"}
 
 
 def wanted_language(fallback: Language) -> Language:

@@ -20,6 +20,7 @@ from cds_service.web.fhir_sources import SANDBOX, Embedded, Remote, Source
 from cds_service.web.hooks_api import Clock
 from cds_service.web.page import lead_browsers_here, page_blueprint
 from cds_service.web.page_api import Json, add_page_api, remembered
+from cds_service.web.smart import Smart
 
 
 def add_page(
@@ -29,11 +30,13 @@ def add_page(
     samples: SamplePatients | None,
     ways: Ways,
     clock: Clock,
+    smart: Smart | None,
 ) -> None:
-    """Adds the routes under /app.
+    """Adds the routes under /app, and those of a launch from an EHR.
 
     Args:
         samples: the sample patients, if there is a sandbox.
+        smart: launches from EHRs, if a client is registered for them.
     Raises:
         SettingsError: a server that the page is to show may not be called.
         KnowledgeError: the list of sample orders cannot be read.
@@ -43,7 +46,7 @@ def add_page(
     fixed |= {one.id: one for one in _remote(settings, egress)}
 
     def sources() -> Mapping[str, Source]:
-        return fixed
+        return fixed if smart is None else {**smart.sources(), **fixed}
 
     root = knowledge_dir()
     orders = read_orders(root / "sandbox" / "orders.yaml", root)
@@ -54,6 +57,8 @@ def add_page(
     blueprint = page_blueprint(settings.language, knowledge.version, settings.prefix)
     add_page_api(blueprint, Charts(knowledge, clock), sources, remembered(in_language), settings.language)
     app.register_blueprint(blueprint)
+    if smart is not None:
+        app.register_blueprint(smart.blueprint(knowledge.rules))
     lead_browsers_here(app, settings.prefix)
 
 
