@@ -57,11 +57,16 @@ class UsedTokens:
         """Whether this process goes by its own memory, for the shared one is away."""
         return self._rest_until > 0
 
+    @property
+    def resting(self) -> bool:
+        """Whether the shared memory failed a moment ago; if not, the next token is asked of it."""
+        return self._clock() < self._rest_until
+
     def first_use(self, issuer: str, jti: str, expires: datetime) -> bool:
         """Whether this token is seen for the first time; if it is, the answer is no until it has expired."""
         if not self._first_here(issuer, jti, expires.timestamp() + LEEWAY):
             return False
-        if self._clock() < self._rest_until:
+        if self.resting:
             return True
         try:
             first = self._shared.first_use(issuer, jti, expires)

@@ -86,7 +86,7 @@ class Lasting:
         """
         return {
             "database": not (self.database.is_ready() if self._usable is None else self._usable),
-            "tokens": self.replay.alone,
+            "tokens": self.replay.resting,
             "records": self.recorder.failing,
             "servers": "open" in self.ways.states().values(),
             "terminology": self.terminology is not None and self.terminology.failing,
