@@ -191,6 +191,6 @@ function summary(answers, faults, open) {
   if (faults > 0) return [cards, t("some_silent", { count: faults })].filter(Boolean).join(" ");
   if (open > 0) return cards;
   if (answers.some((answer) => (answer.cards ?? []).length > 0)) return t("all_answered");
-  const rules = answers.reduce((sum, { outcome }) => sum + (outcome.body?.extension?.["cds-service.explain"]?.length ?? 0), 0);
-  return rules > 0 ? t("nothing_of", { count: rules }) : t("nothing");
+  const rules = new Set(answers.flatMap(({ outcome }) => outcome.body?.extension?.["cds-service.explain"] ?? []).map((/** @type {any} */ node) => node.rule));
+  return rules.size > 0 ? t("nothing_of", { count: rules.size }) : t("nothing");
 }

@@ -53,7 +53,7 @@ const orderBox = combobox(byId("order-pick"), {
 async function findPatients(typed) {
   const outcome = await ask(`api/patients/${encodeURIComponent(server.id)}?${new URLSearchParams({ name: typed, lang: spokenLanguage() })}`);
   tell("server-fault", outcome.fault === null ? [] : [faultNotice(t("patients_lost"), outcome)]);
-  return (outcome.body?.patients ?? []).map((/** @type {any} */ one) => ({ id: one.id, text: one.name || one.id, note: one.birthDate ? dated(one.birthDate) : "" }));
+  return (outcome.body?.patients ?? []).map((/** @type {any} */ one) => ({ id: one.id, text: one.name || one.id, note: [one.birthDate ? dated(one.birthDate) : "", one.id].filter(Boolean).join(" · ") }));
 }
 
 /** The first patients of the server, to begin with. */
@@ -124,8 +124,12 @@ async function prepare() {
   for (const box of [patientBox, orderBox]) box.word();
 }
 
-/** Opens a chart. @param {string} patient @param {boolean} [fresh] whether the address is to tell it */
-async function visit(patient, fresh = true) {
+/**
+ * Opens a chart.
+ * @param {string} patient @param {boolean} [fresh] whether the address is to tell it
+ * @param {{drafts: any[], signed: any[]}} [before] what was done for the same patient
+ */
+async function visit(patient, fresh = true, before = undefined) {
   const mine = (opened += 1);
   close();
   if (fresh) history.pushState(null, "", `?${new URLSearchParams({ server: server.id, patient })}`);
@@ -139,7 +143,7 @@ async function visit(patient, fresh = true) {
   if (mine !== opened) return;
   byId("workplace").removeAttribute("aria-busy");
   byId("chart").hidden = byId("work").hidden = outcome.fault !== null;
-  tell("chart-fault", outcome.fault === null ? [] : [faultNotice(t("chart_lost"), outcome, () => visit(patient, false))]);
+  tell("chart-fault", outcome.fault === null ? [] : [faultNotice(t("chart_lost"), outcome, () => visit(patient, false, before))]);
   if (outcome.fault !== null) {
     byId("patient-name").textContent = t("chart_none");
     return;
@@ -148,9 +152,8 @@ async function visit(patient, fresh = true) {
   showChart(chart);
   patientBox.set(chart.patient.name || patient);
   eraseTrends = drawTrends(byId("trends"), chart, words());
-  session = startSession({ server, patient, prefetch: chart.prefetch ?? {}, services, place, changed });
-  changed();
-  session.ask("patient-view");
+  session = startSession({ server, patient, prefetch: chart.prefetch ?? {}, services, place, changed, before });
+  session.begin();
   reveal();
 }
 
@@ -160,7 +163,7 @@ function place(hook) {
   if (there) return there;
   const made = advice(hook, {
     deeds: /** @type {NonNullable<typeof session>} */ (session).deeds,
-    again: () => session?.ask(hook),
+    again: () => (hook === "order-sign" ? session?.sign() : session?.ask(hook)),
     look: openDrawer,
     why: (card, body) => whyCard(card, body, words()),
     whyNot: (answers) => whyNot(answers, words()),
@@ -199,13 +202,14 @@ function close() {
   byId("signed-part").hidden = true;
 }
 
-/** Everything anew in the language that was chosen; a patient who is open stays open, drafts are given up. */
+/** Everything anew in the language that was chosen; a patient who is open stays open, with the drafts. */
 async function restart() {
+  const before = session ? { drafts: session.drafts, signed: session.signed } : undefined;
   const patient = new URLSearchParams(location.search).get("patient") ?? server?.patient;
   await prepare();
   if (server === null) return;
   const only = server.patient ?? patient;
-  if (only) await visit(only, false);
+  if (only) await visit(only, false, before);
   else leave();
 }
 

@@ -15,13 +15,13 @@ let count = 0;
  *   services: import("./hooks.js").Service[],
  *   place: (hook: string) => any,
  *   changed: () => void,
- * }} with_ `place` gives the place of a hook's answers; `changed` is told when drafts or signatures have changed
+ *   before?: {drafts: any[], signed: any[]},
+ * }} with_ `place` gives the place of a hook's answers; `changed` is told when drafts or signatures have changed;
+ * `before`: what was drafted and signed for this patient when the page changed its language
  */
-export function startSession({ server, patient, prefetch, services, place, changed }) {
-  /** @type {any[]} */
-  let drafts = [];
-  /** @type {any[]} */
-  let signed = [];
+export function startSession({ server, patient, prefetch, services, place, changed, before }) {
+  let drafts = before?.drafts ?? [];
+  let signed = before?.signed ?? [];
   let closed = false;
   /** @type {Map<string, number>} */
   const turns = new Map();
@@ -129,6 +129,12 @@ export function startSession({ server, patient, prefetch, services, place, chang
     },
     get signing() {
       return signing;
+    },
+    /** The chart is open. Drafts that were there already are asked about, too. */
+    begin() {
+      changed();
+      ask("patient-view");
+      if (orders().length > 0) ask("order-select");
     },
     /** @param {any} resource */
     add(resource) {
