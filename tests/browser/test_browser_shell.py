@@ -41,7 +41,7 @@ def test_nothing_of_a_patient_stays_in_the_browser(visits: Visits, base: str) ->
 
     kept = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
     assert "b12-and-warfarin" not in kept
-    assert set(page.evaluate("Object.keys(localStorage)")) <= {"language", "theme"}
+    assert set(page.evaluate("Object.keys(localStorage)")) <= {"cds-page-language", "cds-page-theme"}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

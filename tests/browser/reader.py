@@ -1,0 +1,109 @@
+"""A reader of the page, with a mouse or with nothing but a keyboard, in one of its languages."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from browser.visit import Visit
+from playwright.sync_api import Locator, Page
+
+Language = Literal["en", "zh"]
+Hand = Literal["mouse", "keyboard"]
+
+_TEXTS = Path(__file__).resolve().parents[2] / "cds_service" / "web" / "static" / "app" / "texts.json"
+_MOST_TABS = 300
+
+
+@lru_cache
+def _texts() -> dict[str, dict[Language, str]]:
+    texts: dict[str, dict[Language, str]] = json.loads(_TEXTS.read_bytes())
+    return texts
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Does on the page what a person does; nothing here reaches past what can be seen or focused."""
+
+    visit: Visit
+    language: Language = "en"
+    hand: Hand = "mouse"
+
+    @property
+    def page(self) -> Page:
+        return self.visit.page
+
+    def words(self, key: str, **values: str | int) -> str:
+        """A text of the page, filled in."""
+        text = _texts()[key][self.language]
+        for name, value in values.items():
+            text = text.replace("{" + name + "}", str(value))
+        return text
+
+    def button(self, key: str, **values: str | int) -> Locator:
+        return self.page.get_by_role("button", name=self.words(key, **values), exact=True)
+
+    def press(self, what: Locator) -> None:
+        """A button, a link or a tab."""
+        if self.hand == "mouse":
+            what.click()
+        else:
+            self.tab_to(what)
+            self.page.keyboard.press("Enter")
+
+    def choose(self, field: Locator, typed: str, option: str) -> None:
+        """Types into a combobox and takes the first option that holds these words."""
+        found = self.page.get_by_role("option").filter(has_text=option).first
+        if self.hand == "mouse":
+            field.click()
+            field.fill(typed)
+            found.click()
+            return
+        self.tab_to(field)
+        self.page.keyboard.press("ControlOrMeta+a")
+        # As an input method does: the whole word at once, so that Chinese can be typed, too.
+        self.page.keyboard.insert_text(typed)
+        found.wait_for()
+        for _ in range(_MOST_TABS):
+            self.page.keyboard.press("ArrowDown")
+            if found.get_attribute("aria-selected") == "true":
+                self.page.keyboard.press("Enter")
+                return
+        raise AssertionError(f"the arrow keys never reach the option {option!r}")
+
+    def write(self, field: Locator, text: str) -> None:
+        if self.hand == "mouse":
+            field.fill(text)
+            field.blur()
+            return
+        self.tab_to(field)
+        self.page.keyboard.press("ControlOrMeta+a")
+        self.page.keyboard.insert_text(text)
+        self.page.keyboard.press("Tab")
+
+    def mark(self, radio: Locator) -> None:
+        """One of a group of radio buttons."""
+        if self.hand == "mouse":
+            radio.check()
+            return
+        group = radio.get_attribute("name")
+        first = self.page.locator(f'input[type=radio][name="{group}"]').first
+        self.tab_to(first)
+        self.page.keyboard.press("Space")
+        for _ in range(_MOST_TABS):
+            if radio.is_checked():
+                return
+            self.page.keyboard.press("ArrowDown")
+        raise AssertionError("the arrow keys never reach this radio button")
+
+    def tab_to(self, what: Locator) -> None:
+        """Presses Tab until it has the focus."""
+        what.wait_for()
+        for _ in range(_MOST_TABS):
+            if what.evaluate("element => element === document.activeElement"):
+                return
+            self.page.keyboard.press("Tab")
+        raise AssertionError(f"Tab never reaches {what}")
