@@ -174,7 +174,7 @@ class Launcher:
         return Session(profile.name, pending.iss, token.patient, token.access_token, int(now) + lasts, rule)
 
     def _profile_of(self, iss: str) -> tuple[ClientProfile, str]:
-        place = place_of(iss)
+        place = None if "?" in iss else place_of(iss)
         for profile in self.profiles:
             for listed in profile.fhir_servers:
                 if place is not None and base_of(listed) == place:

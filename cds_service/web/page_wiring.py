@@ -59,6 +59,7 @@ def add_page(
     app.register_blueprint(blueprint)
     if smart is not None:
         app.register_blueprint(smart.blueprint(knowledge.rules))
+        app.extensions["smart"] = smart
     lead_browsers_here(app, settings.prefix)
 
 
