@@ -34,7 +34,8 @@ export function advice(hook, use) {
   let last = [];
   const name = t(HOOKS.get(hook) ?? "");
   const status = h("p", { class: "slot-status quiet" });
-  const look = h("p", { class: "slot-calls" });
+  const look = h("p", { class: "slot-calls", hidden: true },
+    button(t("show_call"), () => use.look(last[0]), { class: "small", "aria-label": t("show_call_of", { hook: name }) }));
   const notices = h("div", { class: "notices" });
   const cards = h("div", { class: "cards" });
   const silent = h("div", { class: "why-not" });
@@ -57,10 +58,12 @@ export function advice(hook, use) {
       last = answers;
       merge(answers);
       const words = count();
-      look.replaceChildren(...answers.slice(0, 1).map((answer) =>
-        button(t("show_call"), () => use.look(answer), { class: "small", "aria-label": t("show_call_of", { hook: name }) })));
+      look.hidden = answers.length === 0;
+      const held = notices.contains(document.activeElement);
       notices.replaceChildren(...faults.map(notice));
-      silent.replaceChildren(use.whyNot(answers.filter(({ cards: given }) => given !== null).map(({ service, outcome }) => ({ service, body: outcome.body }))) ?? "");
+      // Whoever asked again is at the next button to do so, or at the head of what came.
+      if (held) (notices.querySelector("button") ?? element.querySelector("h3"))?.focus({ preventScroll: true });
+      explainSilence(answers);
       announce(`${name}: ${[words, ...faults.map(({ service, outcome }) => `${service.title ?? service.id}: ${outcome.fault}`)].join(" ")}`);
       return { open: openCards().length, faults: faults.length, rules: new Set([...standing.values()].map(({ shown }) => ruleOf(shown.card))) };
     },
@@ -78,6 +81,15 @@ export function advice(hook, use) {
       count();
     },
   };
+
+  /** @param {Answer[]} answers */
+  function explainSilence(answers) {
+    const open = silent.querySelector("details")?.open ?? false;
+    const heard = answers.filter(({ cards: given }) => given !== null).map(({ service, outcome }) => ({ service, body: outcome.body }));
+    silent.replaceChildren(use.whyNot(heard) ?? "");
+    const made = silent.querySelector("details");
+    if (made) made.open = open;
+  }
 
   function openCards() {
     return [...standing.values()].filter(({ shown }) => shown.state === "open");

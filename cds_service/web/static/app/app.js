@@ -35,6 +35,7 @@ let session = null;
 let slots = new Map();
 let opened = 0;
 let shownAt = "";
+let signedBefore = 0;
 let eraseTrends = () => {};
 
 const words = () => ({ t, language: spokenLanguage() });
@@ -131,6 +132,7 @@ async function prepare() {
  */
 async function visit(patient, fresh = true, before = undefined) {
   const mine = (opened += 1);
+  const held = ["welcome", "chart-fault"].some((id) => byId(id).contains(document.activeElement));
   close();
   if (fresh) history.pushState(null, "", `?${new URLSearchParams({ server: server.id, patient })}`);
   shownAt = location.search;
@@ -138,6 +140,7 @@ async function visit(patient, fresh = true, before = undefined) {
   byId("workplace").hidden = false;
   byId("workplace").setAttribute("aria-busy", "true");
   byId("patient-name").textContent = t("chart_loading");
+  if (held) byId("patient-name").focus(); // what was clicked is gone
   byId("patient-facts").replaceChildren(h("span", {}, patient));
   const outcome = await ask(`api/chart/${encodeURIComponent(server.id)}/${encodeURIComponent(patient)}?lang=${spokenLanguage()}`);
   if (mine !== opened) return;
@@ -186,6 +189,8 @@ function changed() {
   byId("sign-anyway").textContent = signing === "faults" ? t("sign_unchecked") : t("sign_anyway");
   byId("sign-state").textContent = signing === "asking" ? t("sign_asking") : signing === "cards" ? t("sign_cards") : signing === "faults" ? t("sign_faults") : "";
   if (waits) announce(byId("sign-state").textContent);
+  if (session.signed.length > signedBefore) announce(t("orders_signed"));
+  signedBefore = session.signed.length;
 }
 
 /** Leaves the patient: nothing of one chart may stand beside another. */
@@ -245,7 +250,6 @@ byId("sign").addEventListener("click", () => byId("sign").getAttribute("aria-dis
 byId("sign-anyway").addEventListener("click", () => {
   session?.confirm();
   orderBox.focus(); // the button that was pressed is gone
-  announce(t("orders_signed"));
 });
 for (const hook of ["encounter-start", "encounter-discharge"]) byId(hook).addEventListener("click", () => session?.ask(hook));
 byId("show-calls").addEventListener("click", () => openDrawer());

@@ -14,9 +14,10 @@ import { t } from "./texts.js";
  *   taken: string[],
  *   note: string | null,
  *   changed: boolean,
+ *   untold?: boolean,
  * }} Shown
- * @typedef {{accept: (shown: Shown, suggestion: any) => Promise<string>, override: (shown: Shown, reason: any, comment: string) => Promise<string>}} Deeds
- * each returns in words what was done, or throws a `Refused`
+ * @typedef {{accept: (shown: Shown, suggestion: any) => Promise<string>, override: (shown: Shown, reason: any, comment: string) => Promise<string>, tell: (shown: Shown) => Promise<string>}} Deeds
+ * `tell` says once more what was accepted, where the service could not be told; each returns in words what was done, or throws a `Refused`
  */
 
 /** Something could not be done; the message says so to the reader. */
@@ -100,7 +101,9 @@ export function cardView(shown, deeds, why, answered) {
       problem.hidden = false;
     } finally {
       element.removeAttribute("aria-busy");
+      const held = state.contains(document.activeElement);
       refresh();
+      if (held) (state.querySelector("button") ?? element).focus({ preventScroll: true });
     }
   }
 
@@ -116,7 +119,8 @@ export function cardView(shown, deeds, why, answered) {
     element.dataset.state = shown.state;
     const words = shown.note ?? (shown.state === "withdrawn" ? t("card_withdrawn") : null);
     state.hidden = !words;
-    state.replaceChildren(...(words ? [svgIcon(shown.state === "withdrawn" ? "info" : "ok"), words] : []));
+    state.replaceChildren(...(words ? [svgIcon(shown.state === "withdrawn" ? "info" : "ok"), h("span", {}, words)] : []),
+      ...(shown.untold ? [button(t("tell_again"), () => attempt(() => deeds.tell(shown)), { class: "small" })] : []));
     form.disable(over || shown.state === "accepted");
   }
 

@@ -92,6 +92,14 @@ export function startSession({ server, patient, prefetch, services, place, chang
     return t("done_replaced", { name: nameOf(action.resource) });
   }
 
+  /** @param {import("./cards.js").Shown} shown @returns {Promise<boolean>} whether the service knows what was accepted */
+  async function tellAccepted(shown) {
+    const accepted = shown.taken.map((id) => ({ id }));
+    const told = await sendFeedback(shown.service.id, { card: shown.card.uuid, outcome: "accepted", acceptedSuggestions: accepted });
+    shown.untold = told.fault !== null;
+    return !shown.untold;
+  }
+
   const deeds = {
     /** @param {import("./cards.js").Shown} shown @param {any} suggestion */
     async accept(shown, suggestion) {
@@ -99,10 +107,11 @@ export function startSession({ server, patient, prefetch, services, place, chang
       shown.taken.push(suggestion.uuid);
       shown.state = "accepted";
       reconsider();
-      const told = await sendFeedback(shown.service.id, {
-        card: shown.card.uuid, outcome: "accepted", acceptedSuggestions: shown.taken.map((id) => ({ id })),
-      });
-      return told.fault === null ? done : `${done} ${t("feedback_lost")}`;
+      return (await tellAccepted(shown)) ? done : `${done} ${t("feedback_lost")}`;
+    },
+    /** @param {import("./cards.js").Shown} shown */
+    async tell(shown) {
+      return t((await tellAccepted(shown)) ? "feedback_sent" : "feedback_lost");
     },
     /** @param {import("./cards.js").Shown} shown @param {any} reason @param {string} comment */
     async override(shown, reason, comment) {
