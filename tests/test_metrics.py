@@ -403,5 +403,7 @@ def test_the_folder_of_the_numbers_is_new_at_each_start_and_taken_away_at_the_en
         assert list(folder.glob("*.db"))
         requests.post(server.base + VIEW, json=request_body(), timeout=10)
         assert told_by(server)['cds_requests_total{route="call",status="200"}'] == 1
-        assert server.stop(signal.SIGTERM) == 0
+        os.kill(server.process.pid, signal.SIGTERM)
+        assert server.process.wait(30) == 0
+        server.stop(signal.SIGKILL)
         assert not list(tmp_path.glob("cds-metrics-*"))
