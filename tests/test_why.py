@@ -23,7 +23,9 @@ from cds_service.hooks.messages import Call, HookRequest
 from cds_service.quantity import Interval
 from cds_service.record import InrGoal, PatientRecord, PendingTest
 from cds_service.rules.explain import evidence, explain
+from cds_service.settings import Settings
 from cds_service.trust.clients import ClientProfile
+from cds_service.web.app import create_app
 
 __all__ = ["service"]
 
@@ -282,6 +284,20 @@ def test_only_an_answer_with_a_trace_is_put_into_words() -> None:
     told_ = answer("vitamin-b12-patient-view", request, call)["extension"]["cds-service.explain"]
     assert told_[0]["text"] == "条件成立，但本机构仅判断与计数，不显示。"
     assert {node["outcome"] for node in told_[1:]} == {"off"}
+
+
+def test_the_shipped_service_tells_its_trace_in_the_language_of_the_call(
+    service: WorkedService, tmp_path: Path
+) -> None:
+    settings = Settings(open=True, explain=True, database_url=f"sqlite:///{tmp_path}/cds.db")
+    client = create_app(settings).test_client()
+    worked = WORKED[0]
+    request = service.request(worked, service.resources(worked))
+    path = f"/cds-services/vitamin-b12-{worked.hook}"
+    reply = client.post(path, json=request, headers={"Accept-Language": "zh"}).get_json()
+    trace = reply["extension"]["cds-service.explain"]
+    assert {node["rule"] for node in trace} == set(knowledge().services[path.rpartition("/")[2]].rules)
+    assert all(re.search(r"[一-鿿]", node["text"]) for node in nodes_in(trace) if "outcome" in node)
 
 
 def test_why_a_result_is_unusable_has_words() -> None:
