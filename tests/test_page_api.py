@@ -148,12 +148,20 @@ def test_the_sandbox_is_listed_under_the_address_that_its_clients_use(page: Flas
 
 def test_all_sample_patients_are_listed_and_found_by_a_part_of_the_name(page: FlaskClient) -> None:
     everybody = page.get("/app/api/patients/sandbox").json["patients"]
-    assert {"id", "name", "birthDate", "sex"} == everybody[0].keys()
+    assert {"id", "name", "birthDate", "sex", "about"} == everybody[0].keys()
     assert len(everybody) == len(page.get("/sandbox/fhir/Patient?_count=500").json["entry"])
     assert [one["id"] for one in page.get("/app/api/patients/sandbox?name=roy").json["patients"]] == [
         "b12-and-warfarin"
     ]
     assert page.get("/app/api/patients/sandbox?name=测试").json["patients"] != []
+
+
+def test_a_sample_patient_is_found_by_what_it_shows_in_the_language_of_the_reader(page: FlaskClient) -> None:
+    english = page.get("/app/api/patients/sandbox?name=apixaban").json["patients"]
+    chinese = page.get("/app/api/patients/sandbox?name=阿哌沙班&lang=zh").json["patients"]
+    assert [one["id"] for one in english] == [one["id"] for one in chinese] == ["doac-d3k2"]
+    assert english[0]["about"] != chinese[0]["about"]
+    assert page.get("/app/api/patients/sandbox?name=阿哌沙班").json["patients"] == []
 
 
 def test_patients_are_private_and_kept_nowhere(page: FlaskClient) -> None:

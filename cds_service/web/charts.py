@@ -27,7 +27,7 @@ from cds_service.hooks.wording import clean
 from cds_service.record import PatientRecord
 from cds_service.sandbox.patients import TYPES
 from cds_service.trust.egress import Egress
-from cds_service.web.fhir_sources import SANDBOX, ServerFault, Source
+from cds_service.web.fhir_sources import Embedded, ServerFault, Source
 
 Json = dict[str, Any]
 
@@ -53,21 +53,26 @@ class Charts:
         self._now = now
         self._nowhere = Egress(())
 
-    def patients(self, source: Source, name: str) -> list[Json]:
-        """The first fifty patients whose name, or id, has these letters in it."""
-        # The embedded server does not search by name.
-        embedded = source.id == SANDBOX
-        parameters = [("_count", "500" if embedded else str(_MOST_PATIENTS))]
-        if name and not embedded:
-            parameters.append(("name", name))
+    def patients(self, source: Source, name: str, language: Language) -> list[Json]:
+        """The first fifty patients with these letters in the name; sample patients also by what they show."""
+        if isinstance(source, Embedded):
+            return self._samples(source, name.casefold(), language)[:_MOST_PATIENTS]
+        parameters = [("_count", str(_MOST_PATIENTS)), *([("name", name)] if name else [])]
         opened = open_resource(source.search("Patient", parameters))
         if opened.resource_type != "Bundle" or (opened.outcome and not opened.entries):
             raise ServerFault("The FHIR server did not answer the search for patients. Try again, or tell who runs it.")
-        found = [_listed(entry.resource) for entry in opened.entries if entry.resource_type == "Patient"]
-        wanted = name.casefold()
-        if embedded:
-            found = [one for one in found if wanted in one["name"].casefold() or wanted in one["id"].casefold()]
-        return found[:_MOST_PATIENTS]
+        return [_listed(entry.resource) for entry in opened.entries if entry.resource_type == "Patient"][
+            :_MOST_PATIENTS
+        ]
+
+    def _samples(self, source: Embedded, wanted: str, language: Language) -> list[Json]:
+        samples = source.patients
+        listed = [
+            _listed(msgspec.json.encode(samples.read("Patient", worked.id)))
+            | {"about": worked.name.in_language(language)}
+            for worked in samples.worked.values()
+        ]
+        return [one for one in listed if any(wanted in one[part].casefold() for part in ("id", "name", "about"))]
 
     def chart(self, source: Source, patient_id: str, language: Language) -> Json:
         """The chart of a patient, and what an EHR would send as prefetch.

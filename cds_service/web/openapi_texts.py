@@ -199,7 +199,7 @@ OPERATIONS: Mapping[str, Operation] = {
         "Patients of a server, by a part of the name",
         (200, 400, 404, *_ANYTHING, 502),
         {200: ("The first fifty", _JSON, _list("patients"))},
-        query={"name": {"type": "string", "maxLength": 100}},
+        query={"name": {"type": "string", "maxLength": 100}, **_LANGUAGE},
     ),
     "page.chart": Operation(
         "page",

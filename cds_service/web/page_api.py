@@ -54,7 +54,7 @@ def add_page_api(
         name = request.args.get("name", "").strip()
         if len(name) > _LONGEST_NAME:
             raise BadRequest(f"name has more than {_LONGEST_NAME} signs. Write a part of the name.", expression="name")
-        return _private({"patients": charts.patients(source(server), name)})
+        return _private({"patients": charts.patients(source(server), name, wanted_language(fallback))})
 
     def chart(server: str, patient: str) -> Response:
         return _private(charts.chart(source(server), checked_id(patient), wanted_language(fallback)))
