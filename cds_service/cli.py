@@ -19,6 +19,7 @@ from typing import Any
 import click
 
 from cds_service import __version__
+from cds_service.artifacts.load import load_knowledge
 from cds_service.commands import (
     check_command,
     evaluate_command,
@@ -30,6 +31,7 @@ from cds_service.commands import (
 )
 from cds_service.commands_report import report_command
 from cds_service.errors import CdsError, SettingsError
+from cds_service.hooks.snooze import check_snooze
 from cds_service.settings import PREFIX, Settings, load_settings, unknown_variables
 from cds_service.trust.callers import known_clients
 from cds_service.web.tls import check_files, own_context, server_options
@@ -82,6 +84,8 @@ def serve(**options: Any) -> None:
     # A worker process that finds the fault would be started again and again.
     known_clients(settings)
     check_files(settings)
+    if settings.site is not None:
+        check_snooze(load_knowledge(site=settings.site), settings)
     _check_port(settings.host, settings.port)
     # The worker processes read their settings from the environment.
     os.environ.update({PREFIX + name.upper(): str(value) for name, value in given.items()})
@@ -160,6 +164,7 @@ def _welcome(base: str, settings: Settings) -> str:
         f"  services  {base}/cds-services",
         f"  rules     {base}/rules",
         f"  health    {base}/health/ready",
+        *([f"  report    {base}/report"] if settings.serves_report else []),
     ]
     if not (settings.sandbox and settings.open):
         return "\n".join(lines)

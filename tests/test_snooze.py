@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from click.testing import CliRunner
 from conftest import LogFile
 from flask import Flask
 from kb import evaluator, knowledge, record
@@ -25,6 +26,7 @@ from test_overlay import HEAD, laid
 from cds_service.artifacts.base import Snooze
 from cds_service.artifacts.check import check
 from cds_service.artifacts.load import knowledge_dir
+from cds_service.cli import main
 from cds_service.errors import KnowledgeError, SettingsError, Unavailable
 from cds_service.evaluate import Evaluation
 from cds_service.facts.fact import FactTable
@@ -123,6 +125,14 @@ def settings(site: Path, **members: Any) -> Settings:
 def test_without_a_key_for_hashes_the_start_is_refused(site: Path) -> None:
     with pytest.raises(SettingsError, match=r"CDS_HASH_KEY: ward-7/overlay\.yaml:7 snoozes .* or remove `snooze`"):
         create_app(settings(site, hash_key=None))
+
+
+def test_the_command_stops_before_any_worker_starts(site: Path) -> None:
+    """A worker that cannot start would be started again and again"""
+    variables = {"CDS_OPEN": "1", "CDS_SITE": str(site), "CDS_DATABASE_URL": f"sqlite:///{site.parent}/cds.db"}
+    result = CliRunner(env=variables).invoke(main, ["serve"])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("cds: CDS_HASH_KEY: ward-7/overlay.yaml:7 snoozes overridden cards.")
 
 
 def test_a_snooze_that_outlasts_the_answers_is_refused(site: Path) -> None:

@@ -49,15 +49,16 @@ def make_snoozer(knowledge: KnowledgeBase, settings: Settings, answers: Answers)
     Raises:
         SettingsError: patients cannot be recognised, or answers are removed too soon.
     """
+    check_snooze(knowledge, settings)
+    snooze = knowledge.snooze
+    return None if snooze is None else Snoozer(snooze, Pseudonyms(settings.hash_key), answers)
+
+
+def check_snooze(knowledge: KnowledgeBase, settings: Settings) -> None:
+    """Raises SettingsError: what the site's overlay wants cannot be done with these settings."""
     snooze = knowledge.snooze
     if snooze is None:
-        return None
-    check_snooze(snooze, settings)
-    return Snoozer(snooze, Pseudonyms(settings.hash_key), answers)
-
-
-def check_snooze(snooze: Snooze, settings: Settings) -> None:
-    """Raises SettingsError: what the overlay wants cannot be done with these settings."""
+        return
     if settings.hash_key is None:
         raise SettingsError(
             f"CDS_HASH_KEY: {snooze.where} snoozes overridden cards. Without a key no patient is recognised, so no card"
