@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,13 +15,16 @@ from fhir.resources.R4B import get_fhir_model_class
 from flask import Flask
 from flask.testing import FlaskClient
 from kb import knowledge
+from real_inputs import SAMPLES
 from requests.utils import requote_uri
+from servers.fixtures import store
 
 from cds_service.artifacts.load import knowledge_dir
 from cds_service.errors import KnowledgeError, SettingsError
 from cds_service.fhir.client import Fetched
 from cds_service.hooks.needs import needs_of, needs_of_all
 from cds_service.sandbox.orders import SampleOrder, read_orders
+from cds_service.sandbox.patients import patient_resources
 from cds_service.settings import Settings, load_settings
 from cds_service.web.app import create_app
 from cds_service.web.charts import READABLE, _name, _sent
@@ -413,6 +417,21 @@ def test_the_page_writes_nothing(page: FlaskClient, method: str) -> None:
 def test_the_page_reads_the_types_that_the_service_reads() -> None:
     types = {kind for need in needs_of_all(knowledge()) for kind in need.types}
     assert types | {"Medication"} == READABLE
+
+
+@pytest.mark.hapi
+def test_a_patient_of_hapi_is_found_and_charted(tmp_path: Path, hapi_url: str) -> None:
+    sample = next(one for one in SAMPLES if one.id == "course-inr-vitamin-k")
+    store(hapi_url, patient_resources(sample, knowledge().terminology, datetime.now(UTC)).all)
+    more = {"fhir_allow": (hapi_url,), "page": True, "page_servers": (f"hapi={hapi_url}",)}
+    app = create_app(settings(tmp_path, **more))
+    page = app.test_client()
+    assert sample.id in [one["id"] for one in page.get("/app/api/patients/hapi?name=Tess").json["patients"]]
+    chart = page.get(f"/app/api/chart/hapi/{sample.id}").json
+    assert [one["analyte"] for one in chart["series"]] == ["haemoglobin", "mcv", "inr"]
+    assert len(chart["series"][2]["points"]) == 11
+    assert len(chart["prefetch"]["labs"]["entry"]) == 13
+    app.extensions["database"].close()
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
