@@ -25,6 +25,7 @@ const SIGNS = /** @type {Record<string, string>} */ ({ "<=": "≤", ">=": "≥" 
  */
 export function panel(series, courses, words, look) {
   const { t } = words;
+  const colon = words.language === "zh" ? "：" : ": ";
   const comma = words.language === "zh" ? "，" : ", ";
   const name = `trend-${series.analyte}`;
   let unit = series.units[0] ?? { unit: series.unit, factor: 1 };
@@ -89,7 +90,7 @@ export function panel(series, courses, words, look) {
 
   /** @param {Point} point */
   function said(point) {
-    return [`${dayIn(point.date, words)}${words.language === "zh" ? "：" : ": "}${valueOf(point)}`, remark(point)].filter(Boolean).join(comma);
+    return [`${dayIn(point.date, words)}${colon}${valueOf(point)}`, remark(point)].filter(Boolean).join(comma);
   }
 
   /** @param {number} at */
@@ -143,7 +144,7 @@ export function panel(series, courses, words, look) {
   function valueScale() {
     const values = series.points.map(({ value }) => value);
     const [low, high] = d3().extent(values);
-    const room = Math.max(high - low, Math.abs(high) * 0.3);
+    const room = Math.max(high - low, Math.abs(high) * 0.5);
     const around = [series.band?.low, series.band?.high, ...series.limits.map(({ value }) => value)];
     const near = around.filter((value) => typeof value === "number" && value > low - room && value < high + room);
     const [bottom, top] = d3().extent([...values, ...near]);
@@ -179,8 +180,8 @@ export function panel(series, courses, words, look) {
       svg.append("text").attr("class", "trend-mark").attr("x", right + 15).attr("y", label_at).attr("dy", "0.35em").attr("aria-hidden", "true").text(mark);
     }
     limits.replaceChildren(
-      ...(series.band ? [h("li", {}, h("span", { class: "trend-key band", "aria-hidden": "true" }), `${series.band.label}: ${range(series.band)}`)] : []),
-      ...marked.map(({ mark, label, value, source }) => h("li", {}, h("span", { class: "trend-key", "aria-hidden": "true" }, mark), `${label}: ${amount(value)} `, h("span", { class: "quiet" }, `(${source})`))));
+      ...(series.band ? [h("li", {}, h("span", { class: "trend-key band", "aria-hidden": "true" }), `${series.band.label}${colon}${range(series.band)}`)] : []),
+      ...marked.map(({ mark, label, value, source }) => h("li", {}, h("span", { class: "trend-key", "aria-hidden": "true" }, mark), `${label}${colon}${amount(value)}`, h("span", { class: "quiet" }, words.language === "zh" ? `（${source}）` : ` (${source})`))));
     limits.hidden = limits.childElementCount === 0;
   }
 

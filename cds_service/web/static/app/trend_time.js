@@ -10,6 +10,8 @@
  */
 
 const DAY = 86_400_000;
+const MONTH = 28 * DAY;
+const YEAR = 365 * DAY;
 const LEAST = 60 * DAY;
 const TAGS = { en: "en-GB", zh: "zh-CN" };
 /** Room around a picture, in pixels: numbers on the left, marks of limits on the right. */
@@ -66,12 +68,14 @@ export function timeScale(domain, width) {
  */
 export function timeAxis(svg, x, foot, { language }) {
   const [left, right] = x.range();
-  const years = d3().utcYear.count(...x.domain()) > 3;
-  const style = /** @type {Intl.DateTimeFormatOptions} */ (years ? { year: "numeric" } : { year: "2-digit", month: language === "zh" ? "numeric" : "short" });
-  const format = new Intl.DateTimeFormat(TAGS[language], { ...style, timeZone: "UTC" });
   const wide = language === "zh" ? 76 : 64;
   let ticks = x.ticks(Math.max(2, Math.floor((right - left) / wide)));
+  const years = d3().utcYear.count(...x.domain()) > 3;
   if (years) ticks = ticks.filter((/** @type {Date} */ tick) => tick.getUTCMonth() === 0);
+  const apart = ticks.length > 1 ? ticks[1] - ticks[0] : YEAR;
+  const month = language === "zh" ? "numeric" : "short";
+  const style = /** @type {Intl.DateTimeFormatOptions} */ (years ? { year: "numeric" } : apart < MONTH ? { month, day: "numeric" } : { year: "2-digit", month });
+  const format = new Intl.DateTimeFormat(TAGS[language], { ...style, timeZone: "UTC" });
   const axis = svg.append("g").attr("class", "trend-axis").attr("transform", `translate(0,${foot})`).attr("aria-hidden", "true");
   axis.call(d3().axisBottom(x).tickValues(ticks).tickSizeOuter(0).tickSize(4).tickFormat((/** @type {Date} */ tick) => format.format(tick)));
 }

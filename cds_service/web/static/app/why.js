@@ -96,7 +96,7 @@ function reasons(decided, words) {
   ]);
   return [
     h("p", { class: "why-text" }, decided.text),
-    ...parts.flatMap(([title, clause]) => (clause ? [h("ul", { class: "why-tree" }, branch(clause, words, title))] : [])),
+    ...parts.flatMap(([title, clause]) => (clause ? [h("ul", { class: "why-tree" }, branch(clause, words, { title }))] : [])),
     ...basis(decided, words),
   ];
 }

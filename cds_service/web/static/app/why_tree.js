@@ -19,18 +19,18 @@ const OUTCOMES = /** @type {const} */ ({
 const MOST_BESIDE = 2;
 
 /**
+ * `title`: what this branch is for, where it is the first; `told`: entries that stand on a branch beside it.
  * @param {Clause} clause
  * @param {Words} words
- * @param {string} [title] what this branch is for, where it is the first
- * @param {Set<string>} [told] entries that stand on a branch beside it
+ * @param {{title?: string, told?: Set<string>, folded?: boolean}} [place]
  * @returns {HTMLElement}
  */
-export function branch(clause, words, title, told = new Set()) {
+export function branch(clause, words, { title, told = new Set(), folded = false } = {}) {
   const line = heading(clause, words, title);
   const rows = inner(clause, words);
   const body = rows.length === 0
     ? h("div", { class: "why-line" }, ...line)
-    : h("details", { open: title !== undefined || isGroup(clause) }, h("summary", { class: "why-line" }, ...line), ...rows);
+    : h("details", { open: title !== undefined || (isGroup(clause) && !folded) }, h("summary", { class: "why-line" }, ...line), ...rows);
   return h("li", { class: `why-branch ${clause.outcome}`, "data-outcome": clause.outcome }, body, limit(clause, words), evidence(clause, told));
 }
 
@@ -63,7 +63,7 @@ function inner(clause, words) {
   if (clause.definition) {
     const { definition } = clause;
     // Of a fact that must not be, the definition says what it would be: it has an outcome of its own.
-    if (definition.outcome !== clause.outcome) return [h("ul", {}, branch(definition, words, words.t("why_means")))];
+    if (definition.outcome !== clause.outcome) return [h("ul", {}, branch(definition, words, { title: words.t("why_means") }))];
     if (!isGroup(definition)) return [branches([definition], words)];
     return [h("p", { class: "quiet" }, words.t("why_means"), " ", definition.text), ...inner(definition, words)];
   }
@@ -73,17 +73,21 @@ function inner(clause, words) {
   // What settles the outcome: one `yes` of an `any`, one `no` of an `all`.
   const settling = clause.outcome === (clause.any ? "yes" : "no") ? parts.filter((part) => part.outcome === clause.outcome) : parts;
   const beside = parts.filter((part) => !settling.includes(part));
-  if (beside.length <= MOST_BESIDE) return [branches(parts, words)];
+  if (beside.length <= MOST_BESIDE) return [branches(parts, words, beside)];
   return [
     branches(settling, words),
     h("details", { class: "why-others" }, h("summary", {}, words.t("why_others", { count: beside.length })), branches(beside, words)),
   ];
 }
 
-/** @param {Clause[]} clauses @param {Words} words */
-function branches(clauses, words) {
+/**
+ * @param {Clause[]} clauses
+ * @param {Words} words
+ * @param {Clause[]} [beside] those that settle nothing, which are left folded
+ */
+function branches(clauses, words, beside = []) {
   const told = new Set();
-  return h("ul", {}, ...clauses.map((one) => branch(one, words, undefined, told)));
+  return h("ul", {}, ...clauses.map((one) => branch(one, words, { told, folded: beside.includes(one) })));
 }
 
 /**
