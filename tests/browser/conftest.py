@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
+from browser.reader import LOCALES, Hand, Language, Reader
 from browser.service_process import served
 from browser.visit import CHROMIUM, Visit, visit
 from playwright.sync_api import Browser, sync_playwright
@@ -38,13 +38,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., str]]:
-    """Starts services of a test's own, with settings of its own; where nothing may be left of earlier tests."""
-    with ExitStack() as started:
-        yield lambda **settings: started.enter_context(served(tmp_path, **settings))
-
-
-@pytest.fixture
 def visits(chromium: Browser) -> Iterator[Callable[..., Visit]]:
     """Makes visits; all of them must end without a fault: `visits(base, color_scheme="dark")`."""
     made: list[Visit] = []
@@ -56,3 +49,15 @@ def visits(chromium: Browser) -> Iterator[Callable[..., Visit]]:
 
         yield make
     assert [fault for each in made for fault in each.faults] == []
+
+
+@pytest.fixture
+def read(visits: Callable[..., Visit], base: str) -> Callable[..., Reader]:
+    """Makes readers of the page, with a patient of the sandbox open if one is named."""
+
+    def begin(language: Language, hand: Hand, patient: str | None = None, **options: Any) -> Reader:
+        reader = Reader(visits(base, locale=LOCALES[language], **options), language, hand)
+        reader.visit.open(f"/app/?server=sandbox&patient={patient}" if patient else "/app/")
+        return reader
+
+    return begin

@@ -8,14 +8,25 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+import pytest
 from browser.visit import Visit
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 Language = Literal["en", "zh"]
 Hand = Literal["mouse", "keyboard"]
 
 _TEXTS = Path(__file__).resolve().parents[2] / "cds_service" / "web" / "static" / "app" / "texts.json"
 _MOST_TABS = 300
+LOCALES: dict[Language, str] = {"en": "en-GB", "zh": "zh-CN"}
+# What they are called in the list of orders.
+MENATETRENONE: dict[Language, str] = {"en": "Menatetrenone 45 mg", "zh": "四烯甲萘醌每日45 mg"}
+INR: dict[Language, str] = {"en": "INR", "zh": "INR"}
+
+each_reader = pytest.mark.parametrize(
+    ("language", "hand"),
+    [("en", "mouse"), ("en", "keyboard"), ("zh", "mouse"), ("zh", "keyboard")],
+    ids=["English, mouse", "English, keyboard", "Chinese, mouse", "Chinese, keyboard"],
+)
 
 
 @lru_cache
@@ -45,6 +56,23 @@ class Reader:
 
     def button(self, key: str, **values: str | int) -> Locator:
         return self.page.get_by_role("button", name=self.words(key, **values), exact=True)
+
+    def slot(self, hook: str) -> Locator:
+        """Where the answers to a hook stand."""
+        return self.page.locator(f'section.slot[data-hook="{hook}"]')
+
+    def card(self, hook: str, words: str) -> Locator:
+        return self.slot(hook).locator("article.card").filter(has_text=words)
+
+    @property
+    def drafts(self) -> Locator:
+        return self.page.locator("#drafts > li")
+
+    def draft(self, order: dict[Language, str]) -> None:
+        name = order[self.language]
+        already = self.drafts.count()
+        self.choose(self.page.locator("#order-pick-input"), name, name)
+        expect(self.drafts).to_have_count(already + 1)
 
     def press(self, what: Locator) -> None:
         """A button, a link or a tab."""
