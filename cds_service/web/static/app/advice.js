@@ -1,7 +1,8 @@
 /** The answers to one hook on the page: cards in a fixed place, faults in words, and never an all-clear without a 200. */
 
-import { announce, button, h, svgIcon } from "./dom.js";
+import { announce, button, h } from "./dom.js";
 import { cardView, rank } from "./cards.js";
+import { faultNotice } from "./notice.js";
 import { t, timed } from "./texts.js";
 
 /** What each hook is called here; the order is the order on the page: what is about to be signed stands first. */
@@ -142,6 +143,7 @@ export function advice(hook, use) {
     /** @type {Shown} */
     const shown = { service, card, state: "open", taken: [], note: null, changed: old !== undefined && old.print !== print };
     const view = cardView(shown, use.deeds, use.why(card, body), count);
+    view.element.dataset.rule = ruleOf(card);
     if (old === undefined) cards.append(view.element);
     else {
       const held = old.view.element.contains(document.activeElement);
@@ -153,12 +155,7 @@ export function advice(hook, use) {
 
   /** @param {Answer} answer */
   function notice({ service, outcome }) {
-    return h("div", { class: "notice" },
-      h("p", {}, svgIcon("fault"), h("strong", {}, service.title ?? service.id)),
-      h("p", {}, outcome.fault ?? "", " ", t("no_all_clear")),
-      outcome.advice ? h("p", { class: "quiet" }, outcome.advice) : null,
-      outcome.correlation ? h("p", { class: "quiet" }, t("correlation", { id: outcome.correlation })) : null,
-      button(t("again"), use.again, { class: "small" }));
+    return faultNotice(service.title ?? service.id, outcome, { warning: t("no_all_clear"), again: use.again });
   }
 }
 

@@ -3,13 +3,15 @@
 import { HOOKS, advice } from "./advice.js";
 import { reveal, showChart } from "./chart.js";
 import { combobox } from "./combobox.js";
-import { announce, button, byId, h, svgIcon } from "./dom.js";
+import { announce, byId, h } from "./dom.js";
 import { openDrawer } from "./drawer.js";
 import { discover } from "./hooks.js";
 import { ask } from "./net.js";
+import { faultNotice } from "./notice.js";
 import { draftList } from "./orders.js";
+import { findOrders, findPatients } from "./pick.js";
 import { startSession } from "./session.js";
-import { dated, loadTexts, speak, spokenLanguage, t } from "./texts.js";
+import { loadTexts, speak, spokenLanguage, t } from "./texts.js";
 import { drawTrends } from "./trends.js";
 import { whyCard, whyNot } from "./why.js";
 
@@ -43,18 +45,18 @@ const drafts = draftList({ edited: (draft) => session?.edit(draft), removed: (re
 
 const patientBox = combobox(byId("patient-pick"), {
   id: "patient-pick-input", keep: true, label: () => t("patient"), hint: () => t("patient_hint"),
-  find: findPatients, choose: (option) => visit(option.id),
+  find: patientsNamed, choose: (option) => visit(option.id),
 });
 const orderBox = combobox(byId("order-pick"), {
   id: "order-pick-input", label: () => t("order_choose"), hint: () => t("order_hint"),
-  find: findOrders, choose: (option) => session?.add(orders.find((one) => one.id === option.id).resource),
+  find: (typed) => findOrders(orders, typed), choose: (option) => session?.add(orders.find((one) => one.id === option.id).resource),
 });
 
 /** @param {string} typed */
-async function findPatients(typed) {
-  const outcome = await ask(`api/patients/${encodeURIComponent(server.id)}?${new URLSearchParams({ name: typed, lang: spokenLanguage() })}`);
-  tell("server-fault", outcome.fault === null ? [] : [faultNotice(t("patients_lost"), outcome)]);
-  return (outcome.body?.patients ?? []).map((/** @type {any} */ one) => ({ id: one.id, text: one.name || one.id, note: [one.birthDate ? dated(one.birthDate) : "", one.id].filter(Boolean).join(" · ") }));
+async function patientsNamed(typed) {
+  const found = await findPatients(server, typed);
+  tell("server-fault", found.fault === null ? [] : [fault(t("patients_lost"), found)]);
+  return found.options;
 }
 
 /** The first patients of the server, to begin with. */
@@ -62,7 +64,7 @@ async function showPatients() {
   byId("patients").replaceChildren();
   if (server === null || server.patient) return;
   const { id } = server;
-  const found = await findPatients("");
+  const found = await patientsNamed("");
   if (server?.id !== id) return;
   byId("patients").replaceChildren(...found.map((/** @type {any} */ one) => h("li", {},
     h("a", { href: `?${new URLSearchParams({ server: id, patient: one.id })}`, on: { click: (/** @type {MouseEvent} */ event) => here(event, () => visit(one.id)) } },
@@ -76,35 +78,15 @@ function here(event, act) {
   act();
 }
 
-/** @param {string} typed each word must be in the name or the kind */
-function findOrders(typed) {
-  const wanted = typed.toLocaleLowerCase().split(/\s+/).filter(Boolean);
-  return orders
-    .map((one) => ({ id: one.id, text: one.text, note: kinds()[one.kind] ?? "" }))
-    .filter(({ text, note }) => wanted.every((word) => `${text} ${note}`.toLocaleLowerCase().includes(word)));
-}
-
-/** @returns {Record<string, string>} */
-function kinds() {
-  return {
-    "vitamin-k": t("kind_vitamin_k"), anticoagulant: t("kind_anticoagulant"), "vitamin-b12": t("kind_b12"),
-    "folic-acid": t("kind_folic_acid"), test: t("kind_test"), other: t("kind_other"),
-  };
-}
-
 /** @param {string} id @param {HTMLElement[]} content */
 function tell(id, content) {
   byId(id).replaceChildren(...content);
 }
 
 /** @param {string} title @param {any} outcome @param {() => void} [again] */
-function faultNotice(title, outcome, again) {
+function fault(title, outcome, again) {
   announce(`${title} ${outcome.fault}`);
-  return h("div", { class: "notice" },
-    h("p", {}, svgIcon("fault"), h("strong", {}, title)),
-    h("p", {}, outcome.fault), outcome.advice ? h("p", { class: "quiet" }, outcome.advice) : null,
-    outcome.correlation ? h("p", { class: "quiet" }, t("correlation", { id: outcome.correlation })) : null,
-    again ? button(t("again"), again, { class: "small" }) : null);
+  return faultNotice(title, outcome, { again });
 }
 
 /** Servers, orders and services: what does not depend on a patient. */
@@ -115,13 +97,15 @@ async function prepare() {
   orders = offered.body?.orders ?? [];
   services = found.services;
   const faults = [known, offered, found].filter(({ fault }) => fault !== null);
-  tell("start-fault", faults.slice(0, 1).map((outcome) => faultNotice(t("start_lost"), outcome, restart)));
+  tell("start-fault", faults.slice(0, 1).map((outcome) => fault(t("start_lost"), outcome, restart)));
   const picker = byId("server");
   const wanted = picker.value || address.get("server");
   picker.replaceChildren(...servers.map(({ id, name }) => h("option", { value: id }, name)));
   server = servers.find(({ id }) => id === wanted) ?? servers[0] ?? null;
   if (server) picker.value = server.id;
   patientBox.disable(server === null || Boolean(server.patient));
+  byId("smart-leave").hidden = !servers.some(({ patient }) => patient);
+  byId("rules-link").setAttribute("href", `../rules?lang=${language}`);
   for (const box of [patientBox, orderBox]) box.word();
 }
 
@@ -146,7 +130,7 @@ async function visit(patient, fresh = true, before = undefined) {
   if (mine !== opened) return;
   byId("workplace").removeAttribute("aria-busy");
   byId("chart").hidden = byId("work").hidden = outcome.fault !== null;
-  tell("chart-fault", outcome.fault === null ? [] : [faultNotice(t("chart_lost"), outcome, () => visit(patient, false, before))]);
+  tell("chart-fault", outcome.fault === null ? [] : [fault(t("chart_lost"), outcome, () => visit(patient, false, before))]);
   if (outcome.fault !== null) {
     byId("patient-name").textContent = t("chart_none");
     return;
@@ -156,8 +140,17 @@ async function visit(patient, fresh = true, before = undefined) {
   patientBox.set(chart.patient.name || patient);
   eraseTrends = drawTrends(byId("trends"), chart, words());
   session = startSession({ server, patient, prefetch: chart.prefetch ?? {}, services, place, changed, before });
-  session.begin();
   reveal();
+  await session.begin();
+  if (mine === opened) showRule();
+}
+
+/** A launch from a card names its rule: that card is what the reader came for. Once only. */
+function showRule() {
+  const rule = address.get("rule");
+  address.delete("rule");
+  const card = [...document.querySelectorAll("article.card")].find((one) => one instanceof HTMLElement && one.dataset.rule === rule);
+  if (rule !== null && card instanceof HTMLElement) card.focus();
 }
 
 /** The place of a hook's answers, made when it is first asked; places keep the order of `HOOKS`. @param {string} hook */
@@ -253,6 +246,11 @@ byId("sign-anyway").addEventListener("click", () => {
 });
 for (const hook of ["encounter-start", "encounter-discharge"]) byId(hook).addEventListener("click", () => session?.ask(hook));
 byId("show-calls").addEventListener("click", () => openDrawer());
+byId("smart-leave").addEventListener("click", async () => {
+  const outcome = await ask("../smart/logout", { method: "POST" });
+  if (outcome.fault === null) location.assign("./");
+  else tell("start-fault", [fault(t("leave_lost"), outcome)]);
+});
 window.addEventListener("hashchange", reveal);
 window.addEventListener("popstate", () => {
   if (location.search === shownAt) return; // a step inside the chart

@@ -29,6 +29,7 @@ export function combobox(host, { id, label, hint, find, choose, keep = false }) 
   let options = [];
   let active = -1;
   let asked = 0;
+  let chosen = "";
 
   function word() {
     name.textContent = label();
@@ -36,9 +37,10 @@ export function combobox(host, { id, label, hint, find, choose, keep = false }) 
     input.placeholder = hint();
   }
 
-  async function open() {
+  /** @param {string} typed */
+  async function open(typed) {
     const mine = (asked += 1);
-    const found = await find(input.value.trim());
+    const found = await find(typed);
     if (mine !== asked || document.activeElement !== input) return; // something newer was typed, or the field was left
     options = found;
     list.replaceChildren(...rows());
@@ -83,7 +85,7 @@ export function combobox(host, { id, label, hint, find, choose, keep = false }) 
   /** @param {number} at */
   function take(at) {
     const option = options[at];
-    input.value = keep ? option.text : "";
+    input.value = chosen = keep ? option.text : "";
     close();
     choose(option);
   }
@@ -94,16 +96,22 @@ export function combobox(host, { id, label, hint, find, choose, keep = false }) 
     active = -1;
   }
 
-  input.addEventListener("input", open);
-  input.addEventListener("click", () => list.hidden && open());
-  input.addEventListener("blur", close);
+  /** The whole list, where the field shows what was chosen before; else what fits to what is typed. */
+  const browse = () => open(input.value === chosen ? "" : input.value.trim());
+
+  input.addEventListener("input", () => open(input.value.trim()));
+  input.addEventListener("click", () => list.hidden && browse());
+  input.addEventListener("blur", () => {
+    close();
+    input.value = chosen; // half a name that was not chosen from the list names nobody
+  });
   input.addEventListener("focus", () => keep && input.select());
   input.addEventListener("keydown", async (/** @type {KeyboardEvent} */ event) => {
     if (event.isComposing) return; // Enter and arrows belong to the input method, as when Chinese is typed
     const last = options.length - 1;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
-      if (list.hidden) await open();
+      if (list.hidden) await browse();
       else if (event.key === "ArrowDown") move(active >= last ? 0 : active + 1);
       else move(active <= 0 ? last : active - 1);
     } else if (event.key === "Enter" && !list.hidden) {
@@ -121,7 +129,7 @@ export function combobox(host, { id, label, hint, find, choose, keep = false }) 
     word,
     /** @param {string} text */
     set(text) {
-      input.value = text;
+      input.value = chosen = text;
     },
     focus: () => input.focus(),
     /** @param {boolean} off */

@@ -140,10 +140,9 @@ export function startSession({ server, patient, prefetch, services, place, chang
       return signing;
     },
     /** The chart is open. Drafts that were there already are asked about, too. */
-    begin() {
+    async begin() {
       changed();
-      ask("patient-view");
-      if (orders().length > 0) ask("order-select");
+      await Promise.all([ask("patient-view"), ...(orders().length > 0 ? [ask("order-select")] : [])]);
     },
     /** @param {any} resource */
     add(resource) {
