@@ -182,9 +182,10 @@ def test_a_call_that_has_begun_ends_with_what_it_began_with(
 
 def test_what_was_served_before_is_forgotten(make_reloading: Callable[..., Reloading], site: Path) -> None:
     """Otherwise memory would grow with every reload."""
-    app = make_reloading(site=site)
-    Client(app).post(VIEW, json=request_body())
-    Client(app).get("/rules")
+    app = make_reloading(site=site, sandbox=True)
+    for path in ("/", "/rules", "/app/", "/openapi.json", "/sandbox/fhir/Patient"):
+        assert Client(app).get(path).status_code == 200
+    assert Client(app).post(VIEW, json=request_body()).status_code == 412
     old = weakref.ref(app._app)
     assert app.reload()
     gc.collect()

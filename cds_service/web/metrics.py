@@ -77,7 +77,7 @@ class Metrics:
         self._calls = self._counter("calls", "Calls of a service.", "service", "hook", "status")
         self._seconds = self._histogram("call_seconds", "How long calls of a service took.", "service")
         self._requests = self._counter("requests", "All requests, also those to /rules and so on.", "route", "status")
-        self._cards = self._counter("cards", "Cards; those of rules in silent mode were not shown.", *_CARD)
+        self._cards = self._counter("cards", "Cards, those that nobody saw counted apart.", *_CARD)
         self._undecided = self._counter("undecided_rules", "Rules that missing lists left undecided.", "rule")
         self._unread = self._counter("unread_lists", "Lists that could not be wholly read and mattered.", "list")
         self._unmatched = self._counter("unmatched_codes", "Entries whose codes no value set knows.", "resource")
