@@ -200,6 +200,7 @@ function summary(answers, faults, open) {
   if (faults > 0) return [cards, t("some_silent", { count: faults })].filter(Boolean).join(" ");
   if (open > 0) return cards;
   if (answers.some((answer) => (answer.cards ?? []).length > 0)) return t("all_answered");
-  const rules = new Set(answers.flatMap(({ outcome }) => outcome.body?.extension?.["cds-service.explain"] ?? []).map((/** @type {any} */ node) => node.rule));
+  const rules = new Set(answers.flatMap(({ outcome }) => outcome.body?.extension?.["cds-service.explain"] ?? [])
+    .filter((/** @type {any} */ node) => node.kind === "rule" && node.outcome !== "off").map((/** @type {any} */ node) => node.rule));
   return rules.size > 0 ? t("nothing_of", { count: rules.size }) : t("nothing");
 }

@@ -68,7 +68,7 @@ async function showPatients() {
   if (server?.id !== id) return;
   byId("patients").replaceChildren(...found.map((/** @type {any} */ one) => h("li", {},
     h("a", { href: `?${new URLSearchParams({ server: id, patient: one.id })}`, on: { click: (/** @type {MouseEvent} */ event) => here(event, () => visit(one.id)) } },
-      one.text), " ", h("small", {}, one.note))));
+      one.text), " ", h("small", {}, one.note), one.about ? h("p", {}, one.about) : null)));
 }
 
 /** A plain click is answered in place; one that asks for a new tab is the browser's. @param {MouseEvent} event @param {() => void} act */

@@ -3,7 +3,7 @@
 import { announce, h } from "./dom.js";
 import { t } from "./texts.js";
 
-/** @typedef {{id: string, text: string, note?: string}} Option */
+/** @typedef {{id: string, text: string, note?: string, about?: string}} Option */
 
 /**
  * Puts a combobox into `host`.
@@ -58,7 +58,7 @@ export function combobox(host, { id, label, hint, find, choose, keep = false }) 
         mousedown: (/** @type {Event} */ event) => event.preventDefault(),
         click: () => take(at),
       },
-    }, option.text, option.note ? h("small", {}, option.note) : null));
+    }, option.text, option.note ? h("small", {}, option.note) : null, option.about ? h("small", { class: "about" }, option.about) : null));
   }
 
   /** @param {boolean} visible */

@@ -11,7 +11,7 @@ import { dated, spokenLanguage, t } from "./texts.js";
 export async function findPatients(server, typed) {
   const outcome = await ask(`api/patients/${encodeURIComponent(server.id)}?${new URLSearchParams({ name: typed, lang: spokenLanguage() })}`);
   const options = (outcome.body?.patients ?? []).map((/** @type {any} */ one) => ({
-    id: one.id, text: one.name || one.id, note: [one.birthDate ? dated(one.birthDate) : "", one.id].filter(Boolean).join(" · "),
+    id: one.id, text: one.name || one.id, note: [one.birthDate ? dated(one.birthDate) : "", one.id].filter(Boolean).join(" · "), about: one.about ?? "",
   }));
   return { ...outcome, options };
 }
