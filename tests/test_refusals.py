@@ -97,6 +97,21 @@ def swapped_payload() -> dict[str, str]:
     return bearer(".".join([mine[0], yours[1], mine[2]]))
 
 
+def twice_claimed() -> dict[str, str]:
+    """Whoever reads the first of two issuers and whoever reads the last do not agree on whose token it is."""
+    claims = json.dumps(EHR.claims(BASE + VIEW)).encode()
+    return bearer(EHR.sign(b'{"iss": "https://other.example", ' + claims[1:], kid="es"))
+
+
+def twice_headed() -> dict[str, str]:
+    head = b'{"alg": "none", "typ": "JWT", "kid": "es", "alg": "ES384"}'
+    start = ".".join(
+        jwt.utils.base64url_encode(part).decode() for part in (head, json.dumps(EHR.claims(BASE + VIEW)).encode())
+    )
+    made = jwt.get_algorithm_by_name("ES384")
+    return bearer(f"{start}.{jwt.utils.base64url_encode(made.sign(start.encode(), EHR.key)).decode()}")
+
+
 REFUSED: list[tuple[str, str, Callable[[], dict[str, str]], str]] = [
     ("JWT-02", "no header", dict, "There is no Authorization header."),
     ("JWT-02", "empty header", lambda: {"Authorization": ""}, "There is no Authorization header."),
@@ -111,6 +126,8 @@ REFUSED: list[tuple[str, str, Callable[[], dict[str, str]], str]] = [
     ("JWT-03", "payload is text", lambda: bearer(EHR.sign(b"hello", kid="es")), NO_JWT),
     ("JWT-03", "payload is a list", lambda: bearer(EHR.sign([1], kid="es")), NO_ISS),
     ("JWT-03", "payload is too deep", lambda: bearer(EHR.sign(b"[" * 5_000, kid="es")), NO_JWT),
+    ("JWT-03", "a claim twice", twice_claimed, NO_JWT),
+    ("JWT-04", "alg twice", twice_headed, NO_JWT),
     ("JWT-03", "payload changed", swapped_payload, SIGNATURE),
     ("JWT-03", "signature changed", tampered, SIGNATURE),
     ("JWT-03", "another's key", lambda: STRANGER.bearer(BASE + VIEW), SIGNATURE),

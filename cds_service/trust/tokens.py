@@ -6,12 +6,14 @@ takes times that are written as text.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import jwt
 import msgspec
+from jwt.utils import base64url_decode
 
 from cds_service.errors import Unauthorized
 from cds_service.trust.clients import ASYMMETRIC, ClientProfile
@@ -67,6 +69,8 @@ def read_token(authorization: str | None) -> Token:
         raise Unauthorized("The Authorization header is not Bearer with a token.")
     try:
         parts = _jws.decode_complete(text, options={"verify_signature": False})
+        for written in (base64url_decode(text.partition(".")[0]), parts["payload"]):
+            json.loads(written, object_pairs_hook=_each_once)
         claims = msgspec.json.decode(parts["payload"])
     except (jwt.PyJWTError, msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise Unauthorized("The token is not a JWT.") from error
@@ -132,6 +136,12 @@ def check_signature(token: Token, keys: Iterable[Key]) -> None:
             continue
         return
     raise Unauthorized("The token's signature is wrong.")
+
+
+def _each_once(members: list[tuple[str, Any]]) -> None:
+    """RFC 7515, 4, and RFC 7519, 4: a name twice may be refused; two readers could take it for two different tokens."""
+    if len({name for name, _ in members}) != len(members):
+        raise ValueError("a member twice")
 
 
 def _time(claims: dict[str, Any], name: str) -> float | None:
