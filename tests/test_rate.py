@@ -73,6 +73,19 @@ def test_addresses_of_one_ipv6_network_count_as_one(make_app: Callable[..., Flas
     assert [statuses(client, 1, REMOTE_ADDR=address)[0] for address in addresses] == [200, 200, 429, 200]
 
 
+def test_ipv4_addresses_that_come_as_ipv6_have_their_own_counts(make_app: Callable[..., Flask]) -> None:
+    client = make_app(rate_limit="1 per hour").test_client()
+    addresses = ("::ffff:192.0.2.7", "::ffff:192.0.2.8", "192.0.2.7")
+    assert [statuses(client, 1, REMOTE_ADDR=address)[0] for address in addresses] == [200, 200, 429]
+
+
+def test_a_port_behind_a_forwarded_address_makes_no_other_caller(make_app: Callable[..., Flask]) -> None:
+    client = make_app(rate_limit="1 per hour", proxies=1).test_client()
+    forwarded = ("192.0.2.7:50001", "192.0.2.7:50002", "192.0.2.8:50001", "[2001:db8::1]:5", "[2001:db8::1]:6")
+    answers = [client.post(VIEW, json=request_body(), headers={"X-Forwarded-For": one}) for one in forwarded]
+    assert [answer.status_code for answer in answers] == [200, 429, 200, 200, 429]
+
+
 def test_a_forwarded_address_counts_only_behind_as_many_proxies_as_there_are(make_app: Callable[..., Flask]) -> None:
     headers = [{"X-Forwarded-For": f"203.0.113.{n}, 198.51.100.7"} for n in range(3)]
     for proxies, expected in ((0, [200, 429, 429]), (1, [200, 429, 429]), (2, [200, 200, 200])):

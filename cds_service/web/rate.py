@@ -13,9 +13,10 @@ Counting must not stop care: if the storage (a Redis, say) fails, calls go on un
 from __future__ import annotations
 
 import math
+import re
 import time
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from flask import Flask, request
@@ -32,6 +33,8 @@ from cds_service.web.rate_table import SCHEME
 FAILED = "60 per minute"
 # Counted when the caller is known, or not at all.
 _OTHERWISE = frozenset({"discovery", "call", "feedback", "live", "ready"})
+# Behind an IPv4 address, or an IPv6 address in brackets.
+_PORT = re.compile(r"^([^:]+|\[.+\]):\d+$")
 _REST = 5.0  # seconds for which a storage that failed is left alone
 
 
@@ -119,9 +122,16 @@ def _network(address: str) -> str:
 
     >>> _network("2001:db8::1:2"), _network("192.0.2.7")
     ('2001:db8::/64', '192.0.2.7')
+
+    Where a socket takes both kinds, IPv4 comes as IPv6 (all of it from one /64); some proxies add the caller's port.
+
+    >>> _network("::ffff:192.0.2.7"), _network("192.0.2.7:50123"), _network("[2001:db8::1]:50123")
+    ('192.0.2.7', '192.0.2.7', '2001:db8::/64')
     """
     try:
-        read = ip_address(address)
+        read = ip_address(_PORT.sub(r"\1", address).strip("[]"))
     except ValueError:
         return "unknown"
-    return address if read.version == 4 else str(ip_network((read, 64), strict=False))
+    if isinstance(read, IPv6Address):
+        return str(read.ipv4_mapped or ip_network((read, 64), strict=False))
+    return str(read)
