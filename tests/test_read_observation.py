@@ -344,3 +344,26 @@ def test_after_sixty_four_unlisted_units_a_further_one_is_not_looked_up() -> Non
     values = {one.reference: one.unusable for one in read(*flood, further, listed).labs["serum-vitamin-b12"]}
     assert (values["Observation/further"], values["Observation/listed"]) == ("unit not convertible", None)
     assert read(further).labs["serum-vitamin-b12"][0].unusable is None
+
+
+@pytest.mark.parametrize(
+    "focus",
+    [
+        [{"reference": "RelatedPerson/child"}],
+        [{"reference": "Patient/p2"}],
+        [{"reference": "Patient/p1"}, {"reference": "Patient/p2"}],
+        [{"display": "fetus"}],
+        {"reference": "Patient/p2"},
+    ],
+)
+def test_a_result_about_somebody_else_in_the_patients_chart_is_left_out(focus: object) -> None:
+    record = read(observation(focus=focus))
+    assert record.labs == {}
+    assert [note.partition(" × ")[2] for note in record.notes] == [
+        "Observation dropped: it is about somebody or something else than its subject (focus)"
+    ]
+
+
+@pytest.mark.parametrize("focus", [[], [{"reference": "Patient/p1"}]])
+def test_a_result_whose_focus_is_the_patient_counts(focus: object) -> None:
+    assert read(observation(focus=focus)).labs

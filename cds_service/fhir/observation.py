@@ -18,7 +18,14 @@ from cds_service.coding import UCUM, system_uri
 from cds_service.fhir.bundle import UNREADABLE
 from cds_service.fhir.dates import Moment, moment
 from cds_service.fhir.reading import Reading
-from cds_service.fhir.shapes import LabRangeShape, ObservationHead, ObservationShape, QuantityShape, ResultShape
+from cds_service.fhir.shapes import (
+    LabRangeShape,
+    ObservationHead,
+    ObservationShape,
+    QuantityShape,
+    ReferenceShape,
+    ResultShape,
+)
 from cds_service.fhir.written import capped, concepts_of, optional, read_written
 from cds_service.quantity import Interval, compared, factor
 from cds_service.record import LabResult, PendingTest
@@ -50,6 +57,7 @@ _FLAG_WORDS = {
 _head = msgspec.json.Decoder(ObservationHead)
 _body = msgspec.json.Decoder(ObservationShape)
 _ranges = msgspec.json.Decoder(list[LabRangeShape] | None)
+_foci = msgspec.json.Decoder(list[ReferenceShape])
 
 
 def read_observation(raw: msgspec.Raw, reading: Reading, address: str) -> Sequence[LabResult | PendingTest]:
@@ -72,7 +80,7 @@ def read_observation(raw: msgspec.Raw, reading: Reading, address: str) -> Sequen
         reading.count_unmatched("Observation", head.code)
         return ()
     body = _body.decode(raw)
-    if not reading.is_ours("Observation", body.subject):
+    if not reading.is_ours("Observation", body.subject) or _is_about_another(body, reading):
         return ()
     reference = f"Observation/{body.id}" if body.id else address
     issued = moment(body.issued)
@@ -92,6 +100,20 @@ def read_observation(raw: msgspec.Raw, reading: Reading, address: str) -> Sequen
                 at = issued.at if issued else None
                 results.append(_result(result, concept, analyte, reading, reference, when, at))
     return results
+
+
+def _is_about_another(body: ObservationShape, reading: Reading) -> bool:
+    """Whether `focus` names anything but the patient: FHIR R4 has it for results in a mother's chart that are her
+    unborn child's, of an implant, a donor.
+    """
+    focus = bytes(body.focus)
+    if focus in (b"", b"null", b"[]"):
+        return False
+    named = optional(_foci, body.focus) or [ReferenceShape()]
+    if all(one.reference is not None and reading.whose.is_patient(one.reference) for one in named):
+        return False
+    reading.remarks["Observation dropped: it is about somebody or something else than its subject (focus)"] += 1
+    return True
 
 
 def _when(body: ObservationShape) -> Moment | None:

@@ -85,6 +85,7 @@ class ResultShape(msgspec.Struct, rename="camel"):
 class ObservationShape(ResultShape, rename="camel"):
     id: str | None = None
     subject: msgspec.Raw = NOTHING
+    focus: msgspec.Raw = NOTHING
     status: str | None = None
     effective_date_time: Any = None
     effective_instant: Any = None
