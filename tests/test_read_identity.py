@@ -79,7 +79,7 @@ def test_whether_the_patient_has_died(members: dict[str, Any], deceased: bool) -
         "Patient/p1/_history/4",
         "https://ehr.example/fhir/Patient/p1",
         "https://ehr.example/fhir/Patient/p1/_history/4",
-        "HTTPS://ehr.example/fhir/Patient/p1".replace("HTTPS", "https"),
+        "https://ehr.example:443/fhir/Patient/p1",
         "urn:uuid:77",
     ],
 )
@@ -120,7 +120,9 @@ def test_none_of_these_subjects_is_the_patient(subject: object) -> None:
     [
         (STRANGER, False),
         ({"reference": "Group/p1"}, False),
-        ({"reference": "https://other.example/fhir/Patient/p1"}, False),
+        ({"reference": "https://other.example/fhir/Patient/p2"}, False),
+        ({"reference": "https://other.example/fhir/Patient/p1"}, True),
+        ({"reference": "http://ehr.example/fhir/Patient/p1"}, True),
         ({"reference": "p1"}, True),
         ({"reference": "urn:uuid:78"}, True),
         ({"display": "Patient p1"}, True),
@@ -128,8 +130,15 @@ def test_none_of_these_subjects_is_the_patient(subject: object) -> None:
         (None, True),
     ],
 )
-def test_only_a_subject_that_names_nobody_leaves_the_list_incomplete(subject: object, incomplete: bool) -> None:
+def test_only_a_subject_that_nobody_can_tell_leaves_the_list_incomplete(subject: object, incomplete: bool) -> None:
     assert bool(read(observation(subject=subject), server=SERVER).incomplete) is incomplete
+
+
+@pytest.mark.row("CTX-09")
+@pytest.mark.parametrize("address", ["Patient/p2", "https://ehr.example/fhir/Patient/p2", "Group/g", "#p2"])
+def test_the_patients_entry_cannot_take_over_the_address_of_somebody_else(address: str) -> None:
+    record = read(observation(subject={"reference": address}), server=SERVER, urls={"p1": address})
+    assert record.labs == {}
 
 
 def test_a_result_of_no_interest_may_name_nobody() -> None:

@@ -279,6 +279,20 @@ def test_every_form_of_a_patient_reference_means_the_bare_id(
     assert recorder.request.patient_id == "123"
 
 
+@pytest.mark.row("REQ-16", "CTX-09")
+@pytest.mark.parametrize(
+    "server", ["https://other.example/fhir", "https://ehr.example/fhir", "http://ehr.example/fhir/R4"]
+)
+def test_a_patient_of_another_server_than_the_request_s_is_refused(
+    client: FlaskClient, recorder: Recorder, server: str
+) -> None:
+    written = "https://ehr.example/fhir/R4/Patient/123"
+    refused(client.post(VIEW, json=request_body(context__patientId=written, fhirServer=server)), "context.patientId")
+    same = request_body(context__patientId=written, fhirServer="https://EHR.example:443/fhir/R4/")
+    assert client.post(VIEW, json=same).status_code == 200
+    assert len(recorder.calls) == 1
+
+
 @pytest.mark.row("REQ-16")
 @pytest.mark.parametrize(
     "written",

@@ -26,7 +26,7 @@ from cds_service.fhir.problems import (
     read_service_request,
 )
 from cds_service.fhir.reading import Reading
-from cds_service.fhir.reference import Medications, Whose, normal_base
+from cds_service.fhir.reference import Medications, Whose, literal, normal_base
 from cds_service.fhir.second_look import SOURCES, may_matter
 from cds_service.fhir.shapes import PatientShape
 from cds_service.record import (
@@ -154,8 +154,9 @@ def _read_patient(
             shape = PatientShape()
         if shape.id == patient_id:
             patient = patient or _patient_of(patient_id, shape)
-            if entry.full_url:
-                addresses.add(entry.full_url.partition("/_history/")[0])
+            address = entry.full_url.partition("/_history/")[0]
+            if address and _may_be_of(address, patient_id):
+                addresses.add(address)
         elif not sources:
             raise Unprocessable("The Patient resource is not the patient of the context, so no advice can be given.")
     if patient is None:
@@ -163,6 +164,12 @@ def _read_patient(
             "The Patient resource is missing. Send it as prefetch, or give access to a FHIR server that has it."
         )
     return patient, frozenset(addresses)
+
+
+def _may_be_of(address: str, patient_id: str) -> bool:
+    """Whether the Patient's entry may bear this address: a urn says nothing else, a URL must say the same id."""
+    parts = literal(address)
+    return address.startswith("urn:") if parts is None else (parts.type, parts.id) == ("Patient", patient_id)
 
 
 def _patient_of(patient_id: str, shape: PatientShape) -> Patient:

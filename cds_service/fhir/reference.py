@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from cds_service.fhir.bundle import Entry
-from cds_service.fhir.shapes import MedicationShape
+from cds_service.fhir.shapes import MedicationShape, ReferenceShape
 from cds_service.fhir.written import optional
 
 # FHIR allows ids of 64 characters; Epic's draft orders carry about 194.
@@ -18,6 +18,7 @@ _LITERAL = re.compile(
     r"(?:(https?://[^\s?#]{1,1000})/)?([A-Z][A-Za-z]{1,60})/([A-Za-z0-9\-._~%+=:]{1,256})(?:/_history/[^/\s]{1,256})?"
 )
 _LONGEST = 2000
+_USUAL_PORT = {"https": ":443", "http": ":80"}
 
 _medication = msgspec.json.Decoder(MedicationShape)
 _contained = msgspec.json.Decoder(list[msgspec.Raw] | None)
@@ -28,13 +29,9 @@ class _Identity(msgspec.Struct, rename="camel"):
     resource_type: str | None = None
 
 
-class _Reference(msgspec.Struct):
-    reference: str | None = None
-
-
 class _Subjects(msgspec.Struct):
-    subject: _Reference | None = None
-    patient: _Reference | None = None
+    subject: ReferenceShape | None = None
+    patient: ReferenceShape | None = None
 
 
 _identity = msgspec.json.Decoder(_Identity)
@@ -65,10 +62,11 @@ def leads_somewhere(reference: str) -> bool:
 
 
 def normal_base(url: str) -> str:
-    """A server's base URL as it is compared: scheme and host in lower case, no slash at the end."""
+    """A server's base URL as it is compared: scheme and host in lower case, no usual port, no slash at the end."""
     scheme, mark, rest = url.rstrip("/").partition("://")
     host, slash, path = rest.partition("/")
-    return f"{scheme.lower()}{mark}{host.lower()}{slash}{path}"
+    scheme = scheme.lower()
+    return f"{scheme}{mark}{host.lower().removesuffix(_USUAL_PORT.get(scheme, '/'))}{slash}{path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,11 @@ class Whose:
     addresses: frozenset[str] = frozenset()
 
     def is_patient(self, reference: str) -> bool | None:
-        """Whether the reference is the patient; None if it does not say whom it means (a bare id, an unknown urn)."""
+        """Whether the reference is the patient; None if nobody can tell whom it means.
+
+        Nobody can with a bare id or an unknown urn; nor with our patient's id at another base, which may be an inner
+        address of the same server behind its proxy, or another hospital's patient of that number.
+        """
         if reference in self.addresses:
             return True
         parts = literal(reference)
@@ -92,7 +94,7 @@ class Whose:
             return None
         if parts.type != "Patient" or parts.id != self.patient_id:
             return False
-        return not parts.base or self.server is None or parts.base == self.server
+        return True if not parts.base or self.server is None or parts.base == self.server else None
 
 
 def is_somebody_elses(entry: Entry, whose: Whose) -> bool:

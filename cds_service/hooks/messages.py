@@ -17,6 +17,7 @@ import msgspec
 from pydantic import ValidationError
 
 from cds_service.errors import BadRequest, TooLarge
+from cds_service.fhir.reference import literal, normal_base
 from cds_service.hooks.contexts import CONTEXTS, Context, OrderSelect, OrderSign, user_reference
 from cds_service.hooks.kept import Kept
 from cds_service.hooks.watch import NOBODY, Watch
@@ -106,14 +107,14 @@ def parse_request(body: bytes, hook: str, profile: ClientProfile) -> HookRequest
     instance = _text(members, "hookInstance")
     if not _UUID.fullmatch(instance):
         raise BadRequest("hookInstance is not a UUID. Send a new UUID with every call.", expression="hookInstance")
-    context = _context(members, hook, profile.strict_request, notes)
+    server = _server(members, profile.strict_request, notes)
+    context = _context(members, hook, server, profile.strict_request, notes)
     user = user_reference(context.user_id, context.users)
     if user is None or (profile.strict_request and not user[1]):
         types = ", ".join(sorted(context.users))
         raise BadRequest(f"context.userId must be one of {types}, then / and an id.", expression="context.userId")
     if not user[1]:
         notes.append("userId without a resource type")
-    server = _server(members, profile.strict_request, notes)
     token = _authorization(members, context.patient_id, server, profile, notes)
     return HookRequest(
         hook=hook,
@@ -208,7 +209,9 @@ def _missing(path: str) -> BadRequest:
     return error
 
 
-def _context(members: Mapping[str, msgspec.Raw], hook: str, strict: bool, notes: list[str]) -> Context:
+def _context(
+    members: Mapping[str, msgspec.Raw], hook: str, server: str | None, strict: bool, notes: list[str]
+) -> Context:
     raw = members.get("context")
     if raw is None or _is_null(raw):
         raise _missing("context")
@@ -223,7 +226,7 @@ def _context(members: Mapping[str, msgspec.Raw], hook: str, strict: bool, notes:
         values["userId"] = user
         notes.append("userId taken from the member user")
     try:
-        return model.model_validate(values)
+        context = model.model_validate(values)
     except ValidationError as error:
         fault = error.errors(include_input=False, include_url=False)[0]
         path = "context." + ".".join(str(part) for part in fault["loc"])
@@ -231,6 +234,12 @@ def _context(members: Mapping[str, msgspec.Raw], hook: str, strict: bool, notes:
             raise _missing(path) from None
         # `from None`: pydantic's own error carries the value, which is patient data.
         raise BadRequest(f"{path} {_worded(fault['type'], fault['msg'])}.", expression=path) from None
+    address = literal(values["patientId"])
+    # The same id on another server is another patient.
+    if server is not None and address is not None and address.base not in ("", normal_base(server)):
+        path = "context.patientId"
+        raise BadRequest(f"{path} is an address on another server than fhirServer. Send the bare id.", expression=path)
+    return context
 
 
 def _worded(kind: str, message: str) -> str:
