@@ -177,7 +177,8 @@ def interval(value: Node) -> Interval:
     """What the trace says of a number, as a number again."""
     if "value" in value:
         return point(value["value"])
-    low, high = value.get("atLeast", value.get("above")), value.get("atMost", value.get("below", inf))
+    low = value["above"] if "above" in value else value["atLeast"]
+    high = value["below"] if "below" in value else value.get("atMost", inf)
     return Interval(low, high, low_open="above" in value, high_open="below" in value)
 
 
