@@ -119,6 +119,7 @@ def test_a_429_can_be_read_by_a_browser(make_app: Callable[..., Flask]) -> None:
     answers = [client.post(VIEW, json=request_body(), headers=origin) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 429]
     assert {answer.headers["Access-Control-Allow-Origin"] for answer in answers} == {"https://ehr.example"}
+    assert "Retry-After" in answers[1].headers["Access-Control-Expose-Headers"]
     preflight = origin | {"Access-Control-Request-Method": "POST"}
     assert client.options(VIEW, headers=preflight).status_code == 200
 

@@ -248,7 +248,7 @@ def _allow_browsers(app: Flask, origins: tuple[str, ...]) -> None:
         origins=list(origins),
         methods=["GET", "POST", "OPTIONS"],
         allow_headers=["authorization", "content-type", "accept-language"],
-        expose_headers=["X-Correlation-Id", "X-Knowledge-Version"],
+        expose_headers=["X-Correlation-Id", "X-Knowledge-Version", "Retry-After"],
         supports_credentials=False,
         send_wildcard=origins == ("*",),
         max_age=3600,
