@@ -84,10 +84,14 @@ def smart_server(folder: Path, records: Flask | str, **more: Any) -> Iterator[Eh
     app = Flask("ehr")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.cert, pair.key)
-    server = make_server("127.0.0.1", 0, app, threaded=True, ssl_context=context, request_handler=_Quiet)
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+    # Hands are shaken in the threads of the callers, or they would wait for each other.
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    server.ssl_context = context
     ehr = Ehr(f"https://localhost:{server.port}/fhir", authority.ca_file, records, **more)
     _add_routes(app, ehr)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    server.daemon_threads, server.block_on_close = True, False
     thread.start()
     try:
         yield ehr
@@ -98,6 +102,9 @@ def smart_server(folder: Path, records: Flask | str, **more: Any) -> Iterator[Eh
 
 
 class _Quiet(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"  # connections are kept for the next request
+    disable_nagle_algorithm = True
+
     def log(self, *_: object) -> None:
         """Keep the tests quiet."""
 

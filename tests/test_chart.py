@@ -12,7 +12,7 @@ import pytest
 from kb import NOW, ago, facts, knowledge, lab, med, problem, record
 
 from cds_service.export.chart import EXPOSURES, Beside, chart
-from cds_service.export.chart_words import WORDS, chart_say
+from cds_service.export.chart_words import WORDS, chart_say, reason_in
 from cds_service.export.series import CURVES, as_written, flag_of, own_range
 from cds_service.fhir import observation
 from cds_service.hooks.needs import needs_of, needs_of_all
@@ -318,6 +318,21 @@ def test_lists_that_could_not_be_read_are_told_in_both_languages() -> None:
         "Laboratory results are not complete: page 2: HTTP 500",
     ]
     assert charted(patient, "zh")["notes"][0] == "问题与诊断未能读取：HTTP 401"
+
+
+@pytest.mark.parametrize(
+    ("reason", "chinese"),
+    [
+        ("fetching failed: timed out", "超时"),
+        ("page 2: no connection", "第2页：无法连接"),
+        ("3 of 9 entries came; 2 × Observation could not be read", "共9条，仅得3条；2条Observation无法读取"),
+        ("HTTP 503 (to be asked again in 5 s)", "HTTP 503（5秒后可再试）"),
+        ("HTTP 401", "HTTP 401"),
+    ],
+)
+def test_reasons_are_told_in_the_language_of_the_reader(reason: str, chinese: str) -> None:
+    assert reason_in(reason, "zh") == chinese
+    assert reason_in(reason, "en") == reason.removeprefix("fetching failed: ")
 
 
 def test_entries_that_no_rule_asks_about_are_counted() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import msgspec
 import pytest
 from fault_server import FaultServer, bundle, fault_server, hang_up, outcome, resource, status, text
 from fhir.resources.R4B import get_fhir_model_class
@@ -21,13 +20,12 @@ from servers.fixtures import store
 
 from cds_service.artifacts.load import knowledge_dir
 from cds_service.errors import KnowledgeError, SettingsError
-from cds_service.fhir.client import Fetched
 from cds_service.hooks.needs import needs_of, needs_of_all
 from cds_service.sandbox.orders import SampleOrder, read_orders
 from cds_service.sandbox.patients import patient_resources
 from cds_service.settings import Settings, load_settings
 from cds_service.web.app import create_app
-from cds_service.web.charts import READABLE, _name, _sent
+from cds_service.web.charts import READABLE, _name
 from cds_service.web.page import POLICY
 
 Json = dict[str, Any]
@@ -386,11 +384,40 @@ def test_a_list_of_which_a_page_fails_is_sent_as_a_part(elsewhere: tuple[FlaskCl
     assert chart["prefetch"]["labs"]["link"] == [{"relation": "next", "url": f"{server.base}/page2"}]
 
 
-def test_a_part_that_could_pass_for_the_whole_is_not_sent() -> None:
-    (need,) = [need for need in needs_of_all(knowledge()) if need.key == "conditions"]
-    page = msgspec.json.encode(bundle(["c1"]))
-    assert _sent(need, Fetched((page,), incomplete="the server reported exception")) is None
-    assert _sent(need, Fetched((msgspec.json.encode(bundle(["c1"], total=9)),), incomplete="1 of 9"))["total"] == 9
+def test_a_part_that_could_pass_for_the_whole_is_not_sent(elsewhere: tuple[FlaskClient, FaultServer]) -> None:
+    page, server = elsewhere
+    empty(server)
+    with_error = bundle(["c1"])
+    with_error["entry"].append({"resource": outcome("exception")})
+    server.routes[queries("p1")["labs"]] = resource(with_error)
+    chart = page.get("/app/api/chart/far/p1?lang=zh").json
+    assert chart["notes"][0] == "检验结果不完整：服务器报告exception"
+    assert "labs" not in chart["prefetch"]
+
+
+def test_an_entry_that_cannot_be_read_is_told(elsewhere: tuple[FlaskClient, FaultServer]) -> None:
+    page, server = elsewhere
+    empty(server)
+    server.routes[queries("p1")["labs"]] = resource(bundle([]) | {"entry": [{"resource": {"status": "final"}}]})
+    assert page.get("/app/api/chart/far/p1").json["notes"] == [
+        "Laboratory results are not complete: 1 entries could not be read"
+    ]
+
+
+def test_what_a_careless_server_gives_of_others_is_not_passed_on(elsewhere: tuple[FlaskClient, FaultServer]) -> None:
+    page, server = elsewhere
+    empty(server)
+    mine, other = (
+        {"resourceType": "Condition", "id": who, "subject": {"reference": f"Patient/{who}"}} for who in ("p1", "p2")
+    )
+    entries = {"entry": [{"resource": mine}, {"resource": other}]}
+    server.routes[queries("p1")["conditions"]] = resource(bundle([]) | entries)
+    chart = page.get("/app/api/chart/far/p1").json
+    assert [entry["resource"]["id"] for entry in chart["prefetch"]["conditions"]["entry"]] == ["p1"]
+    server.routes[queries("p1")["conditions"]] = resource(bundle([]) | {"entry": [{"resource": other}]})
+    chart = page.get("/app/api/chart/far/p1").json
+    assert "conditions" not in chart["prefetch"]
+    assert chart["notes"] == ["Problems and diagnoses could not be read: all entries are of another patient"]
 
 
 @pytest.mark.parametrize("answer", [resource(outcome("exception")), text("nothing"), status(503)])

@@ -18,6 +18,7 @@ from conftest import LogFile
 from flask import Flask
 from flask.testing import FlaskClient
 from kb import knowledge
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from real_inputs import SAMPLES
 from servers.fixtures import store
 from smart_server import Ehr, smart_server
@@ -117,6 +118,13 @@ def servers(browser: FlaskClient) -> list[Json]:
     return found
 
 
+def chart_of(browser: FlaskClient) -> Json:
+    reply = browser.get(f"/app/api/chart/smart/{PATIENT}", base_url=PUBLIC)
+    assert reply.status_code == 200, reply.text
+    chart: Json = reply.json
+    return chart
+
+
 def page(response: TestResponse, problem: Problem) -> bool:
     """Whether this is the page that explains a problem, in plain words."""
     status, words = TEXTS[problem]
@@ -151,7 +159,7 @@ def test_after_the_sign_in_the_page_shows_the_one_patient(browser: FlaskClient, 
     assert (reply.status_code, reply.headers["Location"]) == (302, "/app/?server=smart")
     (one,) = servers(browser)
     assert one == {"id": "smart", "name": "localhost", "base": ehr.base, "patient": PATIENT, "services": "cds-services"}
-    chart = browser.get(f"/app/api/chart/smart/{PATIENT}", base_url=PUBLIC).json
+    chart = chart_of(browser)
     assert chart["patient"]["name"] == "Roy Example"
     assert chart["notes"] == ["Entries of kinds that no rule asks about, not shown here: 1."]
     assert [one["id"] for one in browser.get("/app/api/patients/smart", base_url=PUBLIC).json["patients"]] == [PATIENT]
@@ -540,7 +548,7 @@ def test_the_page_of_a_session_calls_the_services_and_sends_feedback_without_a_t
     browser: FlaskClient, ehr: Ehr
 ) -> None:
     sign_in(browser, ehr)
-    prefetch = browser.get(f"/app/api/chart/smart/{PATIENT}", base_url=PUBLIC).json["prefetch"]
+    prefetch = chart_of(browser)["prefetch"]
     listed = browser.get("/app/cds-services", base_url=PUBLIC).json["services"]
     assert "vitamin-k-patient-view" in [one["id"] for one in listed]
     path, why = "/app/cds-services/vitamin-k-patient-view", {"X-CDS-Explain": "1"}
@@ -567,6 +575,18 @@ def test_a_session_opens_no_route_that_asks_for_a_token(browser: FlaskClient, eh
     assert browser.get("/cds-services", base_url=PUBLIC).status_code == 401
 
 
+def test_the_routes_of_a_launch_are_described(browser: FlaskClient, ehr: Ehr) -> None:
+    document = browser.get("/openapi.json", base_url=PUBLIC).json
+    assert [str(error) for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
+    described = {
+        path: set(entry["get" if "get" in entry else "post"]["responses"]) for path, entry in document["paths"].items()
+    }
+    for path, query in (("/smart/launch", {}), ("/smart/callback", {"state": "x"})):
+        assert str(browser.get(path, query_string=query, base_url=PUBLIC).status_code) in described[path]
+    assert str(begin(browser, ehr).status_code) in described["/smart/launch"]
+    assert document["paths"]["/app/cds-services"]["get"]["security"] == [{"session": []}]
+
+
 # --- the link on cards ------------------------------------------------------------------------------------------------
 
 
@@ -575,7 +595,7 @@ def test_cards_have_a_link_that_opens_the_page_for_clients_that_are_registered(t
         app = create_app(settings(tmp_path, ehr, profile=profile))
         browser = app.test_client()
         sign_in(browser, ehr)
-        prefetch = browser.get(f"/app/api/chart/smart/{PATIENT}", base_url=PUBLIC).json["prefetch"]
+        prefetch = chart_of(browser)["prefetch"]
         path = "/app/cds-services/vitamin-k-patient-view"
         reply = browser.post(path, json=call(PATIENT, prefetch), base_url=PUBLIC).json
         HookResponse.model_validate(reply)
@@ -679,7 +699,7 @@ def test_a_patient_of_hapi_is_opened_by_a_launch(tmp_path: Path, hapi_url: str) 
         app = create_app(settings(tmp_path, ehr))
         browser = app.test_client()
         assert sign_in(browser, ehr).status_code == 302
-        chart = browser.get(f"/app/api/chart/smart/{PATIENT}", base_url=PUBLIC).json
+        chart = chart_of(browser)
         assert {use["text"] for use in chart["medicines"]} == {"vitamin K2 (MK-7)", "warfarin sodium 5 MG Oral Tablet"}
         path = "/app/cds-services/vitamin-k-patient-view"
         reply = browser.post(path, json=call(PATIENT, chart["prefetch"]), base_url=PUBLIC).json

@@ -65,7 +65,7 @@ def acquire(
             told(key, found)
     whose = Whose(request.patient_id, normal_base(request.fhir_server) if request.fhir_server else None)
     completed = [
-        _better(obtained, _from_fetch(need, fetched[need.key], whose))
+        _better(obtained, from_fetch(need, fetched[need.key], whose))
         if need.key in fetched
         else _explained(obtained, barred)
         for need, obtained in zip(needs, sent, strict=True)
@@ -165,7 +165,8 @@ def _shortfall(opened: Opened) -> str | None:
     return None
 
 
-def _from_fetch(need: Need, fetched: Fetched, whose: Whose) -> Obtained:
+def from_fetch(need: Need, fetched: Fetched, whose: Whose) -> Obtained:
+    """What a FHIR server gave for one need: whole, in part, or not at all, and why."""
     if fetched.failure is not None:
         return Obtained(need.sources, unread=f"fetching failed: {fetched.failure}")
     opened = _together([open_resource(page) for page in fetched.pages])

@@ -18,15 +18,14 @@ from cds_service.fhir.bundle import UNREADABLE, Obtained, open_resource
 from cds_service.fhir.client import Fetched
 from cds_service.fhir.dates import moment
 from cds_service.fhir.read import read_record
+from cds_service.fhir.reference import Whose, is_somebody_elses, normal_base
 from cds_service.fhir.shapes import ConditionShape
 from cds_service.fhir.written import optional
-from cds_service.hooks.acquire import acquire
-from cds_service.hooks.messages import HookRequest
+from cds_service.hooks.acquire import from_fetch
 from cds_service.hooks.needs import Need, needs_of_all
 from cds_service.hooks.wording import clean
 from cds_service.record import PatientRecord
 from cds_service.sandbox.patients import TYPES
-from cds_service.trust.egress import Egress
 from cds_service.web.fhir_sources import Embedded, ServerFault, Source
 
 Json = dict[str, Any]
@@ -51,7 +50,6 @@ class Charts:
         self._evaluator = Evaluator(knowledge)
         self._needs = needs_of_all(knowledge)
         self._now = now
-        self._nowhere = Egress(())
 
     def patients(self, source: Source, name: str, language: Language) -> list[Json]:
         """The first fifty patients with these letters in the name; sample patients also by what they show."""
@@ -90,34 +88,32 @@ class Charts:
             raise NotFound("The FHIR server has no such patient.")
         if failure is not None:
             raise ServerFault(f"The FHIR server did not give the patient: {failure}. Try again, or tell who runs it.")
-        prefetch = {need.key: sent for need in self._needs if (sent := _sent(need, fetched[need.key])) is not None}
-        obtained = self._obtained(patient_id, prefetch, fetched)
-        record = self._record(patient_id, obtained, source)
+        whose = Whose(patient_id, normal_base(source.base()))
+        obtained = {need.key: from_fetch(need, fetched[need.key], whose) for need in self._needs}
+        prefetch = {
+            need.key: sent
+            for need in self._needs
+            if (sent := _sent(need, obtained[need.key], fetched[need.key], whose)) is not None
+        }
+        # Without an optional list the rules use their defaults, so it does not count as missing.
+        held = [
+            msgspec.structs.replace(obtained[need.key], unread=None, incomplete=None)
+            if need.optional
+            else obtained[need.key]
+            for need in self._needs
+        ]
+        record = self._record(patient_id, held, source)
         if record.lookups:
             found = source.fetch({reference: reference for reference in record.lookups[:_MOST_LOOKUPS]})
             pages = [page for one in found.values() for page in one.pages]
             more = Obtained((), tuple(entry for page in pages for entry in open_resource(page).entries))
-            record = self._record(patient_id, [*obtained, more], source)
+            record = self._record(patient_id, [*held, more], source)
         facts = self._evaluator.facts(record, self._now())
         wanting = tuple(
-            each for need in self._needs if need.optional and fetched[need.key].failure for each in need.sources
+            each for need in self._needs if need.optional and obtained[need.key].unread for each in need.sources
         )
-        beside = Beside(_name(prefetch["patient"]), _ended(obtained), wanting)
+        beside = Beside(_name(prefetch.get("patient", {})), _ended(held), wanting)
         return {**chart(self._knowledge, facts, beside, language), "prefetch": prefetch}
-
-    def _obtained(self, patient_id: str, prefetch: Mapping[str, Any], fetched: Mapping[str, Fetched]) -> list[Obtained]:
-        """What a service would make of this prefetch; a list that is not in it says why the server did not give it."""
-        sent = {key: msgspec.Raw(msgspec.json.encode(value)) for key, value in prefetch.items()}
-        request = HookRequest("patient-view", "", patient_id, "", prefetch=sent)
-        obtained = acquire(self._needs, request, self._nowhere, without_token=False, deadline=0)
-        return [
-            msgspec.structs.replace(
-                one,
-                unread=one.unread and (fetched[need.key].failure or fetched[need.key].incomplete or one.unread),
-                incomplete=one.incomplete and (fetched[need.key].incomplete or one.incomplete),
-            )
-            for need, one in zip(self._needs, obtained, strict=True)
-        ]
 
     def _record(self, patient_id: str, obtained: Sequence[Obtained], source: Source) -> PatientRecord:
         try:
@@ -146,25 +142,26 @@ def checked_kind(text: str) -> str:
     return text
 
 
-def _sent(need: Need, fetched: Fetched) -> Any:
-    """A fetched list as an EHR would send it: one Bundle, which says so if it is not whole; None if there is none."""
-    if fetched.failure is not None:
+def _sent(need: Need, obtained: Obtained, fetched: Fetched, whose: Whose) -> Any:
+    """A list as an EHR would send it: one Bundle, which says so if it is not whole; None if nothing can be sent."""
+    if obtained.unread is not None:
         return None
     if not need.sources:
-        return msgspec.json.decode(fetched.pages[0])
-    pages = [open_resource(page) for page in fetched.pages]
-    entries = [entry for page in pages for entry in page.entries]
+        return msgspec.json.decode(obtained.entries[0].resource)
+    # A careless server may give more than was asked for; of whom it is not, it is none of the page's business.
+    entries = [entry for entry in obtained.entries if not is_somebody_elses(entry, whose)]
     bundle: Json = {"resourceType": "Bundle", "type": "searchset", "total": len(entries)}
     if entries:
         bundle["entry"] = [
             {**({"fullUrl": entry.full_url} if entry.full_url else {}), "resource": msgspec.json.decode(entry.resource)}
             for entry in entries
         ]
-    if fetched.incomplete is not None:
+    if obtained.incomplete is not None:
         # One page of several is known by its next link, or by its total; a part of a list in no other way.
-        bundle["total"] = max(len(entries), pages[-1].total or 0)
-        if pages[-1].next_url is not None:
-            bundle["link"] = [{"relation": "next", "url": pages[-1].next_url}]
+        last = open_resource(fetched.pages[-1])
+        bundle["total"] = max(len(entries), last.total or 0)
+        if last.next_url is not None:
+            bundle["link"] = [{"relation": "next", "url": last.next_url}]
         elif bundle["total"] == len(entries):
             return None
     return bundle
