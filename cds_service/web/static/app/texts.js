@@ -23,6 +23,7 @@ export function speak(chosen) {
   for (const element of document.querySelectorAll("[data-text]")) element.textContent = t(element.getAttribute("data-text") ?? "");
   for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", t(element.getAttribute("data-label") ?? ""));
   document.title = t("title");
+  delete document.documentElement.dataset.waiting;
 }
 
 export function spokenLanguage() {
