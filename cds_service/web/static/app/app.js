@@ -27,8 +27,6 @@ byId("theme").value = root.dataset.theme ?? "auto";
 let servers = [];
 /** @type {any[]} */
 let orders = [];
-/** @type {any[]} */
-let services = [];
 /** @type {any} */
 let server = null;
 /** @type {ReturnType<typeof startSession> | null} */
@@ -89,15 +87,15 @@ function fault(title, outcome, again) {
   return faultNotice(title, outcome, { again });
 }
 
-/** Servers, orders and services: what does not depend on a patient. */
+/** Servers and orders: what does not depend on a patient. */
 async function prepare() {
   const language = spokenLanguage();
-  const [known, offered, found] = await Promise.all([ask(`api/servers?lang=${language}`), ask(`api/orders?lang=${language}`), discover()]);
+  const [known, offered] = await Promise.all([ask(`api/servers?lang=${language}`), ask(`api/orders?lang=${language}`)]);
   servers = known.body?.servers ?? [];
   orders = offered.body?.orders ?? [];
-  services = found.services;
-  const faults = [known, offered, found].filter(({ fault }) => fault !== null);
-  tell("start-fault", faults.slice(0, 1).map((outcome) => fault(t("start_lost"), outcome, restart)));
+  const faults = [known, offered].filter(({ fault }) => fault !== null);
+  tell("start-fault", faults.length ? [fault(t("start_lost"), faults[0], restart)] : servers.length ? [] : [h("p", { class: "notice" }, t("no_servers"))]);
+  byId("welcome").hidden = servers.length === 0;
   const picker = byId("server");
   const wanted = picker.value || address.get("server");
   picker.replaceChildren(...servers.map(({ id, name }) => h("option", { value: id }, name)));
@@ -126,11 +124,18 @@ async function visit(patient, fresh = true, before = undefined) {
   byId("patient-name").textContent = t("chart_loading");
   if (held) byId("patient-name").focus(); // what was clicked is gone
   byId("patient-facts").replaceChildren(h("span", {}, patient));
-  const outcome = await ask(`api/chart/${encodeURIComponent(server.id)}/${encodeURIComponent(patient)}?lang=${spokenLanguage()}`);
+  const [outcome, found] = await Promise.all([
+    ask(`api/chart/${encodeURIComponent(server.id)}/${encodeURIComponent(patient)}?lang=${spokenLanguage()}`), discover(server),
+  ]);
   if (mine !== opened) return;
   byId("workplace").removeAttribute("aria-busy");
-  byId("chart").hidden = byId("work").hidden = outcome.fault !== null;
-  tell("chart-fault", outcome.fault === null ? [] : [fault(t("chart_lost"), outcome, () => visit(patient, false, before))]);
+  byId("chart").hidden = outcome.fault !== null;
+  byId("work").hidden = outcome.fault !== null || found.fault !== null;
+  const again = () => visit(patient, false, before);
+  tell("chart-fault", [
+    ...(outcome.fault === null ? [] : [fault(t("chart_lost"), outcome, again)]),
+    ...(found.fault === null ? [] : [fault(`${t("services_lost")} ${t("no_all_clear")}`, found, again)]),
+  ]);
   if (outcome.fault !== null) {
     byId("patient-name").textContent = t("chart_none");
     return;
@@ -139,8 +144,9 @@ async function visit(patient, fresh = true, before = undefined) {
   showChart(chart);
   patientBox.set(chart.patient.name || patient);
   eraseTrends = drawTrends(byId("trends"), chart, words());
-  session = startSession({ server, patient, prefetch: chart.prefetch ?? {}, services, place, changed, before });
   reveal();
+  if (found.fault !== null) return;
+  session = startSession({ server, patient, prefetch: chart.prefetch ?? {}, services: found.services, place, changed, before });
   await session.begin();
   if (mine === opened) showRule();
 }

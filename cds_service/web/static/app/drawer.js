@@ -61,5 +61,5 @@ async function copy(text, shown) {
 
 /** @param {(typeof calls)[number]} one */
 function titleOf(one) {
-  return `${timed(one.at)} ${one.path.split("/").slice(2).map(decodeURIComponent).join("/")} ${one.outcome.status || "–"}`;
+  return `${timed(one.at)} ${one.path.replace(/^.*cds-services\//, "").split("/").map(decodeURIComponent).join("/")} ${one.outcome.status || "–"}`;
 }

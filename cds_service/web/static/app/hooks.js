@@ -3,7 +3,9 @@
 import { ask } from "./net.js";
 import { t } from "./texts.js";
 
-const SERVICES = "../cds-services";
+/** Where a server's services are asked; a session that an EHR has begun has a way of its own, which needs no token. */
+const services = (/** @type {any} */ server) => server.services ?? "../cds-services";
+
 const USER = "Practitioner/page-user";
 const ENCOUNTER = "page-encounter";
 
@@ -18,12 +20,12 @@ const ENCOUNTER = "page-encounter";
 export const calls = [];
 const KEPT = 60; // calls that can be looked at again; charts are large
 
-/** @returns {Promise<import("./net.js").Outcome & {services: Service[]}>} */
-export async function discover() {
-  const outcome = await ask(SERVICES);
-  const services = Array.isArray(outcome.body?.services) ? outcome.body.services : [];
-  if (outcome.fault === null && services.length === 0) outcome.fault = t("fault_no_services");
-  return { ...outcome, services };
+/** @param {any} server @returns {Promise<import("./net.js").Outcome & {services: Service[]}>} */
+export async function discover(server) {
+  const outcome = await ask(services(server));
+  const found = Array.isArray(outcome.body?.services) ? outcome.body.services : [];
+  if (outcome.fault === null && found.length === 0) outcome.fault = t("fault_no_services");
+  return { ...outcome, services: found };
 }
 
 /**
@@ -33,7 +35,7 @@ export async function discover() {
  * @returns {Promise<Answer>}
  */
 export async function call(service, chart) {
-  const path = `${SERVICES}/${encodeURIComponent(service.id)}`;
+  const path = `${services(chart.server)}/${encodeURIComponent(service.id)}`;
   const request = requestFor(service, chart);
   const at = new Date();
   const outcome = await ask(path, { method: "POST", body: request, headers: { "X-CDS-Explain": "1" } });
@@ -46,11 +48,12 @@ export async function call(service, chart) {
 
 /**
  * Tells the service what became of a card. CDS Hooks 2.0, Feedback.
+ * @param {any} server
  * @param {string} service
  * @param {{card: string, outcome: "accepted" | "overridden", acceptedSuggestions?: {id: string}[], overrideReason?: any}} entry
  */
-export async function sendFeedback(service, entry) {
-  const path = `${SERVICES}/${encodeURIComponent(service)}/feedback`;
+export async function sendFeedback(server, service, entry) {
+  const path = `${services(server)}/${encodeURIComponent(service)}/feedback`;
   const at = new Date();
   const request = { feedback: [{ ...entry, outcomeTimestamp: at.toISOString() }] };
   const outcome = await ask(path, { method: "POST", body: request });

@@ -95,7 +95,7 @@ export function startSession({ server, patient, prefetch, services, place, chang
   /** @param {import("./cards.js").Shown} shown @returns {Promise<boolean>} whether the service knows what was accepted */
   async function tellAccepted(shown) {
     const accepted = shown.taken.map((id) => ({ id }));
-    const told = await sendFeedback(shown.service.id, { card: shown.card.uuid, outcome: "accepted", acceptedSuggestions: accepted });
+    const told = await sendFeedback(server, shown.service.id, { card: shown.card.uuid, outcome: "accepted", acceptedSuggestions: accepted });
     shown.untold = told.fault !== null;
     return !shown.untold;
   }
@@ -116,7 +116,7 @@ export function startSession({ server, patient, prefetch, services, place, chang
     /** @param {import("./cards.js").Shown} shown @param {any} reason @param {string} comment */
     async override(shown, reason, comment) {
       const coded = reason && { code: reason.code, system: reason.system, display: reason.display };
-      const told = await sendFeedback(shown.service.id, {
+      const told = await sendFeedback(server, shown.service.id, {
         card: shown.card.uuid,
         outcome: "overridden",
         ...(coded || comment ? { overrideReason: { ...(coded ? { reason: coded } : {}), ...(comment ? { userComment: comment } : {}) } } : {}),
