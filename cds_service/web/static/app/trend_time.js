@@ -72,6 +72,9 @@ export function timeAxis(svg, x, foot, { language }) {
   let ticks = x.ticks(Math.max(2, Math.floor((right - left) / wide)));
   const years = d3().utcYear.count(...x.domain()) > 3;
   if (years) ticks = ticks.filter((/** @type {Date} */ tick) => tick.getUTCMonth() === 0);
+  // D3 takes the number for a wish; labels that would touch are left out.
+  const every = ticks.length > 1 ? Math.max(1, Math.ceil(wide / (x(ticks[1]) - x(ticks[0])))) : 1;
+  ticks = ticks.filter((/** @type {Date} */ _, /** @type {number} */ at) => at % every === 0);
   const apart = ticks.length > 1 ? ticks[1] - ticks[0] : YEAR;
   const month = language === "zh" ? "numeric" : "short";
   const style = /** @type {Intl.DateTimeFormatOptions} */ (years ? { year: "numeric" } : apart < MONTH ? { month, day: "numeric" } : { year: "2-digit", month });
