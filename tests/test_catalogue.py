@@ -71,7 +71,18 @@ def rows(shown: Page) -> dict[str, Row]:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_index_leads_to_every_rule_and_register(language: Language) -> None:
     led = {span.to.page for span in page("", language).spans() if isinstance(span.to, Link)}
-    assert led == {*knowledge().rules, "thresholds", "sources", "statements", "value-sets"}
+    assert led == {*knowledge().rules, "thresholds", "sources", "statements", "value-sets", "sign-off"}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_sheet_to_sign_asks_for_a_decision_on_every_rule_and_says_which_version(language: Language) -> None:
+    listed = rows(page("sign-off", language))
+    assert listed.keys() == knowledge().rules.keys()
+    for one in knowledge().rules.values():
+        cells = [said(cell) for cell in listed[one.id].cells]
+        assert cells[0] == f"{one.title.in_language(language)} {one.id} {one.version}"
+        assert one.card is None or cells[1] == one.card.summary.in_language(language)
+        assert cells[5].count("☐") == 3
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -25,7 +25,7 @@ from cds_service.web.app import create_app
 
 # Elements that have no end.
 _VOID = {"meta", "link", "br", "hr", "img", "input"}
-_REGISTERS = ["", "/thresholds", "/sources", "/statements", "/value-sets", "/b12-low", "/doac-vitk-silent"]
+_REGISTERS = ["", "/thresholds", "/sources", "/statements", "/value-sets", "/sign-off", "/b12-low", "/doac-vitk-silent"]
 _POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )

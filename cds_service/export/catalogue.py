@@ -10,6 +10,7 @@ from cds_service.artifacts.worked import WorkedPatient, read_worked
 from cds_service.export.page import Page
 from cds_service.export.registers import REGISTERS, index_page, sources_page, statements_page, thresholds_page
 from cds_service.export.rule_page import rule_page
+from cds_service.export.sign_off import sign_off_page
 from cds_service.export.uses import Uses, uses
 from cds_service.export.value_sets import code_table, value_sets_page
 from cds_service.export.words import Language
@@ -44,6 +45,8 @@ class Catalogue:
                 return statements_page(self.knowledge, self._uses, language)
             case "value-sets":
                 return value_sets_page(self.knowledge, self.root, self._uses, language)
+            case "sign-off":
+                return sign_off_page(self.knowledge, language)
         return rule_page(self.knowledge, self.knowledge.rules[name], self.worked(name), language)
 
     def worked(self, rule: str) -> tuple[WorkedPatient, ...]:

@@ -12,7 +12,7 @@ from cds_service.export.phrases import Phrases, switched
 from cds_service.export.uses import Use, Uses
 from cds_service.export.words import Language, plain, say, words
 
-REGISTERS = ("thresholds", "sources", "statements", "value-sets")
+REGISTERS = ("thresholds", "sources", "statements", "value-sets", "sign-off")
 
 
 def index_page(knowledge: KnowledgeBase, language: Language) -> Page:

@@ -336,6 +336,21 @@ _WORDS: dict[str, tuple[str, str]] = {
     "uses_conditions": ("conditions", "病情"),
     "uses_procedures": ("procedures", "操作"),
     "uses_pregnancy": ("pregnancy", "妊娠"),
+    # The sheet to sign.
+    "sign-off": ("Sign-off sheet", "审批表"),
+    "sign_off_note": (
+        "Print this page, decide on each rule, and sign. What a rule says and why stands on its own page; the version "
+        "at the foot of the page in the service names exactly what is signed. What was decided goes into the rule's "
+        "file.",
+        "打印本页，逐条决定并签名。规则内容及依据见各规则页；服务内页脚的版本号标明所签内容。决定结果须写入规则文件。",
+    ),
+    "sign_off_whole": ("For all of it", "总体签署"),
+    "it_says": ("It says", "提示内容"),
+    "decision": ("Decision", "决定"),
+    "decision_boxes": ("☐ use ☐ change ☐ leave off", "☐采用 ☐修改 ☐不用"),
+    "signature": ("Signature", "签名"),
+    "date": ("Date", "日期"),
+    "name_and_role": ("Name and role", "姓名与职务"),
     # Around a page.
     "skip": ("Skip to the content", "跳到正文"),
     "knowledge_version": ("Knowledge {}", "知识库{}"),
