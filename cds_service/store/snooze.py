@@ -44,9 +44,14 @@ class Answer:
 
 
 class Answers:
-    """The answers to the cards of patients. One for each process."""
+    """The answers to the cards of patients. One for each process.
+
+    Attributes:
+        patience: seconds after which the database is taken not to answer.
+    """
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
+        self.patience = _PATIENCE
         self._database = database
         self._clock = clock
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="answers")
@@ -66,7 +71,7 @@ class Answers:
             raise Unavailable(_WHEN_GONE)
         question = self._pool.submit(self._read, patient, since)
         try:
-            found = question.result(_PATIENCE)
+            found = question.result(self.patience)
         except (Unavailable, TimeoutError) as error:
             question.cancel()
             if self._resume is None:
