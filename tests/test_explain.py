@@ -35,9 +35,7 @@ def test_a_comparison_shows_value_unit_date_limit_and_source() -> None:
         "limit": {"name": "b12_low", "value": 200, "unit": "pg/mL", "source": ["S0-25"]},
         "value": {"value": 150, "unit": "pg/mL"},
         "date": "2026-11-17",
-        "evidence": [
-            {"reference": result.reference, "concept": B12, "reported": "150 pg/mL", "date": "2026-11-17"}
-        ],
+        "evidence": [{"reference": result.reference, "concept": B12, "reported": "150 pg/mL", "date": "2026-11-17"}],
     }
 
 
