@@ -37,7 +37,6 @@ def total(database: Database, of: Selection = IN_UTC) -> Figures:
 # --- outcomes ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.row("FBK-09")
 def test_a_card_that_nobody_answered_is_unanswered_and_not_overridden(database: Database) -> None:
     keep(database, shown(), shown())
     found = total(database)
@@ -54,7 +53,6 @@ def test_a_card_that_was_accepted_and_then_overridden_is_overridden(database: Da
     assert found.reasons == {Reason("disagree", None): 1}
 
 
-@pytest.mark.row("FBK-08")
 def test_a_card_that_was_overridden_and_then_accepted_is_accepted_and_has_no_reason(database: Database) -> None:
     one = shown()
     keep(database, one)
@@ -263,7 +261,6 @@ def unmatched(database: Database, **selected: str) -> int | None:
         return Usage(connection, Selection(zone=UTC, **selected)).unmatched()  # type: ignore[arg-type]
 
 
-@pytest.mark.row("FBK-03")
 def test_feedback_on_unknown_cards_is_counted_apart(database: Database) -> None:
     keep(database, shown())
     for after in (1, 2):
