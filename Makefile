@@ -3,6 +3,7 @@
 # make lint     style, types, and who may import whom
 # make catalogue  docs/rules/ anew, from knowledge/
 # make conformance  docs/conformance.md anew: what the CDS Hooks text asks, and what came of the tests that show it
+# make screenshots  docs/screenshots/ anew, from the sandbox (needs Chromium: .ci/install)
 # make mutate   every decision of the knowledge changed in turn; which changes no worked patient notices
 # make fuzz     all fuzzers for two minutes, or CDS_TEST_FUZZ=600 seconds; a case that fails is kept in tests/fuzz/found
 # make bench    speed, next to a bare Flask app
@@ -41,6 +42,10 @@ conformance:
 	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
 	@$(PY) -m pytest -q -m row --conformance=docs/conformance.md
 
+screenshots:
+	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
+	@PYTHONPATH=tests $(PY) -m browser.screenshots docs/screenshots
+
 mutate:
 	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
 	@PYTHONPATH=tests $(PY) -m mutation
@@ -62,4 +67,4 @@ clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 	find cds_service tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: run test lint catalogue conformance fuzz bench lock clean
+.PHONY: run test lint catalogue conformance screenshots fuzz bench lock clean

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from browser.axe import violations
+from browser.screenshots import LARGEST, PICTURES
 from browser.visit import Visit
+from servers.fixtures import ROOT
 
 pytestmark = pytest.mark.browser
 
@@ -50,3 +52,12 @@ def test_axe_finds_nothing_on_the_empty_page(visits: Visits, base: str, scheme: 
     page.wait_for_load_state("networkidle")
 
     assert violations(page) == []
+
+
+def test_the_docs_show_every_picture_that_is_taken_and_none_is_large() -> None:
+    files = {file.name: file.stat().st_size for file in (ROOT / "docs" / "screenshots").iterdir()}
+    shown = (ROOT / "docs" / "page.md").read_text(encoding="utf-8")
+
+    assert set(files) == {f"{picture.name}.png" for picture in PICTURES}
+    assert [name for name in files if f"screenshots/{name}" not in shown] == []
+    assert max(files.values()) < LARGEST
