@@ -42,6 +42,7 @@ SENT: dict[str, tuple[Any, What, int]] = {
     "an OperationOutcome": (outcome("forbidden"), "unread", 0),
     "a Bundle of a failure": (searchset(outcome("exception")), "unread", 0),
     "another type": (patient(), "unread", 0),
+    "another patient's": (searchset(item("a") | {"subject": {"reference": "Patient/p2"}}), "unread", 0),
     "no resource": ({"conditions": []}, "unread", 0),
     "page 1 of 2": (searchset(item("a"), link=NEXT), "part", 1),
     "a total above the entries": (searchset(item("a"), total=2), "part", 1),

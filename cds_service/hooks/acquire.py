@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from cds_service.errors import EgressError, TooLarge
-from cds_service.fhir.bundle import MAX_ENTRIES, Obtained, Opened, open_resource
+from cds_service.fhir.bundle import MAX_ENTRIES, Entry, Obtained, Opened, open_resource
 from cds_service.fhir.client import MOST_PAGES, Fetched, fetch_all
 from cds_service.fhir.reference import Whose, is_somebody_elses, normal_base
 from cds_service.fhir.second_look import SOURCES
@@ -52,7 +52,8 @@ def acquire(
     Raises:
         TooLarge: more entries were sent than any patient has.
     """
-    sent = [_from_prefetch(need, request.prefetch) for need in needs]
+    whose = Whose(request.patient_id, normal_base(request.fhir_server) if request.fhir_server else None)
+    sent = [_from_prefetch(need, request.prefetch, whose) for need in needs]
     if sum(len(obtained.entries) for obtained in sent) > MAX_ENTRIES:
         raise _too_many("prefetch")
     lacking = [need for need, obtained in zip(needs, sent, strict=True) if obtained.unread or obtained.incomplete]
@@ -63,7 +64,6 @@ def acquire(
     if told is not None:
         for key, found in fetched.items():
             told(key, found)
-    whose = Whose(request.patient_id, normal_base(request.fhir_server) if request.fhir_server else None)
     completed = [
         _better(obtained, from_fetch(need, fetched[need.key], whose))
         if need.key in fetched
@@ -122,7 +122,7 @@ def _fetch(
         return {}, "fhirServer is not on the list of servers that may be called"
 
 
-def _from_prefetch(need: Need, prefetch: Mapping[str, msgspec.Raw]) -> Obtained:
+def _from_prefetch(need: Need, prefetch: Mapping[str, msgspec.Raw], whose: Whose) -> Obtained:
     raw = prefetch.get(need.key)
     if raw is None:
         return Obtained(need.sources, unread="not sent as prefetch")
@@ -139,7 +139,15 @@ def _from_prefetch(need: Need, prefetch: Mapping[str, msgspec.Raw]) -> Obtained:
     if opened.entries and not any(_belongs(entry.resource_type, need) for entry in opened.entries):
         # A Bundle under the wrong key says nothing about what was asked for.
         return Obtained(need.sources, unread="sent with resources of other types only")
+    if _is_of_others(need, opened.entries, whose):
+        return Obtained(need.sources, unread="sent with entries of another patient only")
     return _judged(need, opened, incomplete=_shortfall(opened))
+
+
+def _is_of_others(need: Need, entries: Sequence[Entry], whose: Whose) -> bool:
+    """Whether all that came is another patient's: whatever question that answers, it is not ours about this patient."""
+    asked = [entry for entry in entries if _belongs(entry.resource_type, need)]
+    return bool(need.sources and asked) and all(is_somebody_elses(entry, whose) for entry in asked)
 
 
 def _belongs(kind: str, need: Need) -> bool:
@@ -170,9 +178,7 @@ def from_fetch(need: Need, fetched: Fetched, whose: Whose) -> Obtained:
     if fetched.failure is not None:
         return Obtained(need.sources, unread=f"fetching failed: {fetched.failure}")
     opened = _together([open_resource(page) for page in fetched.pages])
-    asked = [entry for entry in opened.entries if entry.resource_type in need.types]
-    if need.sources and asked and all(is_somebody_elses(entry, whose) for entry in asked):
-        # The search named the patient. Whatever this answers, it does not say that the patient has nothing.
+    if _is_of_others(need, opened.entries, whose):
         return Obtained(need.sources, unread="fetching failed: all entries are of another patient")
     return _judged(need, opened, fetched.incomplete)
 
