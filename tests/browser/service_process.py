@@ -24,15 +24,16 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(folder: Path, **settings: str) -> Iterator[str]:
+def served(folder: Path, vouched_by: Path | None = None, **settings: str) -> Iterator[str]:
     """Its own address, as `make run` starts it; stopped afterwards.
 
     Args:
         folder: for its database and its log, which is shown if it does not start.
+        vouched_by: who vouches for its certificate, if it speaks TLS (`tls_cert` and `tls_key`).
         settings: further settings, without their CDS_: `page_servers="hapi=http://..."`.
     """
     port = int(settings.get("port") or free_port())
-    base = f"http://127.0.0.1:{port}"
+    base = f"{'https' if vouched_by else 'http'}://127.0.0.1:{port}"
     values = {
         "open": "1",
         "sandbox": "1",
@@ -50,7 +51,7 @@ def served(folder: Path, **settings: str) -> Iterator[str]:
         command = [sys.executable, "-m", "cds_service", "serve"]
         process = subprocess.Popen(command, env=environment, stdout=stream, stderr=subprocess.STDOUT)
         try:
-            _until_ready(process, base, log)
+            _until_ready(process, base, log, vouched_by)
             yield base
         finally:
             process.terminate()
@@ -61,16 +62,16 @@ def served(folder: Path, **settings: str) -> Iterator[str]:
                 process.wait()
 
 
-def _until_ready(process: subprocess.Popen[bytes], base: str, log: Path) -> None:
+def _until_ready(process: subprocess.Popen[bytes], base: str, log: Path, vouched_by: Path | None) -> None:
     end = time.monotonic() + READY_WITHIN
-    while not _answers(base):
+    while not _answers(base, vouched_by):
         if process.poll() is not None or time.monotonic() > end:
             raise AssertionError(f"the service did not get ready:\n{log.read_text(errors='replace')[-4000:]}")
         time.sleep(0.1)
 
 
-def _answers(base: str) -> bool:
+def _answers(base: str, vouched_by: Path | None) -> bool:
     try:
-        return requests.get(f"{base}/health/ready", timeout=2).status_code == 200
+        return requests.get(f"{base}/health/ready", timeout=2, verify=vouched_by or True).status_code == 200
     except requests.RequestException:
         return False
