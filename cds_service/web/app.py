@@ -76,7 +76,7 @@ def _create(
     discovery: Discover | None,
     lasting: Lasting,
 ) -> Flask:
-    ways, recorder, rates, watch = lasting.ways, lasting.recorder, lasting.rates, lasting.watch
+    ways, recorder = lasting.ways, lasting.recorder
     terminology = None
     if knowledge is None or answer is None or discovery is None:
         knowledge, answer, discovery, terminology = _shipped(settings, lasting)
@@ -116,7 +116,7 @@ def _create(
     if origins := _origins(settings, callers):
         _allow_browsers(app, origins)
     problems.register(app, log)
-    rates.count_visitors(app)
+    lasting.rates.count_visitors(app)
     smart = _smart(settings, callers, lasting)
     hooks_api.add_routes(
         app,
@@ -126,10 +126,8 @@ def _create(
         discovery,
         store,
         clock,
-        lasting.arrivals,
         callers,
-        rates,
-        watch,
+        lasting,
         smart.signed_in if smart is not None else None,
     )
     ops.add_routes(app, settings, knowledge.version, knowledge.services, lasting)

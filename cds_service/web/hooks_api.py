@@ -14,15 +14,13 @@ from werkzeug.http import parse_accept_header
 from cds_service.errors import Forbidden, NotFound, Unauthorized
 from cds_service.hooks.feedback import parse_feedback
 from cds_service.hooks.messages import Call, HookRequest, parse_request
-from cds_service.hooks.watch import Watch
 from cds_service.settings import Settings
 from cds_service.store.feedback import FeedbackStore
 from cds_service.trust.callers import Callers
 from cds_service.trust.clients import ClientProfile
-from cds_service.web.arrival import Arrivals
 from cds_service.web.body import BodyReader
+from cds_service.web.lasting import Lasting
 from cds_service.web.problems import json_response
-from cds_service.web.rate import Rates
 from cds_service.web.recording import begin
 
 Language = Literal["en", "zh"]
@@ -59,10 +57,8 @@ def add_routes(
     discovery: Discover,
     store: FeedbackStore,
     clock: Clock,
-    arrivals: Arrivals,
     callers: Callers,
-    rates: Rates,
-    watch: Watch,
+    lasting: Lasting,
     signed_in: Callable[[], ClientProfile] | None = None,
 ) -> None:
     """Adds the routes to the app.
@@ -71,15 +67,14 @@ def add_routes(
         answer: service id, request and circumstances -> the reply; raises a RequestError if it cannot answer.
         discovery: the reply to discovery in a language, with versions or without.
         clock: the present moment in the site's time zone.
-        arrivals: where bodies that are being read are noted.
         callers: who may call. They are asked for before anything of the body is read.
-        rates: how often.
-        watch: who looks on.
+        lasting: how often callers may, who looks on, and where bodies that are being read are noted.
         signed_in: whose clinician the page was opened by; without it, only clients call, with their tokens.
     """
     services = knowledge.services
     discovered = lru_cache(maxsize=4)(discovery)
-    bodies = BodyReader(settings.max_body, arrivals)
+    rates, watch = lasting.rates, lasting.watch
+    bodies = BodyReader(settings.max_body, lasting.arrivals)
 
     def caller(path: str) -> ClientProfile:
         address = request.remote_addr
