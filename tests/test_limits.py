@@ -154,8 +154,8 @@ def test_more_members_than_anybody_needs_are_refused(client: FlaskClient, record
     assert len(recorder.calls) == 1
 
 
-def bundle(entries: int) -> dict[str, Any]:
-    return {"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Basic"}}] * entries}
+def bundle(entries: int, kind: str = "Basic") -> dict[str, Any]:
+    return {"resourceType": "Bundle", "entry": [{"resource": {"resourceType": kind}}] * entries}
 
 
 @pytest.mark.row("REQ-14", "STA-413", "TOY-24")
@@ -170,8 +170,8 @@ def test_a_bundle_of_more_entries_than_a_chart_has_is_refused(shipped: FlaskClie
 @pytest.mark.row("REQ-14")
 def test_entries_are_counted_over_all_bundles_too(shipped: FlaskClient) -> None:
     body = deepcopy(EXAMPLE["patient-view"])
-    for key in ("conditions", "procedures"):
-        body["prefetch"][key] = bundle(MAX_ENTRIES // 2)
+    for key, kind in (("conditions", "Condition"), ("procedures", "Procedure")):
+        body["prefetch"][key] = bundle(MAX_ENTRIES // 2, kind)
     response = post(shipped, VIEW, body)
     outcome(response, 413, "too-long")
     assert response.json["issue"][0]["expression"] == ["prefetch"]

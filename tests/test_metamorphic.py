@@ -73,7 +73,9 @@ def test_resources_of_another_patient_do_not_matter(
     request, foreign = request_of(service, worked), service.resources(other)
     for key, kind in PREFETCH.items():
         bundle = request["prefetch"][key]
-        entries = [*({"resource": resource} for resource in foreign.by_type[kind]), *bundle.get("entry", [])]
+        if not bundle.get("entry"):
+            continue  # a list of somebody else's entries alone counts as not read
+        entries = [*({"resource": resource} for resource in foreign.by_type[kind]), *bundle["entry"]]
         bundle.update(entry=entries, total=len(entries))
     assert signature(service, ask(service, worked, request)) == service.as_written(worked)
 

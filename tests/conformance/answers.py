@@ -82,13 +82,17 @@ def kinds_of_answers() -> tuple[Answered, ...]:
 
 
 def _kind(answered: Answered) -> tuple[Any, ...]:
-    return answered.service, answered.language, tuple(
-        (
-            card["extension"].get("cds-service.rule", {}).get("id"),
-            card["indicator"],
-            tuple(action["type"] for suggestion in card.get("suggestions", ()) for action in suggestion["actions"]),
-        )
-        for card in answered.told["cards"]
+    return (
+        answered.service,
+        answered.language,
+        tuple(
+            (
+                card["extension"].get("cds-service.rule", {}).get("id"),
+                card["indicator"],
+                tuple(action["type"] for suggestion in card.get("suggestions", ()) for action in suggestion["actions"]),
+            )
+            for card in answered.told["cards"]
+        ),
     )
 
 

@@ -51,8 +51,12 @@ def test_calls_with_bytes_changed_are_answered(ask: Ask, number: int, where: int
 
 
 def _unit(result: Json) -> None:
+    quantity = result.get("valueQuantity", {})
+    if quantity.get("code") == "1":
+        quantity |= {"unit": "%", "code": "%"}  # a ratio has no unit to lose
+        return
     for name in ("unit", "code", "system"):
-        result.get("valueQuantity", {}).pop(name, None)
+        quantity.pop(name, None)
 
 
 def _value(result: Json) -> None:
