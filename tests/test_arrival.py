@@ -99,10 +99,18 @@ def test_a_body_that_drips_is_cut_off_and_holds_up_nobody(server: Server) -> Non
 
 @pytest.mark.row("TOY-24")
 def test_more_stuck_callers_than_threads_hold_up_others_only_until_they_are_cut_off(server: Server) -> None:
+    """Who has waited in the queue as long is cut off with them, and answered when they call again."""
     stuck = [connect(server) for _ in range(12)]
     for connection in stuck:
         connection.sendall(HEAD + LENGTH + b"\r\n{")
-    assert requests.post(server.base + VIEW, json=request_body(), timeout=30).status_code == 200
+    for _ in range(10):
+        try:
+            assert requests.post(server.base + VIEW, json=request_body(), timeout=30).status_code == 200
+        except requests.ConnectionError:
+            continue
+        break
+    else:
+        pytest.fail("nobody was answered")
     for connection in stuck:
         # One whose turn came when it had been cut off already is merely too short.
         assert [status(answer) in (400, 408) for answer in answers(connection)] == [True]

@@ -19,7 +19,7 @@ def test_every_rule_is_written_in_both_languages(tmp_path: Path) -> None:
     done = export(tmp_path / "new" / "folder")
     assert done.exit_code == 0, done.output
     written = {path.relative_to(tmp_path / "new/folder").as_posix() for path in tmp_path.rglob("*.md")}
-    names = {"README", "thresholds", "sources", "statements", "value-sets", *knowledge().rules}
+    names = {"README", "thresholds", "sources", "statements", "value-sets", "sign-off", *knowledge().rules}
     assert written == {f"{name}.md" for name in names} | {f"zh/{name}.md" for name in names}
     assert done.output == f"{len(written)} pages in {tmp_path / 'new' / 'folder'}\n"
 
