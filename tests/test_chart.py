@@ -280,6 +280,22 @@ def test_every_exposure_and_curve_is_a_value_set_of_the_knowledge_that_is_asked_
         assert f"{preferred.system}|{preferred.code}" in labs.template
 
 
+@pytest.mark.parametrize(
+    ("group", "product"),
+    [
+        ("metformin", "metformin"),
+        ("acid suppressant", "proton-pump-inhibitor"),
+        ("b12", "cyanocobalamin"),
+        ("vitamin K", "phytomenadione"),
+    ],
+)
+def test_a_product_that_a_rule_counts_with_a_group_is_drawn_with_it(group: str, product: str) -> None:
+    counted = [set(fact.medication) for fact in knowledge().facts.values() if fact.medication]
+    together = [concepts for concepts in counted if product in concepts]
+    assert together
+    assert set().union(*together) <= EXPOSURES[group]
+
+
 def test_what_all_services_need_is_what_each_of_them_needs() -> None:
     whole = {need.key: need for need in needs_of_all(knowledge())}
     for service in knowledge().services.values():
