@@ -107,9 +107,10 @@ def test_a_rule_says_that_it_speaks_exactly_when_its_card_is_there(
 def test_words_add_to_a_trace_and_change_nothing_of_it(service: WorkedService) -> None:
     for worked in WORKED[::25]:
         plain = service.ask(worked).explained
-        for node in told(worked, service, "zh"):
-            if node["outcome"] != "off":
-                _is_kept(plain[node["rule"]], node)
+        judged = {node["rule"]: node for node in told(worked, service, "zh") if node["outcome"] != "off"}
+        assert judged.keys() == plain.keys()
+        for rule, node in judged.items():
+            _is_kept(plain[rule], node)
 
 
 def _is_kept(plain: Any, worded: Any) -> None:
