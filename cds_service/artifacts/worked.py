@@ -16,7 +16,6 @@ from pydantic import BeforeValidator, Field, InstanceOf, StringConstraints, mode
 from cds_service.artifacts.text import Hook, Id, Indicator, Plain, Strict
 from cds_service.artifacts.yaml_file import YamlFile
 from cds_service.coding import SYSTEMS
-from cds_service.errors import KnowledgeError
 
 # The day on which a worked patient is judged, unless it names another.
 AS_OF = date(2025, 11, 20)
@@ -269,16 +268,7 @@ def read_worked(path: Path, root: Path) -> tuple[WorkedPatient, ...]:
     Raises:
         KnowledgeError: on the first fault, worded as `file:line: what, do this`.
     """
-    file = YamlFile(path, root)
-    if not isinstance(file.data, list):
-        raise KnowledgeError(file.where(), "the file is not a list of worked patients.", "Begin each with `- id:`.")
-    worked: dict[str, WorkedPatient] = {}
-    for index, data in enumerate(file.data):
-        patient = file.parse(WorkedPatient, data, (index,))
-        if patient.id in worked:
-            raise KnowledgeError(file.where(index), f"there are two patients {patient.id}.", "Give each its own id.")
-        worked[patient.id] = patient
-    return tuple(worked.values())
+    return YamlFile(path, root).listed(WorkedPatient, "patients")
 
 
 def is_relative(when: When) -> bool:

@@ -86,6 +86,25 @@ class YamlFile:
                 f"{self.name}:{self.line((*path, *at))}", f"{member}: {message}.", _advice(fault["type"], self._manual)
             ) from error
 
+    def listed(self, model: type[M], what: str) -> tuple[M, ...]:
+        """The file as a list of entries, each with an `id` of its own.
+
+        Args:
+            what: what the entries are, in the plural, for messages.
+        Raises:
+            KnowledgeError: it is no list, an entry is faulty, or two have one id.
+        """
+        if not isinstance(self.data, list):
+            raise KnowledgeError(self.where(), f"the file is not a list of {what}.", "Begin each with `- id:`.")
+        found: dict[str, M] = {}
+        for index, data in enumerate(self.data):
+            entry = self.parse(model, data, (index,))
+            name: str = entry.id  # type: ignore[attr-defined]
+            if name in found:
+                raise KnowledgeError(self.where(index), f"there are two {what} {name}.", "Give each its own id.")
+            found[name] = entry
+        return tuple(found.values())
+
     def _plain(self, node: yaml.Node, path: Path_) -> Any:
         self._lines[path] = node.start_mark.line + 1
         if isinstance(node, yaml.MappingNode):

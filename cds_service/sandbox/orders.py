@@ -11,7 +11,6 @@ from pydantic import Field, model_validator
 from cds_service.artifacts.text import Id, Plain, Strict
 from cds_service.artifacts.worked import Draft
 from cds_service.artifacts.yaml_file import YamlFile
-from cds_service.errors import KnowledgeError
 from cds_service.sandbox.entries import EntryWriter, Json
 from cds_service.terminology import Terminology
 
@@ -44,16 +43,7 @@ def read_orders(path: Path, root: Path) -> tuple[SampleOrder, ...]:
     Raises:
         KnowledgeError: on the first fault, worded as `file:line: what, do this`.
     """
-    file = YamlFile(path, root)
-    if not isinstance(file.data, list):
-        raise KnowledgeError(file.where(), "the file is not a list of orders.", "Begin each with `- id:`.")
-    found: dict[str, SampleOrder] = {}
-    for index, data in enumerate(file.data):
-        order = file.parse(SampleOrder, data, (index,))
-        if order.id in found:
-            raise KnowledgeError(file.where(index), f"there are two orders {order.id}.", "Give each its own id.")
-        found[order.id] = order
-    return tuple(found.values())
+    return YamlFile(path, root).listed(SampleOrder, "orders")
 
 
 def draftable(orders: tuple[SampleOrder, ...], terminology: Terminology, language: str, now: datetime) -> list[Json]:
