@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -11,10 +10,11 @@ from typing import Any
 import pytest
 from conftest import LogFile
 from fault_server import FaultServer, bundle, fault_server, hang, hang_up, in_turn, resource, status, text
+from outgoing import get, port_of, refused
 
 from cds_service.errors import EgressError
 from cds_service.trust.breaker import Breaker, Breakers
-from cds_service.trust.egress import Answer, Egress, Ways
+from cds_service.trust.egress import Egress, Ways
 
 
 @pytest.fixture
@@ -22,25 +22,6 @@ def server() -> Iterator[FaultServer]:
     with fault_server() as running:
         running.routes["Observation"] = resource(bundle(["a"]))
         yield running
-
-
-def get(egress: Egress, url: str, seconds: float = 2.0) -> Answer:
-    """One GET; fails the test if it goes on after its deadline."""
-    began = time.monotonic()
-    try:
-        return egress.get(url, headers={"Authorization": "Bearer secret"}, deadline=began + seconds, max_bytes=100_000)
-    finally:
-        assert time.monotonic() - began < seconds + 1
-
-
-def port_of(server: FaultServer) -> int:
-    return int(server.base.rpartition(":")[2].removesuffix("/fhir"))
-
-
-def refused(egress: Egress, url: str, seconds: float = 2.0) -> str:
-    with pytest.raises(EgressError) as caught:
-        get(egress, url, seconds)
-    return str(caught.value)
 
 
 class Clock:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -25,11 +24,12 @@ from fault_server import (
 )
 from hypothesis import given
 from hypothesis.strategies import ip_addresses
+from outgoing import get, port_of, refused
 
-from cds_service.errors import EgressError, SettingsError
+from cds_service.errors import SettingsError
 from cds_service.settings import Settings, load_settings
 from cds_service.trust.addresses import may_call
-from cds_service.trust.egress import Answer, Egress, Ways
+from cds_service.trust.egress import Egress, Ways
 
 LOOPBACK = [IPv4Network("127.0.0.0/8")]
 HOSPITAL = [IPv4Network("10.0.0.0/8"), IPv6Network("fd12:3456::/32")]
@@ -42,25 +42,6 @@ def server() -> Iterator[FaultServer]:
     with fault_server() as running:
         running.routes["Observation"] = resource(bundle(["a"]))
         yield running
-
-
-def get(egress: Egress, url: str, seconds: float = 2.0) -> Answer:
-    """One GET; fails the test if it goes on after its deadline."""
-    began = time.monotonic()
-    try:
-        return egress.get(url, headers={"Authorization": "Bearer secret"}, deadline=began + seconds, max_bytes=100_000)
-    finally:
-        assert time.monotonic() - began < seconds + 1
-
-
-def port_of(server: FaultServer) -> int:
-    return int(server.base.rpartition(":")[2].removesuffix("/fhir"))
-
-
-def refused(egress: Egress, url: str, seconds: float = 2.0) -> str:
-    with pytest.raises(EgressError) as caught:
-        get(egress, url, seconds)
-    return str(caught.value)
 
 
 @pytest.fixture
