@@ -67,4 +67,4 @@ clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 	find cds_service tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: run test lint catalogue conformance screenshots fuzz bench lock clean
+.PHONY: run test lint catalogue conformance screenshots mutate fuzz bench lock clean

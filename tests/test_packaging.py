@@ -60,6 +60,12 @@ def test_the_wheel_holds_every_file_of_the_program(built: Path) -> None:
     assert program <= set(zipfile.ZipFile(wheel).namelist())
 
 
+def test_the_wheel_tells_type_checkers_that_it_is_typed(built: Path) -> None:
+    """PEP 561: without the marker, the classifier `Typing :: Typed` is an empty promise."""
+    (wheel,) = built.glob("*.whl")
+    assert "cds_service/py.typed" in zipfile.ZipFile(wheel).namelist()
+
+
 def test_the_sdist_builds_the_same_wheel(built: Path, unpacked: Path, tmp_path: Path) -> None:
     _run(sys.executable, "-m", "hatchling", "build", "-d", str(tmp_path), "-t", "wheel", cwd=unpacked)
     (again,), (wheel,) = tmp_path.glob("*.whl"), built.glob("*.whl")
@@ -163,6 +169,13 @@ def test_make_run_hands_its_caller_s_settings_on(tmp_path: Path) -> None:
     assert 'CDS_HOST="0.0.0.0"' in shown
     assert 'CDS_FHIR_ALLOW="http://127.0.0.1:8123/sandbox/fhir${CDS_FHIR_ALLOW:+,$CDS_FHIR_ALLOW}"' in shown
     assert 'CDS_OPEN="${CDS_OPEN:-1}"' in shown
+
+
+def test_every_target_of_the_makefile_is_phony() -> None:
+    """A file or folder of the same name (docs, bench) would otherwise make `make` do nothing."""
+    makefile = (ROOT / "Makefile").read_text()
+    (phony,) = re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
+    assert sorted(phony.split()) == sorted(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
 
 
 def _knowledge_dir(python: Path, folder: Path) -> str:
