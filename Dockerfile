@@ -38,6 +38,6 @@ USER 10001:10001
 VOLUME /data
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=30s --timeout=3s --start-period=30s CMD ["python", "-m", "cds_service.web.probe"]
+HEALTHCHECK --interval=30s --timeout=3s --start-period=30s CMD ["python", "-m", "cds_service.server.probe"]
 ENTRYPOINT ["cds"]
 CMD ["serve"]

@@ -105,7 +105,7 @@ def serving(name: str, app: str, folder: Path) -> Iterator[Server]:
         "CDS_DATABASE_URL": f"sqlite:///{folder}/bench.db",
     }
     # The very server that `cds serve` starts, for both apps.
-    imports = "from cds_service.cli import run_server; from cds_service.settings import load_settings"
+    imports = "from cds_service.cli.main import run_server; from cds_service.settings import load_settings"
     command = [sys.executable, "-c", f"{imports}; run_server(load_settings(), {app!r})"]
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
@@ -181,7 +181,7 @@ def main() -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "bare_app.py").write_text(BARE, encoding="utf-8")
-        ours_app = "cds_service.web.wsgi:app"
+        ours_app = "cds_service.server.wsgi:app"
         with serving("bare", "bare_app:app", folder) as bare, serving("ours", ours_app, folder) as ours:
             before = ours.memory()
             for title, body in (("small", SMALL), ("large", LARGE)):

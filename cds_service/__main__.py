@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from cds_service.cli import main
+from cds_service.cli.main import main
 
 main()

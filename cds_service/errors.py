@@ -18,7 +18,7 @@
         └── Unavailable          503  cannot be served now; the same call may succeed later
 
 Messages never hold patient data, tokens or text from the request.
-Only `web/` and `cli.py` turn these into status codes and exit codes.
+Only `web/` and `cli/main.py` turn these into status codes and exit codes.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
 
-from cds_service.artifacts.base import KnowledgeBase
+from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.facts.derive import derivers, limits
 from cds_service.facts.fact import FactTable
 from cds_service.record import PatientRecord

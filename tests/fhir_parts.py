@@ -11,8 +11,8 @@ import msgspec
 from kb import NOW, ago, knowledge
 
 from cds_service.hooks.messages import Call, HookRequest
-from cds_service.hooks.needs import needs_of
-from cds_service.trust.clients import ClientProfile
+from cds_service.hooks.prefetch import needs_of
+from cds_service.security.clients import ClientProfile
 
 Resource = dict[str, Any]
 SUBJECT = {"reference": "Patient/p1"}

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from cds_service.artifacts import schema
-from cds_service.artifacts.base import KnowledgeBase
+from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.load import load_knowledge
 from cds_service.evaluate import Evaluator
 from cds_service.facts.fact import Fact, FactTable, Missing

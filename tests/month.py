@@ -23,9 +23,9 @@ from real_inputs import SAMPLES, hooks_of, knowledge, sample_request, services
 from sqlalchemy import bindparam, update
 
 from cds_service.settings import Settings
-from cds_service.store.report import Figures, Reason, Taken
+from cds_service.store.report_figures import Figures, Reason, Taken
+from cds_service.store.report_query import Dimension
 from cds_service.store.tables import hook_call, written
-from cds_service.store.usage import Dimension
 from cds_service.web.app import create_app
 
 ZONE = ZoneInfo("Asia/Shanghai")

@@ -7,8 +7,8 @@ import time
 import pytest
 from fault_server import FaultServer
 
+from cds_service.egress.egress import Answer, Egress
 from cds_service.errors import EgressError
-from cds_service.trust.egress import Answer, Egress
 
 
 def get(egress: Egress, url: str, seconds: float = 2.0) -> Answer:

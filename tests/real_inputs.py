@@ -16,13 +16,13 @@ from fhir.resources.R4B import get_fhir_model_class
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from cds_service.artifacts.base import KnowledgeBase
+from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.load import knowledge_dir, load_knowledge
-from cds_service.artifacts.worked import WorkedPatient, read_worked
+from cds_service.artifacts.worked_patients import WorkedPatient, read_worked
 from cds_service.hooks.call import make_answer
 from cds_service.hooks.discovery import discovery
 from cds_service.hooks.messages import Call, HookRequest
-from cds_service.hooks.replies import HookResponse
+from cds_service.hooks.response_models import HookResponse
 from cds_service.sandbox.patients import WorkedResources, hook_request, patient_resources, prefetch_of
 from cds_service.settings import Settings
 from cds_service.web.app import create_app

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, Literal
 
+from cds_service.store.call_records import CallRecord, CardRecord, SuggestionRecord, rows
 from cds_service.store.database import Database
 from cds_service.store.feedback import FeedbackEvent, FeedbackStore
-from cds_service.store.records import CallRecord, CardRecord, SuggestionRecord, rows
 
 AT = datetime(2026, 10, 7, 9, 30, tzinfo=UTC)
 SERVICE = "vitamin-b12-patient-view"

@@ -13,7 +13,7 @@ from functools import lru_cache
 from random import Random
 from typing import Any
 
-from cds_service.artifacts.base import KnowledgeBase
+from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.coding import UCUM, Coding
 from cds_service.quantity import factor
 from cds_service.terminology import Kind, Terminology

@@ -8,7 +8,7 @@ from typing import Any
 
 from cds_service.coding import ATC, ICD10, LOINC, RXNORM, SNOMED
 from cds_service.fhir.bundle import Obtained, open_resource
-from cds_service.fhir.read import read_record
+from cds_service.fhir.read.record import read_record
 from cds_service.record import PatientRecord, Source
 from cds_service.terminology import Analyte, ConceptCodes, Terminology
 

@@ -10,10 +10,10 @@ import pytest
 from fault_server import Answer, FaultServer, fault_server, hang, outcome, resource, status
 from fhir_parts import SUBJECT, Resource, patient, request, searchset
 
+from cds_service.egress.egress import Egress
 from cds_service.fhir.bundle import Obtained
-from cds_service.hooks.acquire import acquire
-from cds_service.hooks.needs import Need
-from cds_service.trust.egress import Egress
+from cds_service.hooks.complete_prefetch import acquire
+from cds_service.hooks.prefetch import Need
 
 ABSENT = object()
 REQUIRED = Need("conditions", "Condition?patient={{context.patientId}}", frozenset({"Condition"}), ("conditions",))

@@ -12,9 +12,9 @@ from conftest import LogFile
 from fault_server import FaultServer, bundle, fault_server, hang, hang_up, in_turn, resource, status, text
 from outgoing import get, port_of, refused
 
+from cds_service.egress.breaker import Breaker, Breakers
+from cds_service.egress.egress import Egress, Ways
 from cds_service.errors import EgressError
-from cds_service.trust.breaker import Breaker, Breakers
-from cds_service.trust.egress import Egress, Ways
 
 
 @pytest.fixture

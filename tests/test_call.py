@@ -32,8 +32,8 @@ from cds_service.artifacts.schema import Rule
 from cds_service.errors import Unprocessable
 from cds_service.hooks.call import make_answer
 from cds_service.hooks.messages import Call, HookRequest
-from cds_service.hooks.needs import needs_of
-from cds_service.hooks.replies import HookResponse
+from cds_service.hooks.prefetch import needs_of
+from cds_service.hooks.response_models import HookResponse
 from cds_service.settings import Settings
 
 VIEW, SIGN, B12 = "vitamin-k-patient-view", "vitamin-k-order-sign", "vitamin-b12-patient-view"

@@ -35,12 +35,12 @@ from known_clients import (
 from recorder import VIEW
 from signing import EXAMPLE_KEY, EXAMPLE_TOKEN, Signer, key_set, signed
 
+from cds_service.egress.egress import Answer, Ways
 from cds_service.errors import Forbidden, SettingsError, Unauthorized, Unavailable
+from cds_service.security.callers import Callers
+from cds_service.security.keys import parse_key_set
+from cds_service.security.tokens import check_signature, read_token
 from cds_service.settings import Settings
-from cds_service.trust.callers import Callers
-from cds_service.trust.egress import Answer, Ways
-from cds_service.trust.keys import parse_key_set
-from cds_service.trust.tokens import check_signature, read_token
 
 
 class Remembered:

@@ -13,9 +13,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from worked_service import BESIDE, WORKED, WorkedService, noon, rule_id, service
 
-from cds_service.artifacts.links import lines_of
+from cds_service.artifacts.integrity import lines_of
 from cds_service.artifacts.schema import Line, Rule
-from cds_service.artifacts.worked import WorkedPatient
+from cds_service.artifacts.worked_patients import WorkedPatient
 
 __all__ = ["service"]
 

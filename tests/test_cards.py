@@ -15,11 +15,11 @@ from kb import NOW, draft, knowledge, knowledge_with, lab, med, problem, record,
 from cds_service.artifacts.schema import Rule
 from cds_service.coding import RXNORM
 from cds_service.evaluate import Evaluator
-from cds_service.fhir.orders import Setting
+from cds_service.fhir.write.orders import Setting
 from cds_service.hooks.call import _new_id
 from cds_service.hooks.cards import CardMaker
-from cds_service.hooks.replies import HookResponse
-from cds_service.hooks.style import Style
+from cds_service.hooks.client_capabilities import Style
+from cds_service.hooks.response_models import HookResponse
 from cds_service.record import PatientRecord
 
 Card = dict[str, Any]

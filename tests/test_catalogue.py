@@ -14,18 +14,18 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from cds_service.artifacts.evidence import DatedValue, Source, Statement
-from cds_service.artifacts.links import CODE_THRESHOLDS, lines_of
+from cds_service.artifacts.integrity import CODE_THRESHOLDS, lines_of
 from cds_service.artifacts.load import knowledge_dir
 from cds_service.artifacts.schema import Medicine, Rule
 from cds_service.artifacts.text import Hook, Indicator
 from cds_service.artifacts.vocabulary import FactDefinition
-from cds_service.export.catalogue import Catalogue
-from cds_service.export.coded_terms import all_limits
-from cds_service.export.markdown import files
-from cds_service.export.page import HERE, Link, Page, Row, Span, Spans, Table
-from cds_service.export.phrases import Phrases
-from cds_service.export.uses import facts_of
-from cds_service.export.words import LANGUAGES, Language, has_words
+from cds_service.present.catalogue.catalogue import Catalogue
+from cds_service.present.catalogue.coded_terms import all_limits
+from cds_service.present.catalogue.markdown import files
+from cds_service.present.catalogue.page import HERE, Link, Page, Row, Span, Spans, Table
+from cds_service.present.catalogue.phrases import Phrases
+from cds_service.present.catalogue.usage_index import facts_of
+from cds_service.present.texts import LANGUAGES, Language, has_words
 from cds_service.record import Route
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "rules"

@@ -16,10 +16,10 @@ from flask.testing import FlaskClient
 from kb import knowledge, knowledge_with, rule
 from recorder import Recorder, discovery
 
-from cds_service.artifacts.base import KnowledgeBase
+from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.load import knowledge_dir
-from cds_service.export.catalogue import Catalogue
 from cds_service.hooks.call import make_answer
+from cds_service.present.catalogue.catalogue import Catalogue
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
 

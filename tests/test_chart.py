@@ -11,11 +11,11 @@ import msgspec
 import pytest
 from kb import NOW, ago, facts, knowledge, lab, med, problem, record
 
-from cds_service.export.chart import EXPOSURES, Beside, chart
-from cds_service.export.chart_words import WORDS, chart_say, reason_in
-from cds_service.export.series import CURVES, as_written, flag_of, own_range
-from cds_service.fhir import observation
-from cds_service.hooks.needs import needs_of, needs_of_all
+from cds_service.fhir.read import observation
+from cds_service.hooks.prefetch import needs_of, needs_of_all
+from cds_service.present.chart.chart import EXPOSURES, Beside, chart
+from cds_service.present.chart.series import CURVES, as_written, flag_of, own_range
+from cds_service.present.chart.texts import WORDS, chart_say, reason_in
 from cds_service.quantity import Interval, point
 from cds_service.record import InrGoal, LabResult, Patient, PatientRecord, PendingTest, Unmatched
 

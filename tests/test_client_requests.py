@@ -24,7 +24,7 @@ from real_inputs import (
 )
 
 from cds_service.hooks.messages import parse_request
-from cds_service.trust.clients import ClientProfile
+from cds_service.security.clients import ClientProfile
 
 REQUESTS = Path(__file__).parent / "requests"
 NAMES = sorted(file.name for file in REQUESTS.glob("*.json"))

@@ -10,10 +10,10 @@ import yaml
 from click.testing import CliRunner
 from signing import EXAMPLE_KEY, Signer, write_key_set
 
-from cds_service.cli import main
+from cds_service.cli.main import main
 from cds_service.errors import SettingsError
-from cds_service.trust.client_file import READY, load_profiles, ready_names
-from cds_service.trust.clients import ASYMMETRIC, ClientProfile
+from cds_service.security.client_file import READY, load_profiles, ready_names
+from cds_service.security.clients import ASYMMETRIC, ClientProfile
 
 
 def client_file(folder: Path, text: str) -> Path:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from kb import TODAY, knowledge
 from small_knowledge import FILES, write
 
-from cds_service.cli import main
-from cds_service.hooks.replies import HookResponse
+from cds_service.cli.main import main
+from cds_service.hooks.response_models import HookResponse
 
 LOW = (patient(), result("o1", "2132-9", 120, "pg/mL"))
 ON_BOTH = (patient(), statement("warfarin", WARFARIN), statement("mk7", MK7))

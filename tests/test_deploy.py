@@ -24,9 +24,9 @@ from check_jsonschema.builtin_schemas import get_builtin_schema
 from jsonschema import Draft202012Validator
 
 from cds_service import __version__
-from cds_service.cli import main
+from cds_service.cli.main import main
+from cds_service.server.probe import ready
 from cds_service.settings import load_settings, unknown_variables
-from cds_service.web.probe import ready
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / ".ci"))
@@ -125,7 +125,7 @@ def health(status: int) -> Iterator[int]:
 
 def probed(**variables: str) -> int:
     """The exit code of the health check."""
-    command = [sys.executable, "-m", "cds_service.web.probe"]
+    command = [sys.executable, "-m", "cds_service.server.probe"]
     return subprocess.run(command, cwd=ROOT, env=variables, check=False).returncode
 
 
@@ -232,7 +232,7 @@ def test_each_waits_for_what_it_needs() -> None:
 
 def test_the_grace_period_lets_calls_under_way_end() -> None:
     assert SERVICES["cds"]["stop_grace_period"] == f"{GRACE}s"
-    kill_after = re.search(r"workers_kill_timeout=(\d+)", (ROOT / "cds_service" / "cli.py").read_text())
+    kill_after = re.search(r"workers_kill_timeout=(\d+)", (ROOT / "cds_service" / "cli/main.py").read_text())
     assert kill_after
     assert int(kill_after[1]) < GRACE
 

@@ -9,8 +9,8 @@ import pytest
 from small_terminology import TERMINOLOGY, read, request, statement
 
 from cds_service.coding import SNOMED, UCUM
-from cds_service.fhir.dose_text import read_dose_text
-from cds_service.fhir.strength import UNKNOWN, Strength, strength_in_name
+from cds_service.fhir.read.dose_text import read_dose_text
+from cds_service.fhir.read.strength import UNKNOWN, Strength, strength_in_name
 from cds_service.quantity import Interval, point
 from cds_service.record import MedicationUse
 

@@ -26,10 +26,10 @@ from hypothesis import given
 from hypothesis.strategies import ip_addresses
 from outgoing import get, port_of, refused
 
+from cds_service.egress.addresses import may_call
+from cds_service.egress.egress import Egress, Ways
 from cds_service.errors import SettingsError
 from cds_service.settings import Settings, load_settings
-from cds_service.trust.addresses import may_call
-from cds_service.trust.egress import Egress, Ways
 
 LOOPBACK = [IPv4Network("127.0.0.0/8")]
 HOSPITAL = [IPv4Network("10.0.0.0/8"), IPv6Network("fd12:3456::/32")]

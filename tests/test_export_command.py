@@ -7,8 +7,8 @@ from pathlib import Path
 from click.testing import CliRunner, Result
 from kb import knowledge
 
-from cds_service.cli import main
-from cds_service.export.markdown import MARK
+from cds_service.cli.main import main
+from cds_service.present.catalogue.markdown import MARK
 
 
 def export(folder: Path) -> Result:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from cds_service.facts.fact import Fact, FactTable
 from cds_service.fhir.bundle import Obtained, open_resource
-from cds_service.fhir.read import read_record
+from cds_service.fhir.read.record import read_record
 from cds_service.quantity import Interval, point
 from cds_service.record import DraftOrder, InrGoal, LabResult, PendingTest
 

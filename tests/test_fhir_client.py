@@ -27,9 +27,9 @@ from fault_server import (
     text,
 )
 
+from cds_service.egress.egress import Egress
 from cds_service.errors import EgressError, SettingsError
-from cds_service.fhir.client import Fetched, fetch_all
-from cds_service.trust.egress import Egress
+from cds_service.fhir.fetch.client import Fetched, fetch_all
 
 QUERY = "Observation?patient=p1"
 

@@ -43,7 +43,7 @@ from flask.testing import FlaskClient
 from real_inputs import SAMPLES, Json, call, knowledge, problem, resources_of, rules, sample_request, shipped_service
 from werkzeug.test import TestResponse
 
-from cds_service.hooks.needs import Need, needs_of
+from cds_service.hooks.prefetch import Need, needs_of
 from cds_service.sandbox.patients import prefetch_of
 
 SERVICE = "vitamin-b12-patient-view"

@@ -12,8 +12,8 @@ from clients.epic import strings_in
 from real_inputs import knowledge
 
 from cds_service.hooks.discovery import discovery
-from cds_service.trust.client_file import READY, ready_names
-from cds_service.trust.clients import ClientProfile
+from cds_service.security.client_file import READY, ready_names
+from cds_service.security.clients import ClientProfile
 
 GUIDE = Path(__file__).resolve().parents[1] / "docs" / "integrate.md"
 COLUMNS = ["epic", "oracle-health", "cds-hooks-sandbox", "generic"]

@@ -34,13 +34,13 @@ from real_inputs import (
 from servers.fixtures import store
 
 from cds_service.artifacts.load import load_knowledge
-from cds_service.artifacts.worked import WorkedPatient
-from cds_service.fhir.client import Fetched, fetch_all
+from cds_service.artifacts.worked_patients import WorkedPatient
+from cds_service.egress.egress import Egress
+from cds_service.fhir.fetch.client import Fetched, fetch_all
 from cds_service.hooks.call import make_answer
 from cds_service.hooks.messages import Call, parse_request
+from cds_service.security.clients import OPEN
 from cds_service.settings import Settings
-from cds_service.trust.clients import OPEN
-from cds_service.trust.egress import Egress
 
 pytestmark = pytest.mark.hapi
 

@@ -29,11 +29,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from signing import EXAMPLE_KEY, Signer, key_set
 
+from cds_service.egress.egress import Answer, Ways
 from cds_service.errors import EgressError
-from cds_service.trust.egress import Answer, Ways
-from cds_service.trust.keys import parse_key_set, thumbprint
-from cds_service.trust.published import published_keys
-from cds_service.trust.remote_keys import GRACE, RETRY, RemoteKeys
+from cds_service.security.compromised_keys import published_keys
+from cds_service.security.keys import parse_key_set, thumbprint
+from cds_service.security.remote_keys import GRACE, RETRY, RemoteKeys
 
 ISSUER = "https://ehr.example"
 EC, RSA = Signer(ISSUER, "ES384", kid="ec"), Signer(ISSUER, "RS384", kid="rsa")

@@ -15,9 +15,9 @@ from test_deploy import RUNNING
 
 from cds_service import __version__
 from cds_service.artifacts.load import load_knowledge
-from cds_service.cli import main
+from cds_service.cli.main import main
+from cds_service.security.client_file import load_profiles
 from cds_service.settings import Settings, load_settings, unknown_variables
-from cds_service.trust.client_file import load_profiles
 from cds_service.web.app import create_app
 
 FOLDER = Path(__file__).resolve().parent.parent / "deploy" / "kubernetes"

@@ -21,9 +21,9 @@ from cds_service.fhir.bundle import MAX_ENTRIES, open_resource
 from cds_service.hooks.feedback import MAX_ITEMS
 from cds_service.hooks.messages import MAX_MEMBERS
 from cds_service.settings import Settings
+from cds_service.web.api.openapi_texts import EXAMPLES
 from cds_service.web.app import create_app
-from cds_service.web.openapi_texts import EXAMPLES
-from cds_service.web.rate import FAILED
+from cds_service.web.ops.rate_limit import FAILED
 
 EXAMPLE = EXAMPLES["HookRequest"]
 FEEDBACK = VIEW + "/feedback"

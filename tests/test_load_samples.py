@@ -13,7 +13,7 @@ import requests
 from click.testing import CliRunner, Result
 from real_inputs import SAMPLES
 
-from cds_service.cli import main
+from cds_service.cli.main import main
 from cds_service.sandbox.upload import TEST_DATA
 
 Json = dict[str, Any]

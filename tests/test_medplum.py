@@ -21,7 +21,7 @@ from real_inputs import (
 )
 from servers.fixtures import medplum, store
 
-from cds_service.artifacts.worked import WorkedPatient
+from cds_service.artifacts.worked_patients import WorkedPatient
 
 pytestmark = pytest.mark.npm
 

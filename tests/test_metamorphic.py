@@ -24,7 +24,7 @@ from worked_service import (
 )
 
 from cds_service.artifacts.vocabulary import Condition
-from cds_service.artifacts.worked import WorkedPatient
+from cds_service.artifacts.worked_patients import WorkedPatient
 from cds_service.sandbox.patients import PREFETCH
 
 __all__ = ["service"]

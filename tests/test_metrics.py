@@ -25,9 +25,9 @@ from test_store_faults import wait_for, workers
 from test_wire_server import Server
 
 from cds_service import __version__
+from cds_service.egress.breaker import Breakers
 from cds_service.errors import Unavailable
 from cds_service.settings import Settings
-from cds_service.trust.breaker import Breakers
 from cds_service.web.app import create_app
 
 LOW = next(sample for sample in SAMPLES if sample.id == "b12-low-metformin")

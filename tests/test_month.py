@@ -16,10 +16,10 @@ from servers.fixtures import IN_PIPELINE, new_database
 
 from cds_service.artifacts.load import knowledge_dir
 from cds_service.artifacts.review_limits import read_review_limits
-from cds_service.export.report import Names, Report, make_report
-from cds_service.export.report_text import as_csv, as_text
-from cds_service.store.report import DIMENSIONS, Calls, Figures, Usage
-from cds_service.store.usage import Dimension, Selection
+from cds_service.present.report.report import Names, Report, make_report
+from cds_service.present.report.report_text import as_csv, as_text
+from cds_service.store.report_figures import DIMENSIONS, Calls, Figures, Usage
+from cds_service.store.report_query import Dimension, Selection
 
 # A developer's machine takes two minutes for all of them.
 CALLS = 10_000 if IN_PIPELINE else 800

@@ -10,11 +10,11 @@ import pytest
 from fhir_parts import call, patient, request, searchset
 from kb import knowledge
 
-from cds_service.artifacts.base import Service
+from cds_service.artifacts.knowledge_base import Service
 from cds_service.hooks.call import make_answer
 from cds_service.hooks.discovery import discovery
-from cds_service.hooks.needs import Need, needs_of
-from cds_service.hooks.replies import Discovery, HookResponse
+from cds_service.hooks.prefetch import Need, needs_of
+from cds_service.hooks.response_models import Discovery, HookResponse
 from cds_service.settings import Settings
 
 TOKEN = re.compile(r"\{\{(.*?)\}\}")

@@ -15,8 +15,8 @@ from test_feedback import ACCEPTED, EPIC_MAPPED, EPIC_UNMAPPED, OVERRIDDEN
 from werkzeug.test import TestResponse
 
 from cds_service.settings import Settings
+from cds_service.web.api.openapi_texts import EXAMPLES
 from cds_service.web.app import create_app
-from cds_service.web.openapi_texts import EXAMPLES
 
 Json = dict[str, Any]
 # Spellings that are tolerated, and the one that is described.

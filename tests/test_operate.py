@@ -14,12 +14,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from cds_service.cli import main
+from cds_service.cli.main import main
 from cds_service.logs import ALLOWED
 from cds_service.settings import unknown_variables
 from cds_service.store.database import Database
 from cds_service.store.feedback import FeedbackEvent, FeedbackStore
-from cds_service.web.metrics import Metrics
+from cds_service.web.ops.metrics import Metrics
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 GUIDE = (DOCS / "operate.md").read_text()

@@ -147,7 +147,7 @@ def test_a_storage_that_the_file_names_is_not_replaced_by_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`cds serve` gives its workers memory to count in only where no other storage was named, in whatever way."""
-    import cds_service.cli as cli
+    import cds_service.cli.main as cli
 
     file = tmp_path / "settings.env"
     monkeypatch.setenv("CDS_CONFIG", str(file))

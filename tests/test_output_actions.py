@@ -16,7 +16,7 @@ from fhir_parts import is_uuid
 from worked_service import WORKED, WorkedService, noon, rule_id, service
 
 from cds_service.artifacts.load import knowledge_dir
-from cds_service.artifacts.worked import WorkedPatient
+from cds_service.artifacts.worked_patients import WorkedPatient
 from cds_service.coding import SYSTEMS, Coding
 from cds_service.hooks.feedback import parse_feedback
 from cds_service.terminology import Kind

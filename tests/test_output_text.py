@@ -16,9 +16,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from worked_service import WORKED, WorkedService, each_patient, noon, rule_id, service
 
-from cds_service.artifacts.worked import WorkedPatient
-from cds_service.fhir.written import capped
-from cds_service.hooks.wording import clean, escaped
+from cds_service.artifacts.worked_patients import WorkedPatient
+from cds_service.fhir.codeable_concept import capped
+from cds_service.hooks.texts import clean, escaped
 
 __all__ = ["service"]
 

@@ -19,19 +19,19 @@ from fhir_parts import Resource, call, lists_of, patient, request, result, searc
 from kb import NOW, TODAY, draft, evaluator, knowledge, lab, med, problem, record
 from small_knowledge import write as write_small
 
-from cds_service.artifacts.base import KnowledgeBase
 from cds_service.artifacts.check import check
+from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.load import knowledge_dir, load_knowledge
 from cds_service.artifacts.overlay import with_overlay
-from cds_service.cli import main
+from cds_service.cli.main import main
 from cds_service.coding import ATC, Coding
 from cds_service.errors import KnowledgeError
 from cds_service.evaluate import Evaluator
 from cds_service.fhir.bundle import Obtained, open_resource
-from cds_service.fhir.orders import Setting, check_templates, medication_request
-from cds_service.fhir.read import read_record
+from cds_service.fhir.read.record import read_record
+from cds_service.fhir.write.orders import Setting, check_templates, medication_request
 from cds_service.hooks.call import make_answer
-from cds_service.hooks.needs import needs_of
+from cds_service.hooks.prefetch import needs_of
 from cds_service.record import PatientRecord
 from cds_service.settings import Settings
 from cds_service.web.app import create_app

@@ -55,7 +55,7 @@ def test_the_wheel_holds_every_file_of_the_program(built: Path) -> None:
         for path in (ROOT / "cds_service").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert {"cds_service/web/templates/catalogue.html", "cds_service/trust/ready/epic.yaml"} < program
+    assert {"cds_service/web/pages/templates/catalogue.html", "cds_service/security/ready/epic.yaml"} < program
     assert any(name.startswith("cds_service/store/migrations/versions/") for name in program)
     assert program <= set(zipfile.ZipFile(wheel).namelist())
 

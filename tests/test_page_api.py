@@ -20,13 +20,13 @@ from servers.fixtures import store
 
 from cds_service.artifacts.load import knowledge_dir
 from cds_service.errors import KnowledgeError, SettingsError
-from cds_service.hooks.needs import needs_of, needs_of_all
+from cds_service.hooks.prefetch import needs_of, needs_of_all
 from cds_service.sandbox.orders import SampleOrder, read_orders
 from cds_service.sandbox.patients import patient_resources
 from cds_service.settings import Settings, load_settings
 from cds_service.web.app import create_app
-from cds_service.web.charts import READABLE, _name
-from cds_service.web.page import POLICY
+from cds_service.web.viewer.charts import READABLE, _name
+from cds_service.web.viewer.page import POLICY
 
 Json = dict[str, Any]
 ORDERS = read_orders(knowledge_dir() / "sandbox" / "orders.yaml", knowledge_dir())

@@ -12,7 +12,7 @@ APP = Path(__file__).parent.parent / "cds_service" / "web" / "static" / "app"
 VENDOR = APP / "vendor"
 _ROW = re.compile(r"^\| `([\w.-]+)` \| ([\w.-]+) \| ([\d.]+) \| (\w+) .*?\(([\w.-]+)\)\) \| `([0-9a-f]{64})` \|", re.M)
 LIBRARIES = {row[0]: row for row in _ROW.findall((VENDOR / "README.md").read_text(encoding="utf-8"))}
-OURS = sorted([*APP.glob("*.js"), *APP.glob("*.css"), APP.parent.parent / "templates" / "app.html"])
+OURS = sorted([*APP.glob("*.js"), *APP.glob("*.css"), APP.parent.parent / "viewer" / "templates" / "app.html"])
 
 # What would parse text as markup or as a program; cards and records hold text of others.
 _MARKUP = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\(|new Function|srcdoc")
@@ -45,7 +45,7 @@ def test_a_file_of_the_page_makes_no_markup_and_asks_no_other_host(path: Path) -
 
 def test_the_template_has_neither_scripts_nor_styles_in_line() -> None:
     # The Content-Security-Policy would refuse them, and the page would be still.
-    template = (APP.parent.parent / "templates" / "app.html").read_text(encoding="utf-8")
+    template = (APP.parent.parent / "viewer" / "templates" / "app.html").read_text(encoding="utf-8")
     assert re.findall(r"<script(?![^>]*\bsrc=)", template) == []
     assert re.findall(r"<style|\sstyle=|\son\w+=", template) == []
 

@@ -10,7 +10,7 @@ import pytest
 
 APP = Path(__file__).parent.parent / "cds_service" / "web" / "static" / "app"
 SCRIPTS = {path.name: path.read_text(encoding="utf-8") for path in sorted(APP.glob("*.js"))}
-TEMPLATE = (APP.parent.parent / "templates" / "app.html").read_text(encoding="utf-8")
+TEMPLATE = (APP.parent.parent / "viewer" / "templates" / "app.html").read_text(encoding="utf-8")
 TEXTS: dict[str, dict[str, str]] = json.loads((APP / "texts.json").read_text(encoding="utf-8"))
 
 _CALLED = re.compile(r"\bt\(\s*[\"'`]([a-z0-9_]+)[\"'`]")

@@ -14,20 +14,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from worked_service import WORKED, WorkedService, noon, service
 
-from cds_service.artifacts.worked import WorkedPatient
+from cds_service.artifacts.worked_patients import WorkedPatient
+from cds_service.egress.egress import Egress
 from cds_service.errors import SettingsError, Unprocessable
 from cds_service.evaluate import Evaluator
-from cds_service.fhir.orders import Setting
-from cds_service.fhir.read import read_record
-from cds_service.hooks.acquire import acquire
+from cds_service.fhir.read.record import read_record
+from cds_service.fhir.write.orders import Setting
+from cds_service.hooks.complete_prefetch import acquire
 from cds_service.hooks.messages import Call, parse_request
-from cds_service.hooks.needs import needs_of
+from cds_service.hooks.prefetch import needs_of
 from cds_service.sandbox.patients import PREFETCH
+from cds_service.security.clients import ClientProfile
 from cds_service.settings import Settings, load_settings
 from cds_service.store.database import Database
 from cds_service.store.feedback import FeedbackEvent
-from cds_service.trust.clients import ClientProfile
-from cds_service.trust.egress import Egress
 
 __all__ = ["service"]
 

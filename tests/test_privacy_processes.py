@@ -40,7 +40,7 @@ from signing import Signer, write_key_set
 
 Json = dict[str, Any]
 HERE = Path(__file__).resolve().parent
-LEAKY = "from cds_service.cli import run_server; from cds_service.settings import load_settings;"
+LEAKY = "from cds_service.cli.main import run_server; from cds_service.settings import load_settings;"
 KEY = "canary-hash-key-of-thirty-two-letters"
 FEEDBACK = {
     "card": "0b1a4ff2-9d1c-4d0a-8a53-5f6c1b7c9d11",

@@ -30,17 +30,17 @@ from real_inputs import (
 )
 
 from cds_service.artifacts.load import knowledge_dir
-from cds_service.artifacts.worked import WorkedPatient, read_worked
+from cds_service.artifacts.worked_patients import WorkedPatient, read_worked
 from cds_service.coding import RXNORM
 from cds_service.errors import SettingsError
 from cds_service.hooks.call import make_answer
 from cds_service.hooks.messages import Call, parse_request
-from cds_service.hooks.needs import needs_of
-from cds_service.hooks.replies import Discovery, HookResponse
+from cds_service.hooks.prefetch import needs_of
+from cds_service.hooks.response_models import Discovery, HookResponse
 from cds_service.sandbox.patients import hook_request, patient_resources, prefetch_of
+from cds_service.security.client_file import READY, load_profiles, ready_names
+from cds_service.security.clients import ClientProfile
 from cds_service.settings import Settings
-from cds_service.trust.client_file import READY, load_profiles, ready_names
-from cds_service.trust.clients import ClientProfile
 
 REQUESTS = Path(__file__).parent / "requests"
 VIEW, SELECT = "vitamin-b12-patient-view", "vitamin-k-order-select"

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from sqlalchemy import func, select, update
 from test_recorder import call
 
-from cds_service.cli import main
+from cds_service.cli.main import main
 from cds_service.errors import SettingsError
 from cds_service.settings import load_settings
 from cds_service.store.database import Database

@@ -19,10 +19,10 @@ from signing import Signer, write_key_set
 from test_wire_errors import outcome
 
 from cds_service.errors import SettingsError, Throttled
+from cds_service.security.clients import ClientProfile
 from cds_service.settings import Settings, load_settings
-from cds_service.trust.clients import ClientProfile
-from cds_service.web.rate import FAILED, Rates
-from cds_service.web.rate_table import SharedStorage, shared_counters
+from cds_service.web.ops.rate_limit import FAILED, Rates
+from cds_service.web.ops.shared_counters import SharedStorage, shared_counters
 
 ONE, TWO = ClientProfile(name="one"), ClientProfile(name="two")
 ADDRESS = {"REMOTE_ADDR": "192.0.2.1"}
@@ -211,7 +211,7 @@ def test_more_callers_than_the_table_has_room_for_are_still_counted_each(counter
 def test_a_new_window_begins_at_nothing(counters: str, monkeypatch: pytest.MonkeyPatch) -> None:
     storage = SharedStorage(counters)
     now = 1_000_000.0
-    monkeypatch.setattr("cds_service.web.rate_table.time", SimpleNamespace(time=lambda: now))
+    monkeypatch.setattr("cds_service.web.ops.shared_counters.time", SimpleNamespace(time=lambda: now))
     assert [storage.incr("x", 60) for _ in range(3)] == [1, 2, 3]
     assert storage.get_expiry("x") == now + 60
     now += 60.5

@@ -10,7 +10,7 @@ from small_terminology import ALL, PATIENT, TERMINOLOGY, UNITS, bundle, observat
 
 from cds_service.errors import Unprocessable
 from cds_service.fhir.bundle import Entry, Obtained, open_resource
-from cds_service.fhir.read import read_record
+from cds_service.fhir.read.record import read_record
 
 STRANGER = {"reference": "Patient/p2"}
 SERVER = "https://EHR.example/fhir/"

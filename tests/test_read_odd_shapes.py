@@ -12,7 +12,7 @@ from small_terminology import ME, PATIENT, TERMINOLOGY, UNITS, bundle, observati
 
 from cds_service.coding import LOINC, RXNORM
 from cds_service.fhir.bundle import Entry, Obtained, open_resource
-from cds_service.fhir.read import read_record
+from cds_service.fhir.read.record import read_record
 
 ODD: tuple[object, ...] = (7, -1.5, True, "x", "", [], {}, None, [7], [None], {"a": 1}, [{}], [[]], "é" * 3000, 1e300)
 DOSAGE = {

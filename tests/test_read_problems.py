@@ -10,7 +10,7 @@ from small_terminology import ALL, ME, PATIENT, TERMINOLOGY, UNITS, bundle, obse
 
 from cds_service.coding import ICD10, LOINC, SNOMED
 from cds_service.fhir.bundle import Obtained, open_resource
-from cds_service.fhir.read import read_record
+from cds_service.fhir.read.record import read_record
 from cds_service.record import PatientRecord, Source
 
 

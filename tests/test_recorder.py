@@ -15,11 +15,11 @@ from sqlalchemy import Table, create_engine, select, text
 
 from cds_service.errors import SettingsError
 from cds_service.settings import load_settings
+from cds_service.store.call_records import CallRecord, CardRecord, SuggestionRecord
 from cds_service.store.database import Database
 from cds_service.store.engine import checked_url
 from cds_service.store.pseudonym import Pseudonyms
 from cds_service.store.recorder import Recorder
-from cds_service.store.records import CallRecord, CardRecord, SuggestionRecord
 from cds_service.store.tables import card, hook_call, suggestion
 
 KEY = "k" * 32

@@ -17,8 +17,8 @@ from small_terminology import read, request
 
 from cds_service.artifacts.schema import Order, Product, SuggestionUse
 from cds_service.facts.conditions import compiled
-from cds_service.fhir.orders import Setting
-from cds_service.fhir.redraft import held, replaced, unit_corrected
+from cds_service.fhir.write.draft_changes import held, replaced, unit_corrected
+from cds_service.fhir.write.orders import Setting
 from cds_service.hooks.suggestions import Suggestion, make_offer, suggest
 from cds_service.record import DraftOrder
 

@@ -13,8 +13,8 @@ import pytest
 from cds_service.artifacts.evidence import Source, Statement
 from cds_service.artifacts.load import knowledge_dir
 from cds_service.artifacts.text import Plain
-from cds_service.artifacts.yaml_file import YamlFile
 from cds_service.errors import KnowledgeError
+from cds_service.yaml_file import YamlFile
 
 COUNTS = {"S0": 62, "S1": 40, "S2": 39, "S3": 57, "S4": 34}
 ADDITIONS = {f"G{number:02d}" for number in range(1, 51)}

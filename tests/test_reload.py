@@ -31,12 +31,12 @@ from test_terminology_server import CANONICALS, Clock, concepts, question, said,
 from werkzeug.test import Client
 
 from cds_service.artifacts.load import knowledge_dir
-from cds_service.fhir.terminology_server import TerminologyServer
+from cds_service.egress.egress import Egress
+from cds_service.fhir.fetch.terminology_server import TerminologyServer
+from cds_service.server.reload import Reloading, check_knowledge
 from cds_service.settings import Settings
-from cds_service.trust.egress import Egress
 from cds_service.web.app import create_app
-from cds_service.web.lasting import Lasting
-from cds_service.web.reload import Reloading, check_knowledge
+from cds_service.web.runtime import Lasting
 
 SERVE = ["-m", "cds_service", "serve"]
 BROKEN = HEAD + "nonsense: 1\n"
@@ -135,7 +135,7 @@ def test_what_only_a_review_finds_is_refused_too(
     folder = tmp_path / "knowledge"
     shutil.copytree(knowledge_dir(), folder)
     next(folder.glob("*/b12-low.examples.yaml")).unlink()
-    monkeypatch.setattr("cds_service.web.reload.knowledge_dir", lambda: folder)
+    monkeypatch.setattr("cds_service.server.reload.knowledge_dir", lambda: folder)
     assert not app.reload()
     assert "the rule has no worked patients" in log.lines("reload refused")[0]["reason"]
 

@@ -11,9 +11,9 @@ from records import AT, SERVICE, answer, keep, opened, shown
 
 from cds_service.errors import BadRequest, Unavailable
 from cds_service.store.database import Database
-from cds_service.store.report import DIMENSIONS, Calls, Figures, Reason, Taken, Usage
+from cds_service.store.report_figures import DIMENSIONS, Calls, Figures, Reason, Taken, Usage
+from cds_service.store.report_query import Dimension, Selection
 from cds_service.store.tables import card, suggestion
-from cds_service.store.usage import Dimension, Selection
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 IN_UTC = Selection(zone=UTC)

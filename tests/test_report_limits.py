@@ -14,9 +14,9 @@ from cds_service.artifacts.check import check
 from cds_service.artifacts.load import knowledge_dir, load_knowledge
 from cds_service.artifacts.review_limits import FILE, ReviewLimits, read_review_limits
 from cds_service.errors import KnowledgeError
-from cds_service.export.report import Report, make_report
+from cds_service.present.report.report import Report, make_report
 from cds_service.store.database import Database
-from cds_service.store.usage import Selection
+from cds_service.store.report_query import Selection
 
 LIMITS = read_review_limits(knowledge_dir())
 OFTEN, CRITICAL = LIMITS.limits

@@ -8,7 +8,7 @@ import pytest
 from kb import ago, draft, facts, knowledge, knowledge_with, lab, med, problem, record, rule
 from msgspec.structs import replace
 
-from cds_service.artifacts.links import check_links
+from cds_service.artifacts.integrity import check_links
 from cds_service.artifacts.vocabulary import FactDefinition
 from cds_service.errors import KnowledgeError
 from cds_service.facts.fact import Fact, FactTable

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from fhir.resources.R4B.medicationrequest import MedicationRequest
 
-from cds_service.fhir.redraft import unit_corrected
+from cds_service.fhir.write.draft_changes import unit_corrected
 
 DRAFT: dict[str, Any] = {
     "resourceType": "MedicationRequest",

@@ -21,15 +21,15 @@ from servers.fixtures import store
 from werkzeug.serving import make_server
 
 from cds_service.artifacts.load import load_knowledge
-from cds_service.artifacts.worked import WorkedPatient, is_relative, read_worked
+from cds_service.artifacts.worked_patients import WorkedPatient, is_relative, read_worked
 from cds_service.coding import LOINC, SNOMED, Coding
+from cds_service.egress.egress import Egress
 from cds_service.errors import KnowledgeError
 from cds_service.fhir.bundle import open_resource
-from cds_service.fhir.client import Fetched, fetch_all
+from cds_service.fhir.fetch.client import Fetched, fetch_all
 from cds_service.sandbox.fhir_api import sandbox_blueprint
 from cds_service.sandbox.patients import patient_resources
 from cds_service.terminology import ConceptCodes, Kind, Terminology
-from cds_service.trust.egress import Egress
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 KNOWLEDGE = Path(__file__).parent.parent / "knowledge"

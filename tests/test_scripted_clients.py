@@ -24,7 +24,7 @@ from real_inputs import SAMPLES, knowledge
 from signing import Signer, key_server, write_key_set
 
 from cds_service.artifacts.load import knowledge_dir
-from cds_service.artifacts.worked import read_worked
+from cds_service.artifacts.worked_patients import read_worked
 from cds_service.sandbox.patients import patient_resources
 from cds_service.store.feedback import FeedbackEvent
 

@@ -11,7 +11,7 @@ import pytest
 
 from cds_service.errors import SettingsError
 from cds_service.settings import PREFIX, Settings, load_settings, unknown_variables
-from cds_service.web.metrics import Metrics
+from cds_service.web.ops.metrics import Metrics
 
 GUIDE = (Path(__file__).resolve().parent.parent / "docs" / "settings.md").read_text(encoding="utf-8")
 

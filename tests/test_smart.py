@@ -25,18 +25,18 @@ from smart_server import Ehr, smart_server
 from werkzeug.test import TestResponse
 
 from cds_service.artifacts.load import knowledge_dir
-from cds_service.artifacts.worked import read_worked
+from cds_service.artifacts.worked_patients import read_worked
+from cds_service.egress.egress import Egress
 from cds_service.errors import EgressError, SettingsError
-from cds_service.hooks.replies import HookResponse
+from cds_service.hooks.response_models import HookResponse
 from cds_service.sandbox.fhir_api import SamplePatients, samples_blueprint
 from cds_service.sandbox.patients import patient_resources
+from cds_service.security.client_file import load_profiles
+from cds_service.security.cookies import Seal
+from cds_service.security.smart import Problem
 from cds_service.settings import Settings
-from cds_service.trust.client_file import load_profiles
-from cds_service.trust.egress import Egress
-from cds_service.trust.sealed import Seal
-from cds_service.trust.smart import Problem
 from cds_service.web.app import _now, create_app
-from cds_service.web.smart_texts import AGAIN, TEXTS, TITLE
+from cds_service.web.viewer.smart_texts import AGAIN, TEXTS, TITLE
 
 Json = dict[str, Any]
 KEY = "0123456789abcdef0123456789abcdef"

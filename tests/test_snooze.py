@@ -22,19 +22,19 @@ from sqlalchemy import select
 from sqlalchemy.dialects import sqlite
 from test_overlay import HEAD, laid
 
-from cds_service.artifacts.base import Snooze
 from cds_service.artifacts.check import check
+from cds_service.artifacts.knowledge_base import Snooze
 from cds_service.artifacts.load import knowledge_dir
-from cds_service.cli import main
+from cds_service.cli.main import main
 from cds_service.errors import KnowledgeError, SettingsError, Unavailable
 from cds_service.evaluate import Evaluation
 from cds_service.facts.fact import FactTable
 from cds_service.hooks.snooze import Snoozed, Snoozer, make_snoozer, tell
 from cds_service.rules.decide import Decision
 from cds_service.settings import Settings
+from cds_service.store.call_records import CardRecord
 from cds_service.store.database import Database
 from cds_service.store.pseudonym import Pseudonyms
-from cds_service.store.records import CardRecord
 from cds_service.store.snooze import Answers, query
 from cds_service.store.tables import card, suggestion
 from cds_service.web.app import create_app

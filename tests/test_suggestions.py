@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from cds_service.artifacts.schema import SuggestionUse
 from cds_service.errors import KnowledgeError
 from cds_service.facts.conditions import compiled
-from cds_service.fhir.orders import Setting, check_templates
+from cds_service.fhir.write.orders import Setting, check_templates
 from cds_service.hooks.suggestions import Suggestion, make_offer, suggest
 from cds_service.record import DraftOrder, LabResult, PatientRecord, PendingTest
 

@@ -19,14 +19,14 @@ from servers.fixtures import store
 
 from cds_service.artifacts.load import load_knowledge
 from cds_service.coding import NDC, Coding
+from cds_service.egress.egress import Egress
 from cds_service.errors import KnowledgeError, SettingsError
-from cds_service.fhir.terminology_server import TerminologyServer
+from cds_service.fhir.fetch.terminology_server import TerminologyServer
 from cds_service.hooks.call import make_answer
 from cds_service.logs import configure
 from cds_service.record import PatientRecord, Unmatched
 from cds_service.settings import Settings, load_settings
 from cds_service.terminology import Kind
-from cds_service.trust.egress import Egress
 
 OURS = "urn:oid:2.999.1"
 VKA, B12 = "https://terms.example/ValueSet/vka", "https://terms.example/ValueSet/b12"

@@ -23,10 +23,10 @@ from click.testing import CliRunner
 from flask import Flask
 from signing import Signer, write_key_set
 
-from cds_service.cli import main
+from cds_service.cli.main import main
 from cds_service.errors import SettingsError
+from cds_service.server.tls import check_files
 from cds_service.settings import load_settings
-from cds_service.web.tls import check_files
 
 EHR = Signer("https://ehr.example/fhir")
 

@@ -26,11 +26,11 @@ from test_feedback import OVERRIDDEN
 from test_privacy_processes import serving
 
 from cds_service.errors import SettingsError
-from cds_service.hooks.watch import NOBODY
+from cds_service.hooks.observer import NOBODY
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
-from cds_service.web.lasting import Lasting
-from cds_service.web.tracing import Tracing, make_provider, start_tracing
+from cds_service.web.ops.tracing import Tracing, make_provider, start_tracing
+from cds_service.web.runtime import Lasting
 
 CALLER, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 

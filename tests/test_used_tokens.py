@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from cds_service.errors import Unavailable
-from cds_service.trust import used_tokens
-from cds_service.trust.used_tokens import UsedTokens
+from cds_service.security import replay as used_tokens
+from cds_service.security.replay import UsedTokens
 
 NOW = 1_800_000_000.0
 SOON = datetime.fromtimestamp(NOW + 300, UTC)

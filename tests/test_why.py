@@ -14,17 +14,17 @@ from kb import NOW, draft, evaluator, knowledge, lab, med, problem, record
 from worked_service import WORKED, Outcome, WorkedService, each_worked_patient, noon, rule_id, service
 
 import cds_service
-from cds_service.artifacts.worked import WorkedPatient
-from cds_service.export.why import Teller, worded
-from cds_service.export.why_clauses import Clauses, interval
-from cds_service.export.why_words import reason_said, unusable_said
-from cds_service.export.words import LANGUAGES, Language
+from cds_service.artifacts.worked_patients import WorkedPatient
 from cds_service.hooks.messages import Call, HookRequest
+from cds_service.present.explanation.clauses import Clauses, interval
+from cds_service.present.explanation.explanation import Teller, worded
+from cds_service.present.explanation.texts import reason_said, unusable_said
+from cds_service.present.texts import LANGUAGES, Language
 from cds_service.quantity import Interval
 from cds_service.record import InrGoal, PatientRecord, PendingTest
 from cds_service.rules.explain import evidence, explain
+from cds_service.security.clients import ClientProfile
 from cds_service.settings import Settings
-from cds_service.trust.clients import ClientProfile
 from cds_service.web.app import create_app
 
 __all__ = ["service"]

@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from recorder import SERVICES, VIEW, Recorder, discovery, knowledge, request_body
 
-from cds_service.hooks.replies import Discovery
+from cds_service.hooks.response_models import Discovery
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
 

@@ -15,7 +15,7 @@ from recorder import VIEW, Recorder, card, encoded, request_body
 from werkzeug.test import TestResponse
 
 from cds_service.errors import EgressError, Unprocessable
-from cds_service.hooks.replies import HookResponse
+from cds_service.hooks.response_models import HookResponse
 from cds_service.store.database import Database
 
 CANARY = "Canary-Name-7781"

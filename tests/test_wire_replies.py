@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from cds_service.hooks.replies import Discovery, HookResponse
+from cds_service.hooks.response_models import Discovery, HookResponse
 
 CARD: dict[str, Any] = {
     "uuid": "c1",

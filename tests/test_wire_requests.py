@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from cds_service.errors import BadRequest
 from cds_service.hooks.messages import parse_request
-from cds_service.trust.clients import OPEN, ClientProfile
+from cds_service.security.clients import OPEN, ClientProfile
 
 LONG_ID = "e" + "Xy-7.Zq%" * 24 + "."
 AUTHORIZATION = {

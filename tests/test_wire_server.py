@@ -24,7 +24,7 @@ from cds_service.store.database import Database
 from cds_service.store.feedback import FeedbackStore
 
 HERE = Path(__file__).resolve().parent
-START = "from cds_service.cli import run_server; from cds_service.settings import load_settings;"
+START = "from cds_service.cli.main import run_server; from cds_service.settings import load_settings;"
 JSON = {"Content-Type": "application/json"}
 
 

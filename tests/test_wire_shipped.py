@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import pytest
 import requests
 
-from cds_service.hooks.replies import Discovery, HookResponse
+from cds_service.hooks.response_models import Discovery, HookResponse
 
 
 @pytest.fixture(scope="module")

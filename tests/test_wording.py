@@ -10,7 +10,7 @@ import pytest
 from kb import TODAY, ago, facts, knowledge, lab, med, problem, record
 
 from cds_service.facts.fact import Evidence, Fact, Missing
-from cds_service.hooks.wording import Wording, clean, day, escaped, number, quantity
+from cds_service.hooks.texts import Wording, clean, day, escaped, number, quantity
 from cds_service.quantity import Interval, point
 from cds_service.record import InrGoal, Patient, PendingTest
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
 
-from cds_service.artifacts.worked import Amount, WorkedPatient, read_worked
+from cds_service.artifacts.worked_patients import Amount, WorkedPatient, read_worked
 from cds_service.coding import ATC, LOINC, SNOMED, UCUM, Coding
 from cds_service.errors import KnowledgeError
 from cds_service.fhir.bundle import open_resource

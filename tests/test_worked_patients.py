@@ -20,8 +20,8 @@ from worked_service import (
     service,
 )
 
-from cds_service.artifacts.worked import WorkedPatient
-from cds_service.hooks.replies import HookResponse
+from cds_service.artifacts.worked_patients import WorkedPatient
+from cds_service.hooks.response_models import HookResponse
 
 __all__ = ["service"]
 

@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from cds_service.artifacts.base import KnowledgeBase
+from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.load import knowledge_dir, load_knowledge
-from cds_service.artifacts.worked import Expected, WorkedPatient, read_worked
+from cds_service.artifacts.worked_patients import Expected, WorkedPatient, read_worked
 from cds_service.hooks.call import make_answer
 from cds_service.hooks.messages import Call, HookRequest, parse_request
 from cds_service.sandbox.patients import WorkedResources, hook_request, patient_resources, prefetch_of
+from cds_service.security.clients import ClientProfile
 from cds_service.settings import Settings
-from cds_service.trust.clients import ClientProfile
 
 Json = dict[str, Any]
 Answer = Callable[[str, HookRequest, Call], Json]

@@ -8,9 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-from cds_service.artifacts.base import KnowledgeBase
-from cds_service.artifacts.claims import forbidden, words_of
-from cds_service.artifacts.links import (
+from cds_service.artifacts.forbidden_claims import forbidden, words_of
+from cds_service.artifacts.integrity import (
     CODE_THRESHOLDS,
     REVERSAL_FACTS,
     conditions_of,
@@ -19,11 +18,12 @@ from cds_service.artifacts.links import (
     lines_of,
     suggestions_of,
 )
+from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.load import load_knowledge
 from cds_service.artifacts.review_limits import read_review_limits
 from cds_service.artifacts.schema import Rule
 from cds_service.artifacts.vocabulary import Condition
-from cds_service.artifacts.worked import WorkedPatient, read_worked
+from cds_service.artifacts.worked_patients import WorkedPatient, read_worked
 from cds_service.errors import KnowledgeError
 
 

@@ -11,17 +11,17 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from cds_service.artifacts import schema
-from cds_service.artifacts.base import KnowledgeBase, Service
 from cds_service.artifacts.evidence import Source, Statement, Threshold
-from cds_service.artifacts.links import check_links
+from cds_service.artifacts.integrity import check_links
+from cds_service.artifacts.knowledge_base import KnowledgeBase, Service
 from cds_service.artifacts.overlay import with_overlay
 from cds_service.artifacts.review_limits import FILE as REVIEW_LIMITS
 from cds_service.artifacts.text import Strict
 from cds_service.artifacts.vocabulary import FactDefinition
-from cds_service.artifacts.yaml_file import Path_, YamlFile
 from cds_service.coding import SYSTEMS, Coding
 from cds_service.errors import KnowledgeError
 from cds_service.terminology import Analyte, ConceptCodes, Terminology
+from cds_service.yaml_file import Path_, YamlFile
 
 M = TypeVar("M", bound=Strict)
 

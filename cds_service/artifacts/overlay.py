@@ -9,18 +9,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
-from cds_service.artifacts.base import KnowledgeBase, SiteChange, Snooze
 from cds_service.artifacts.evidence import DatedValue, Threshold
+from cds_service.artifacts.knowledge_base import KnowledgeBase, SiteChange, Snooze
 from cds_service.artifacts.local_codes import FILE as CODES
 from cds_service.artifacts.local_codes import LocalCodes, read_local_codes
-from cds_service.artifacts.reworded import reworded
+from cds_service.artifacts.overlay_schema import Overlay
+from cds_service.artifacts.overlay_texts import reworded
 from cds_service.artifacts.schema import Order, OverrideReason, Rule
-from cds_service.artifacts.site import Overlay
-from cds_service.artifacts.yaml_file import YamlFile
 from cds_service.coding import LOINC, SYSTEMS
 from cds_service.errors import KnowledgeError
 from cds_service.quantity import factor
 from cds_service.terminology import ConceptCodes, Terminology, normalised
+from cds_service.yaml_file import YamlFile
 
 FILE = "overlay.yaml"
 # What else may lie in the folder: the client profiles, which CDS_CLIENTS names.

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from cds_service.artifacts.text import Id, Indicator, Plain, Strict
-from cds_service.artifacts.yaml_file import YamlFile
+from cds_service.yaml_file import YamlFile
 
 FILE = "review_limits.yaml"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 
-from cds_service.artifacts.base import KnowledgeBase
+from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.vocabulary import FactDefinition
 from cds_service.facts import conditions, medications, observations
 from cds_service.facts.fact import NO, YES, Evidence, Fact, FactTable, Missing

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import msgspec
 
 from cds_service.fhir.bundle import Entry
+from cds_service.fhir.codeable_concept import optional
 from cds_service.fhir.shapes import MedicationShape, ReferenceShape
-from cds_service.fhir.written import optional
 
 # FHIR allows ids of 64 characters; Epic's draft orders carry about 194.
 _LITERAL = re.compile(

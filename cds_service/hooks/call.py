@@ -8,29 +8,29 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from cds_service.artifacts.base import KnowledgeBase
+from cds_service.artifacts.knowledge_base import KnowledgeBase
+from cds_service.egress.egress import Ways
 from cds_service.errors import SettingsError, Unprocessable
 from cds_service.evaluate import Evaluation, Evaluator
 from cds_service.fhir.bundle import Obtained
-from cds_service.fhir.client import MOST_PAGES, Fetched
-from cds_service.fhir.orders import Setting, check_templates
-from cds_service.fhir.read import read_record
-from cds_service.fhir.terminology_server import TerminologyServer
-from cds_service.hooks.acquire import acquire, look_up
+from cds_service.fhir.fetch.client import MOST_PAGES, Fetched
+from cds_service.fhir.fetch.terminology_server import TerminologyServer
+from cds_service.fhir.read.record import read_record
+from cds_service.fhir.write.orders import Setting, check_templates
+from cds_service.hooks.call_outcome import shown, silent
 from cds_service.hooks.cards import CardMaker
-from cds_service.hooks.incomplete import incomplete_card, missing_parts
-from cds_service.hooks.kept import shown, silent
+from cds_service.hooks.client_capabilities import Style, style_of
+from cds_service.hooks.complete_prefetch import acquire, look_up
 from cds_service.hooks.messages import Call, HookRequest
-from cds_service.hooks.needs import Need, needs_of
+from cds_service.hooks.missing_data_card import incomplete_card, missing_parts
+from cds_service.hooks.observer import Watch
+from cds_service.hooks.prefetch import Need, needs_of
 from cds_service.hooks.snooze import Snoozed, Snoozer, tell, without
-from cds_service.hooks.style import Style, style_of
 from cds_service.hooks.unmatched import UnmatchedCodes, unmatched_counts
-from cds_service.hooks.watch import Watch
 from cds_service.quantity import factor
 from cds_service.record import PatientRecord
 from cds_service.rules.explain import explain
 from cds_service.settings import Settings
-from cds_service.trust.egress import Ways
 
 _CHART_HOOKS = ("patient-view", "encounter-start")
 

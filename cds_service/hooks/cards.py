@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cds_service.artifacts.base import KnowledgeBase
 from cds_service.artifacts.evidence import Source
+from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.schema import Line, Rule, SuggestionUse, Variant
 from cds_service.facts.conditions import Test, compiled, evidence
 from cds_service.facts.fact import Evidence, FactTable
-from cds_service.fhir.orders import Setting
 from cds_service.fhir.reference import leads_somewhere
-from cds_service.hooks.style import Style
+from cds_service.fhir.write.orders import Setting
+from cds_service.hooks.client_capabilities import Style
 from cds_service.hooks.suggestions import NewId, Offer, Suggestion, make_offer, suggest
-from cds_service.hooks.wording import LISTED, NAMED, Wording, neutral
+from cds_service.hooks.texts import LISTED, NAMED, Wording, neutral
 from cds_service.record import LabResult, MedicationUse, Problem
 from cds_service.rules.decide import Decision
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cds_service.artifacts.base import KnowledgeBase
-from cds_service.hooks.needs import needs_of
+from cds_service.artifacts.knowledge_base import KnowledgeBase
+from cds_service.hooks.prefetch import needs_of
 
 _USAGE = {
     "en": (

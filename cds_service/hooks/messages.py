@@ -18,10 +18,10 @@ from pydantic import ValidationError
 
 from cds_service.errors import BadRequest, TooLarge
 from cds_service.fhir.reference import literal, normal_base
+from cds_service.hooks.call_outcome import Kept
 from cds_service.hooks.contexts import CONTEXTS, Context, OrderSelect, OrderSign, user_reference
-from cds_service.hooks.kept import Kept
-from cds_service.hooks.watch import NOBODY, Watch
-from cds_service.trust.clients import ClientProfile
+from cds_service.hooks.observer import NOBODY, Watch
+from cds_service.security.clients import ClientProfile
 
 # Any version and either case: Epic sends version 1; some clients write the URN form.
 _UUID = re.compile(r"(?:urn:uuid:)?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)

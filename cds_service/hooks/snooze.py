@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from cds_service.artifacts.base import KnowledgeBase, Snooze
+from cds_service.artifacts.knowledge_base import KnowledgeBase, Snooze
 from cds_service.artifacts.schema import Rule
 from cds_service.errors import SettingsError, Unavailable
 from cds_service.evaluate import Evaluation
+from cds_service.hooks.call_outcome import indicator_of
 from cds_service.hooks.cards import OVERRIDE_REASONS
-from cds_service.hooks.kept import indicator_of
 from cds_service.rules.decide import Decision
 from cds_service.settings import Settings
 from cds_service.store.pseudonym import Pseudonyms

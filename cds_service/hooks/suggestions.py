@@ -12,11 +12,11 @@ from cds_service.artifacts.vocabulary import Condition
 from cds_service.facts.conditions import Test
 from cds_service.facts.fact import FactTable
 from cds_service.facts.observations import Window, usable
-from cds_service.fhir.orders import Draft, Setting, medication_request, service_request, stop_task
-from cds_service.fhir.redraft import held, replaced, unit_corrected
 from cds_service.fhir.reference import leads_somewhere
-from cds_service.hooks.style import Style
-from cds_service.hooks.wording import LISTED, NAMED, SENTENCES, clean
+from cds_service.fhir.write.draft_changes import held, replaced, unit_corrected
+from cds_service.fhir.write.orders import Draft, Setting, medication_request, service_request, stop_task
+from cds_service.hooks.client_capabilities import Style
+from cds_service.hooks.texts import LISTED, NAMED, SENTENCES, clean
 from cds_service.record import MedicationUse
 
 NewId = Callable[[], str]

@@ -13,7 +13,7 @@ from functools import lru_cache
 from threading import Lock
 
 from cds_service.coding import SYSTEMS, Coding, system_uri
-from cds_service.fhir.medication import MEDICATION_SOURCES
+from cds_service.fhir.read.medication import MEDICATION_SOURCES
 from cds_service.logs import get_log
 from cds_service.record import PatientRecord, Unmatched
 from cds_service.terminology import Terminology, normalised

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from cds_service.artifacts.base import KnowledgeBase
+from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.schema import Rule, Variant
 from cds_service.facts.conditions import Could, Test, compiled, could
 from cds_service.facts.fact import FactTable

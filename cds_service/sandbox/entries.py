@@ -5,7 +5,17 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from cds_service.artifacts.worked import Draft, Entry, Lab, Medication, Pending, Person, Problem, When, is_relative
+from cds_service.artifacts.worked_patients import (
+    Draft,
+    Entry,
+    Lab,
+    Medication,
+    Pending,
+    Person,
+    Problem,
+    When,
+    is_relative,
+)
 from cds_service.coding import SNOMED, UCUM
 from cds_service.errors import KnowledgeError
 from cds_service.terminology import Kind, Terminology

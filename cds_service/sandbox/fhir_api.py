@@ -16,7 +16,7 @@ import msgspec
 from flask import Blueprint, Response, request
 
 from cds_service import __version__
-from cds_service.artifacts.worked import WorkedPatient, is_relative
+from cds_service.artifacts.worked_patients import WorkedPatient, is_relative
 from cds_service.errors import KnowledgeError, NotFound, RequestError
 from cds_service.sandbox.entries import Json
 from cds_service.sandbox.patients import TYPES, patient_resources

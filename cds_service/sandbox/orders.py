@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from cds_service.artifacts.text import Id, Plain, Strict
-from cds_service.artifacts.worked import Draft
-from cds_service.artifacts.yaml_file import YamlFile
+from cds_service.artifacts.worked_patients import Draft
 from cds_service.sandbox.entries import EntryWriter, Json
 from cds_service.terminology import Terminology
+from cds_service.yaml_file import YamlFile
 
 Kind = Literal["vitamin-k", "anticoagulant", "vitamin-b12", "folic-acid", "other", "test"]
 

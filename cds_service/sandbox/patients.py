@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import NAMESPACE_URL, uuid5
 
-from cds_service.artifacts.worked import WorkedPatient
+from cds_service.artifacts.worked_patients import WorkedPatient
 from cds_service.sandbox.entries import EntryWriter, Json, filled
 from cds_service.terminology import Terminology
 

@@ -1,6 +1,6 @@
 """The sample patients to a FHIR server that is there for trying out: waiting for it, looking, writing.
 
-The way is not that of the calls (`trust/egress.py`): here the operator names the server on the command line.
+The way is not that of the calls (`egress/egress.py`): here the operator names the server on the command line.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from cds_service.errors import SettingsError
-from cds_service.store.bounded import BoundedConnection
+from cds_service.store.pg_timeout import BoundedConnection
 
 # A caller gives up after some seconds; nobody should wait longer than that for a database that does not answer.
 CONNECT_SECONDS = 3

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from cds_service.errors import Unavailable
 from cds_service.logs import get_log
+from cds_service.store.call_records import CallRecord, rows
 from cds_service.store.database import Database
-from cds_service.store.records import CallRecord, rows
 
 _BATCH = 200
 # The server gives its processes ten seconds to stop.

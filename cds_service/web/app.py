@@ -23,23 +23,25 @@ from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from cds_service.errors import CdsError
-from cds_service.fhir.terminology_server import TerminologyServer
+from cds_service.fhir.fetch.terminology_server import TerminologyServer
 from cds_service.logs import get_log
+from cds_service.security.callers import Callers
 from cds_service.settings import Settings
 from cds_service.store.feedback import FeedbackStore
 from cds_service.store.pseudonym import Pseudonyms
-from cds_service.trust.callers import Callers
-from cds_service.web import hooks_api, openapi, ops, problems
-from cds_service.web.hooks_api import Answer, Clock, Discover, Knowledge
-from cds_service.web.lasting import Lasting
-from cds_service.web.recording import record_calls
-from cds_service.web.transport import refuse_plain_http
+from cds_service.web.api import health as ops
+from cds_service.web.api import hooks_api, openapi
+from cds_service.web.api import operation_outcome as problems
+from cds_service.web.api.hooks_api import Answer, Clock, Discover, Knowledge
+from cds_service.web.ops.call_recording import record_calls
+from cds_service.web.ops.require_https import refuse_plain_http
+from cds_service.web.runtime import Lasting
 
 if TYPE_CHECKING:
+    from cds_service.egress.egress import Ways
     from cds_service.sandbox.fhir_api import SamplePatients
     from cds_service.store.database import Database
-    from cds_service.trust.egress import Ways
-    from cds_service.web.smart import Smart
+    from cds_service.web.viewer.smart import Smart
 
 
 def create_app(
@@ -152,10 +154,10 @@ def _create(
 def _shipped(settings: Settings, lasting: Lasting) -> tuple[Knowledge, Answer, Discover, TerminologyServer | None]:
     """The knowledge in this distribution and the evaluation made from it."""
     from cds_service.artifacts.load import load_knowledge
-    from cds_service.export.why import worded
     from cds_service.hooks.call import make_answer, terminology_server
     from cds_service.hooks.discovery import discovery
     from cds_service.hooks.snooze import make_snoozer
+    from cds_service.present.explanation.explanation import worded
 
     knowledge = load_knowledge(site=settings.site)
     snoozer = make_snoozer(knowledge, settings, lasting.answers)
@@ -170,10 +172,10 @@ def _now(zone: tzinfo | None) -> datetime:
 
 def _add_catalogue(app: Flask, settings: Settings, knowledge: Knowledge) -> None:
     """What the service knows, to be read by people; whoever brings an evaluation of their own has no such pages."""
-    from cds_service.artifacts.base import KnowledgeBase
+    from cds_service.artifacts.knowledge_base import KnowledgeBase
     from cds_service.artifacts.load import knowledge_dir
-    from cds_service.export.catalogue import Catalogue
-    from cds_service.web.catalogue import catalogue_blueprint
+    from cds_service.present.catalogue.catalogue import Catalogue
+    from cds_service.web.pages.catalogue import catalogue_blueprint
 
     if isinstance(knowledge, KnowledgeBase):
         catalogue = Catalogue(knowledge, knowledge_dir())
@@ -185,7 +187,7 @@ def _smart(settings: Settings, callers: Callers, lasting: Lasting) -> Smart | No
     registered = [profile for profile in callers.profiles if profile.smart_client_id is not None]
     if not registered:
         return None
-    from cds_service.web.smart import Smart
+    from cds_service.web.viewer.smart import Smart
 
     return Smart(settings, registered, lasting.ways, lasting.replay)
 
@@ -200,8 +202,8 @@ def _add_page(
     smart: Smart | None,
 ) -> None:
     """The page for people; like the catalogue, over the knowledge that is served."""
-    from cds_service.artifacts.base import KnowledgeBase
-    from cds_service.web.page_wiring import add_page
+    from cds_service.artifacts.knowledge_base import KnowledgeBase
+    from cds_service.web.viewer.wiring import add_page
 
     if isinstance(knowledge, KnowledgeBase):
         add_page(app, settings, knowledge, samples, ways, clock, smart)
@@ -209,10 +211,10 @@ def _add_page(
 
 def _add_report(app: Flask, settings: Settings, knowledge: Knowledge, database: Database, clock: Clock) -> None:
     """What became of the cards of the knowledge that is served."""
-    from cds_service.artifacts.base import KnowledgeBase
+    from cds_service.artifacts.knowledge_base import KnowledgeBase
     from cds_service.artifacts.load import knowledge_dir
     from cds_service.artifacts.review_limits import read_review_limits
-    from cds_service.web.report import add_report
+    from cds_service.web.pages.report import add_report
 
     if isinstance(knowledge, KnowledgeBase):
         add_report(app, settings, knowledge, read_review_limits(knowledge_dir()), database, clock)
@@ -221,7 +223,7 @@ def _add_report(app: Flask, settings: Settings, knowledge: Knowledge, database: 
 def _add_sandbox(app: Flask, clock: Clock) -> SamplePatients:
     """The sample patients as a FHIR server. Loaded only here: production has no use for them."""
     from cds_service.artifacts.load import knowledge_dir, load_knowledge
-    from cds_service.artifacts.worked import read_worked
+    from cds_service.artifacts.worked_patients import read_worked
     from cds_service.sandbox.fhir_api import SamplePatients, samples_blueprint
 
     root = knowledge_dir()

@@ -13,7 +13,7 @@ from flask import Flask, Response, request
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from cds_service.artifacts.load import load_knowledge
-from cds_service.artifacts.worked import WorkedPatient
+from cds_service.artifacts.worked_patients import WorkedPatient
 from cds_service.sandbox.fhir_api import sandbox_blueprint
 
 

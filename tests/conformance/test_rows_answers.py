@@ -11,7 +11,7 @@ import pytest
 from conformance.answers import actions, all_answers, cards, strict, suggestions, walk
 from fhir.resources.R4B import get_fhir_model_class
 
-from cds_service.hooks.replies import HookResponse
+from cds_service.hooks.response_models import HookResponse
 
 MAY_BE_EMPTY = {"$.cards"}
 REQUIRED = {

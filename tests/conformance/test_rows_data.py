@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from real_inputs import SAMPLES, Json, call, knowledge, problem, rules, sample_request, shipped_service, told
 from requests.utils import requote_uri
 
-from cds_service.hooks.needs import needs_of
+from cds_service.hooks.prefetch import needs_of
 
 PATIENTS = {sample.id: sample for sample in SAMPLES}
 B12, K_VIEW, K_SELECT, K_SIGN = (

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from real_inputs import SAMPLES, Json, call, sample_request, services, shipped_service
 from worked_service import WORKED
 
-from cds_service.artifacts.worked import WorkedPatient
+from cds_service.artifacts.worked_patients import WorkedPatient
 from cds_service.errors import Unprocessable
 
 OFFERED = {"patient-view", "order-select", "order-sign", "encounter-start", "encounter-discharge"}

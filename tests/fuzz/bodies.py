@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from cds_service.artifacts.load import knowledge_dir, load_knowledge
-from cds_service.artifacts.worked import WorkedPatient, read_worked
+from cds_service.artifacts.worked_patients import WorkedPatient, read_worked
 from cds_service.sandbox.patients import hook_request, patient_resources, prefetch_of
 
 Json = dict[str, Any]

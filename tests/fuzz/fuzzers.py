@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, settings
 from pydantic import ValidationError
 from werkzeug.test import TestResponse
 
-from cds_service.hooks.replies import HookResponse
+from cds_service.hooks.response_models import HookResponse
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
 

@@ -19,11 +19,11 @@ with atheris.instrument_imports(include=["cds_service.fhir", "cds_service.hooks"
     from cds_service.artifacts.load import load_knowledge
     from cds_service.errors import RequestError
     from cds_service.fhir.bundle import Obtained, open_resource
-    from cds_service.fhir.read import read_record
+    from cds_service.fhir.read.record import read_record
     from cds_service.hooks.contexts import CONTEXTS
     from cds_service.hooks.feedback import parse_feedback
     from cds_service.hooks.messages import parse_request
-    from cds_service.trust.clients import OPEN
+    from cds_service.security.clients import OPEN
 
 KNOWLEDGE = load_knowledge()
 PATIENT = open_resource(b'{"resourceType":"Patient","id":"p","gender":"female","birthDate":"1950-01-01"}').entries

@@ -11,16 +11,16 @@ import msgspec
 from mutation.mutants import Mutant, applied
 from worked_service import BESIDE, Outcome, WorkedService, complaints, complaints_of_silence, noon
 
-from cds_service.artifacts.base import KnowledgeBase
-from cds_service.artifacts.worked import WorkedPatient
+from cds_service.artifacts.knowledge_base import KnowledgeBase
+from cds_service.artifacts.worked_patients import WorkedPatient
 from cds_service.evaluate import Evaluation, Evaluator
 from cds_service.fhir.bundle import Entry, Obtained, open_resource
-from cds_service.fhir.orders import Setting
-from cds_service.fhir.read import read_record
+from cds_service.fhir.read.record import read_record
+from cds_service.fhir.write.orders import Setting
 from cds_service.hooks.cards import CardMaker
-from cds_service.hooks.incomplete import incomplete_card
-from cds_service.hooks.needs import needs_of
-from cds_service.hooks.style import Style
+from cds_service.hooks.client_capabilities import Style
+from cds_service.hooks.missing_data_card import incomplete_card
+from cds_service.hooks.prefetch import needs_of
 from cds_service.record import PatientRecord
 from cds_service.rules.explain import explain
 

@@ -1,0 +1,337 @@
+"""Checks that knowledge files agree with each other: every name they use exists and fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from cds_service.artifacts import schema
+from cds_service.artifacts.knowledge_base import KnowledgeBase
+from cds_service.artifacts.vocabulary import Condition, FactDefinition
+from cds_service.errors import KnowledgeError
+
+
+def check_links(knowledge: KnowledgeBase) -> None:
+    """Raises KnowledgeError at the first name that leads nowhere or does not fit."""
+    for check in (_check_statements, _check_thresholds, _check_facts, _check_orders, _check_topics, _check_rules):
+        check(knowledge)
+
+
+def conditions_of(rule: schema.Rule) -> Iterator[Condition]:
+    """Every condition of a rule: of the decision, its variants, its lines and its suggestions."""
+    yield rule.when
+    if rule.unless:
+        yield rule.unless
+    for variant in rule.variants:
+        yield variant.when
+    for line in lines_of(rule):
+        if line.when:
+            yield line.when
+    for use in suggestions_of(rule):
+        if use.when:
+            yield use.when
+        if isinstance(use.recommended, Condition):
+            yield use.recommended
+
+
+def lines_of(rule: schema.Rule) -> Iterator[schema.Line]:
+    if rule.card:
+        yield from rule.card.detail
+    for variant in rule.variants:
+        yield from variant.detail or ()
+
+
+def suggestions_of(rule: schema.Rule) -> Iterator[schema.SuggestionUse]:
+    if rule.card:
+        yield from rule.card.suggestions
+    for variant in rule.variants:
+        yield from variant.suggestions or ()
+
+
+def leaves(condition: Condition) -> Iterator[Condition]:
+    """The tests on single facts inside a condition."""
+    if condition.fact is not None:
+        yield condition
+    for child in (*(condition.all or ()), *(condition.any or ()), *((condition.not_,) if condition.not_ else ())):
+        yield from leaves(child)
+
+
+def facts_behind(knowledge: KnowledgeBase, names: Iterable[str]) -> set[str]:
+    """The named facts and all facts that these are made of."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        waiting += _direct(knowledge.facts[name])
+    return found
+
+
+# The facts that the reversal filter of vitamin K products asks for (cds_service/facts/reversal.py).
+REVERSAL_FACTS = ["urgent_reversal_reason", "latest_inr"]
+# The thresholds that Python code reads by name.
+CODE_THRESHOLDS = [
+    "medication_gap",
+    "renewal_min",
+    "reversal_inr",
+    "reversal_window",
+    "reversal_course_max",
+    "reversal_start_max",
+    "inr_target_low",
+    "inr_target_high",
+    "haemostatic_mk4_strength",
+    "b12_therapy_min_dose",
+    "enoxaparin_prophylaxis_max",
+    "fondaparinux_prophylaxis_max",
+    "mk4_dose_number",
+    "mk4_day_number",
+    "mk7_suspect",
+    "course_gap",
+    "result_in_progress_max",
+    "pending_max",
+]
+
+
+def _fail(knowledge: KnowledgeBase, key: str, what: str, do: str, *words: str) -> KnowledgeError:
+    return KnowledgeError(knowledge.where.get(key, "knowledge"), what, do, words)
+
+
+def _cited(knowledge: KnowledgeBase, key: str, cites: Iterable[str]) -> None:
+    for cite in cites:
+        source, _, number = cite.partition("-")
+        if source not in knowledge.sources or (number and cite not in knowledge.statements):
+            raise _fail(
+                knowledge, key, f"cites {cite}, which does not exist.", "Add the statement or mend the id.", cite
+            )
+        if number and knowledge.statements[cite].disposition == ["rejected"]:
+            raise _fail(knowledge, key, f"cites {cite}, which was rejected.", "Cite a statement that was not.", cite)
+
+
+def _check_statements(knowledge: KnowledgeBase) -> None:
+    for statement in knowledge.statements.values():
+        source = statement.id.partition("-")[0]
+        if source not in knowledge.sources:
+            raise _fail(
+                knowledge,
+                f"statement:{statement.id}",
+                f"source {source} does not exist.",
+                "Add sources/" + source + ".yaml.",
+            )
+
+
+def _check_thresholds(knowledge: KnowledgeBase) -> None:
+    for name, threshold in knowledge.thresholds.items():
+        _cited(knowledge, f"threshold:{name}", threshold.source)
+    for name in CODE_THRESHOLDS:
+        if name not in knowledge.thresholds:
+            raise _fail(knowledge, "", f"threshold {name} is missing.", "The service reads it by this name: add it.")
+
+
+def _check_condition(knowledge: KnowledgeBase, key: str, condition: Condition) -> None:
+    for leaf in leaves(condition):
+        name = leaf.fact or ""
+        fact = knowledge.facts.get(name)
+        if fact is None:
+            raise _fail(
+                knowledge, key, f"fact {name} does not exist.", "Define it in knowledge/facts/ or mend the name.", name
+            )
+        if comparison := leaf.comparison:
+            word, limit = comparison
+            at: tuple[str, ...] = ("fact", name, word, limit)
+            threshold = knowledge.thresholds.get(limit)
+            if threshold is None:
+                raise _fail(knowledge, key, f"threshold {limit} does not exist.", "Define it or mend the name.", limit)
+            if fact.type != "quantity":
+                raise _fail(
+                    knowledge, key, f"fact {name} is no quantity; it cannot be compared.", "Use is or known.", *at
+                )
+            if threshold.unit != fact.unit:
+                raise _fail(
+                    knowledge,
+                    key,
+                    f"{name} is in {fact.unit} and {limit} in {threshold.unit}; a comparison would mean nothing.",
+                    "Give both one unit.",
+                    *at,
+                )
+        elif leaf.is_ is not None:
+            wanted = {"boolean": bool, "word": str}.get(fact.type)
+            at = ("fact", name, "is", leaf.is_ if isinstance(leaf.is_, str) else str(leaf.is_).lower())
+            if wanted is None or not isinstance(leaf.is_, wanted):
+                raise _fail(
+                    knowledge,
+                    key,
+                    f"`is` does not fit {name}, a {fact.type}.",
+                    "Use true or false for a boolean, a word for a word.",
+                    *at,
+                )
+            if isinstance(leaf.is_, str) and leaf.is_ not in fact.words:
+                raise _fail(knowledge, key, f"{name} is never {leaf.is_!r}.", f"It is {' or '.join(fact.words)}.", *at)
+
+
+def _check_facts(knowledge: KnowledgeBase) -> None:
+    kinds = {
+        "observation": "observation",
+        "medication": "medication",
+        "condition": "condition",
+        "family": "condition",
+        "pending": "observation",
+    }
+    for name, fact in knowledge.facts.items():
+        key = f"fact:{name}"
+        used = getattr(fact, fact.origin)
+        for value_set in [used] if isinstance(used, str) else used if fact.origin in kinds else []:
+            if fact.origin not in kinds:
+                continue
+            known = knowledge.value_sets.get(value_set)
+            if known is None or known.kind != kinds[fact.origin]:
+                raise _fail(
+                    knowledge,
+                    key,
+                    f"{value_set} is no {kinds[fact.origin]} value set.",
+                    "See knowledge/valuesets/.",
+                    value_set,
+                )
+            if fact.take == "latest" and known.analyte and (known.analyte.unit or "1") != fact.unit:
+                raise _fail(
+                    knowledge, key, f"its unit is not that of {value_set}.", "Use the canonical unit of the value set."
+                )
+        if fact.within:
+            threshold = knowledge.thresholds.get(fact.within)
+            if threshold is None or threshold.unit not in ("d", "h"):
+                raise _fail(
+                    knowledge,
+                    key,
+                    f"within: {fact.within} is no threshold in d or h.",
+                    "Define it in a thresholds.yaml.",
+                    fact.within,
+                )
+        if fact.when:
+            _check_condition(knowledge, key, fact.when)
+        for other in _direct(fact):
+            if other not in knowledge.facts:
+                raise _fail(knowledge, key, f"fact {other} does not exist.", "Define it or mend the name.", other)
+    # Only now does every name lead somewhere.
+    for name, fact in knowledge.facts.items():
+        if name in facts_behind(knowledge, _direct(fact)):
+            raise _fail(knowledge, f"fact:{name}", "is defined by itself.", "Break the circle.")
+
+
+def _direct(fact: FactDefinition) -> list[str]:
+    """The facts that a fact asks for itself."""
+    asked = [leaf.fact for leaf in leaves(fact.when) if leaf.fact] if fact.when else list(fact.count or [])
+    asked += [fact.since.fact] if fact.since else []
+    asked += [fact.before] if fact.before else []
+    return asked + (REVERSAL_FACTS if {"reversal", "past_reversal"} & {*fact.except_, fact.only} else [])
+
+
+def _check_orders(knowledge: KnowledgeBase) -> None:
+    for name, order in knowledge.orders.items():
+        key = f"order:{name}"
+        if order.withheld_when:
+            _check_condition(knowledge, key, order.withheld_when)
+        for regimen in order.regimens.values():
+            _cited(knowledge, key, regimen.source)
+        for choice in (*(order.medicine or ()), *(c for regimen in order.regimens.values() for c in regimen.medicine)):
+            if choice.when:
+                _check_condition(knowledge, key, choice.when)
+        if order.test:
+            for value_set in (order.test.observation, *order.test.also_fresh):
+                if value_set not in knowledge.value_sets:
+                    raise _fail(
+                        knowledge, key, f"value set {value_set} does not exist.", "See knowledge/valuesets/.", value_set
+                    )
+            if order.test.fresh_within and order.test.fresh_within not in knowledge.thresholds:
+                within = order.test.fresh_within
+                raise _fail(knowledge, key, f"threshold {within} does not exist.", "Define it.", within)
+        _cited(knowledge, key, order.source)
+
+
+def _check_topics(knowledge: KnowledgeBase) -> None:
+    for topic in knowledge.topics.values():
+        key = f"topic:{topic.id}"
+        _check_condition(knowledge, key, topic.applies)
+        if topic.no_info_when:
+            _check_condition(knowledge, key, topic.no_info_when)
+        _reasons(knowledge, key, topic.override_reasons)
+
+
+def _check_rules(knowledge: KnowledgeBase) -> None:
+    for rule in knowledge.rules.values():
+        key = f"rule:{rule.id}"
+        for condition in conditions_of(rule):
+            _check_condition(knowledge, key, condition)
+        for other in (*rule.silenced_by, *rule.explains):
+            if other not in knowledge.rules:
+                raise _fail(knowledge, key, f"rule {other} does not exist.", "Mend the id.", other)
+        for use in suggestions_of(rule):
+            if use.order not in knowledge.orders:
+                raise _fail(
+                    knowledge,
+                    key,
+                    f"order {use.order} does not exist.",
+                    "Define it in orders.yaml or mend the id.",
+                    use.order,
+                )
+            order = knowledge.orders[use.order]
+            if order.about_products != (use.of is not None):
+                raise _fail(
+                    knowledge,
+                    key,
+                    f"order {use.order}: `of` goes with orders that remove or stop, hold or replace something.",
+                    "Add or drop it.",
+                    use.order,
+                )
+            if use.of and (use.of not in knowledge.facts or knowledge.facts[use.of].medication is None):
+                raise _fail(
+                    knowledge,
+                    key,
+                    f"{use.of} is no fact about medication.",
+                    "Name a fact whose evidence is products.",
+                    "of",
+                    use.of,
+                )
+        for line in lines_of(rule):
+            _cited(knowledge, key, line.cites)
+            for name in line.placeholders:
+                if name not in knowledge.facts and name not in knowledge.thresholds:
+                    raise _fail(
+                        knowledge,
+                        key,
+                        f"{{{name}}} is neither a fact nor a threshold.",
+                        "Mend the placeholder.",
+                        f"{{{name}}}",
+                    )
+        if rule.card:
+            _reasons(knowledge, key, rule.card.override_reasons)
+        _cited(knowledge, key, rule.source)
+    _no_circle(knowledge, lambda rule_id: knowledge.rules[rule_id].silenced_by)
+
+
+def _reasons(knowledge: KnowledgeBase, key: str, reasons: Iterable[str]) -> None:
+    for reason in reasons:
+        if reason not in knowledge.override_reasons:
+            raise _fail(
+                knowledge,
+                key,
+                f"override reason {reason} does not exist.",
+                "Define it in override_reasons.yaml.",
+                reason,
+            )
+
+
+def _no_circle(knowledge: KnowledgeBase, next_of: Callable[[str], list[str]]) -> None:
+    done: set[str] = set()
+
+    def visit(rule_id: str, path: tuple[str, ...]) -> None:
+        if rule_id in path:
+            raise _fail(
+                knowledge, f"rule:{rule_id}", f"silences itself through {' > '.join(path)}.", "Break the circle."
+            )
+        if rule_id not in done:
+            for other in next_of(rule_id):
+                visit(other, (*path, rule_id))
+            done.add(rule_id)
+
+    for rule_id in knowledge.rules:
+        visit(rule_id, ())

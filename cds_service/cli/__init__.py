@@ -1,0 +1,1 @@
+"""Commands of the terminal: serve, check, evaluate, explain, export, report."""

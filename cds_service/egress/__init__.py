@@ -1,0 +1,1 @@
+"""Outbound connections: allowed addresses, pinned connections, circuit breaker."""

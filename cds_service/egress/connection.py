@@ -1,0 +1,190 @@
+"""urllib3 connections to checked addresses only, which can be cut off from another thread.
+
+The name is resolved once, by `addresses.py`; the socket goes to an address that was judged, and TLS proves the name
+(SNI, certificate). So a name that leads elsewhere a moment later (DNS rebinding) leads nowhere.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from socket import SHUT_RDWR, socket
+from typing import Any
+
+import certifi
+from requests import PreparedRequest
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.util.connection import create_connection
+from urllib3.util.ssl_ import create_urllib3_context
+
+from cds_service.egress.addresses import Network, addresses
+from cds_service.errors import EgressError, SettingsError
+
+
+class Call:
+    """A handle on a call that runs in another thread: whoever waits for it can cut it off.
+
+    Socket time-outs start anew with every byte; only closing the socket stops a server that sends one byte a second.
+    """
+
+    def __init__(self) -> None:
+        self._socket: socket | None = None
+        self._cut = False
+        self._lock = threading.Lock()
+
+    def holds(self, connected: socket | None) -> None:
+        with self._lock:
+            self._socket = connected
+            if self._cut:
+                self._shut()
+
+    def cut(self) -> None:
+        with self._lock:
+            self._cut = True
+            self._shut()
+
+    def _shut(self) -> None:
+        if self._socket is not None:
+            with suppress(OSError):
+                # Of the plain socket: closing the TLS layer first would wait for the other side.
+                socket.shutdown(self._socket, SHUT_RDWR)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What a connection has to keep to: the networks it may enter, the seconds per attempt, the deadline."""
+
+    private: Sequence[Network]
+    connect_timeout: float
+    deadline: float
+    call: Call
+
+
+class _Under(threading.local):
+    way: Way | None = None
+
+
+_under = _Under()
+
+
+@contextmanager
+def under(way: Way) -> Iterator[None]:
+    """Whatever this thread connects to meanwhile keeps to `way`."""
+    _under.way = way
+    try:
+        yield
+    finally:
+        _under.way = None
+        way.call.holds(None)
+
+
+class _Pinned(HTTPConnection):
+    """Connects to a checked address, and tells the call of this thread which socket it has."""
+
+    _shaking: socket | None = None
+
+    def _new_conn(self) -> socket:
+        way = _under.way
+        if way is None:
+            raise EgressError("a connection outside of a call")
+        failure: OSError | None = None
+        for address in addresses(self.host, self.port, way.private, way.deadline):
+            left = way.deadline - time.monotonic()
+            if left <= 0:
+                break
+            try:
+                connected = create_connection(
+                    (address, self.port), min(left, way.connect_timeout), socket_options=self.socket_options
+                )
+            except OSError as error:
+                failure = error
+                continue
+            # The TLS layer takes the socket over until the handshake is done; a second hold on it can be cut.
+            self._shaking = connected.dup()
+            way.call.holds(self._shaking)
+            return connected
+        if isinstance(failure, TimeoutError | None):
+            raise ConnectTimeoutError(self, "no connection in time") from failure
+        raise NewConnectionError(self, "no connection") from failure
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        finally:
+            self._report()
+            if self._shaking is not None:
+                self._shaking.close()
+                self._shaking = None
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        self._report()
+        super().request(*args, **kwargs)
+
+    def _report(self) -> None:
+        if _under.way is not None:
+            _under.way.call.holds(self.sock)
+
+
+class _PinnedTls(_Pinned, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Pinned
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _PinnedTls
+
+
+class PinnedAdapter(HTTPAdapter):
+    """The transport of a requests session whose connections go to checked addresses.
+
+    Args:
+        ca_file: PEM file of authorities to trust besides the public ones.
+    """
+
+    def __init__(self, *, connections: int, ca_file: Path | None) -> None:
+        self._context = _trusting(ca_file)
+        super().__init__(pool_connections=16, pool_maxsize=connections, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+    def build_connection_pool_key_attributes(
+        self, request: PreparedRequest, verify: Any, cert: Any = None
+    ) -> tuple[Any, Any]:
+        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
+        if host["scheme"] != "https":
+            return host, {}
+        return host, {"ssl_context": self._context, "cert_reqs": "CERT_REQUIRED"}
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Nothing: the context says whom to trust. The library would read its own list anew for every connection."""
+
+
+@lru_cache(maxsize=4)
+def _trusting(ca_file: Path | None) -> ssl.SSLContext:
+    context = create_urllib3_context(ssl_minimum_version=ssl.TLSVersion.TLSv1_2)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.check_hostname = True
+    context.load_verify_locations(certifi.where())
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise SettingsError(
+                f"CDS_CA_FILE: {ca_file} holds no certificate that can be read, so no server of this authority could "
+                "be trusted. Give a PEM file of the authority's certificates."
+            ) from error
+    return context

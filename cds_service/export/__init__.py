@@ -1,1 +1,0 @@
-"""The knowledge written out for people and programs that do not call the service."""

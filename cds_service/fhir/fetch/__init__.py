@@ -1,0 +1,1 @@
+"""Asking FHIR and terminology servers."""

@@ -1,0 +1,1 @@
+"""FHIR resources to a patient record; no network."""

@@ -1,0 +1,107 @@
+"""What the readers of one call share: the terminology, whose record it is, and what went wrong on the way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from cds_service.fhir.codeable_concept import Written, concepts_of, read_reference, read_written
+from cds_service.fhir.reference import Medications, Whose
+from cds_service.record import Source
+from cds_service.terminology import Kind, Terminology
+
+# What never happened, for every resource type.
+ERRONEOUS = "entered-in-error"
+
+
+class UnclearSubjectError(msgspec.ValidationError):
+    """A resource does not say whose it is: it is not used, and the list that it stands in is not whole."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """The reading of one record.
+
+    Attributes:
+        units: unit spellings to UCUM codes.
+        reasons: value sets of the Conditions at hand by "Condition/id", for medicines that refer to one.
+        remarks: what happened how often, in words without patient data.
+        gaps: per list, which kinds of entries could not be read and how many of each.
+        units_asked: the units whose conversion was looked up.
+        unmatched: by resource type and as written, what no value set knows and how often it came.
+        lookups: relative references of Medications that an entry rests on and that are not at hand.
+    """
+
+    terminology: Terminology
+    units: Mapping[str, str]
+    whose: Whose
+    medications: Medications
+    reasons: dict[str, frozenset[str]] = field(default_factory=dict)
+    remarks: Counter[str] = field(default_factory=Counter)
+    gaps: dict[Source, Counter[str]] = field(default_factory=dict)
+    units_asked: set[str] = field(default_factory=set)
+    unmatched: Counter[tuple[str, Written]] = field(default_factory=Counter)
+    lookups: set[str] = field(default_factory=set)
+    _unmatched: dict[tuple[str, bytes], int] = field(default_factory=dict)
+    _subjects: dict[bytes, bool | None] = field(default_factory=dict)
+
+    def concepts(self, kind: Kind, raw: msgspec.Raw) -> frozenset[str]:
+        return concepts_of(self.terminology, kind, raw)
+
+    def is_ours(self, kind: str, *subjects: msgspec.Raw, missing: bool = False) -> bool:
+        """Whether the subject (or `patient`) is the patient of the call; if not, that is remarked.
+
+        Args:
+            kind: FHIR type of the resource, for the remark.
+            missing: no subject at all means the patient of the call.
+        Raises:
+            UnclearSubjectError: nobody can tell; a subject that is certainly somebody else is a plain False.
+        """
+        ours = True if missing else None
+        for subject in subjects:
+            written = bytes(subject)
+            if written not in (b"", b"null"):
+                ours = self._is_patient(written)
+                break
+        if not ours:
+            self.remarks[f"{kind} dropped: its subject is not the patient of the call, or not stated"] += 1
+        if ours is None:
+            raise UnclearSubjectError("no subject that could be told")
+        return ours
+
+    def _is_patient(self, written: bytes) -> bool | None:
+        """Whether a Reference is to the patient of the call; the same one or two come with every entry."""
+        if written not in self._subjects:
+            reference = read_reference(msgspec.Raw(written)).reference
+            self._subjects[written] = None if reference is None else self.whose.is_patient(reference)
+        return self._subjects[written]
+
+    def count_unmatched(self, kind: str, raw: msgspec.Raw) -> None:
+        """Counts a code that no value set knows; most of a chart are such, so they are read once, later."""
+        key = kind, bytes(raw)
+        self._unmatched[key] = self._unmatched.get(key, 0) + 1
+
+    def read_unmatched(self) -> None:
+        """Reads the codes that have been counted so far."""
+        for (kind, written), count in self._unmatched.items():
+            self.unmatched[kind, read_written(msgspec.Raw(written))] += count
+        self._unmatched.clear()
+
+    def gap(self, source: Source, what: str) -> None:
+        """Something that may matter could not be read: its list is incomplete."""
+        self.gaps.setdefault(source, Counter())[what] += 1
+
+    def incomplete(self) -> dict[Source, str]:
+        return {source: counted(kinds) for source, kinds in self.gaps.items()}
+
+
+def counted(remarks: Counter[str]) -> str:
+    """Remarks with how often each happened.
+
+    >>> counted(Counter({"Observation could not be read": 2}))
+    '2 × Observation could not be read'
+    """
+    return "; ".join(f"{count} × {what}" for what, count in remarks.items())

@@ -1,0 +1,355 @@
+"""FHIR medication entries to MedicationUse: which product, is it taken, since when, how much.
+
+MedicationRequest, MedicationStatement and MedicationAdministration of R4, R4B, R5 and STU3, and DSTU2's
+MedicationOrder. What is not taken (draft, on hold, cancelled, intended, not taken, unknown, refused) is not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from cds_service.fhir.bundle import UNREADABLE
+from cds_service.fhir.codeable_concept import Written, concepts_of, optional, read_reference, read_written
+from cds_service.fhir.dates import Moment, moment
+from cds_service.fhir.read.context import ERRONEOUS, Reading
+from cds_service.fhir.read.dosage import Dosing, read_dosing, unit_of
+from cds_service.fhir.read.strength import UNKNOWN, Strength, strength_in_name, strength_of_ratio
+from cds_service.fhir.read.timing import duration_days
+from cds_service.fhir.shapes import (
+    AdherenceShape,
+    DispenseShape,
+    DrugProductShape,
+    IngredientShape,
+    MedicationEntry,
+    MedicationShape,
+    PeriodShape,
+    QuantityShape,
+    RatioShape,
+    ReferenceShape,
+)
+from cds_service.record import MedicationUse, Source
+from cds_service.terminology import Terminology
+
+MEDICATION_SOURCES: dict[str, Source] = {
+    "MedicationRequest": "medication-requests",
+    "MedicationOrder": "medication-requests",
+    "MedicationStatement": "medication-statements",
+    "MedicationUsage": "medication-statements",
+    "MedicationAdministration": "medication-statements",
+}
+
+# Intents under which a medicine is really to be taken; DSTU2 had none.
+_ORDERED = frozenset((None, "order", "plan", "original-order", "reflex-order", "filler-order", "instance-order"))
+_REQUESTS = ("MedicationRequest", "MedicationOrder")
+_Status = Literal["active", "ended"]
+_REQUESTED: dict[str | None, _Status] = {"active": "active", "completed": "ended", "stopped": "ended", "ended": "ended"}
+_STATED: dict[str | None, _Status] = {"active": "active", "completed": "ended", "stopped": "ended"}
+_GIVEN: dict[str | None, _Status] = {"in-progress": "active", "completed": "ended", "stopped": "ended"}
+_TAKING = frozenset(("taking", "taking-as-directed", "taking-not-as-directed"))
+_STOPPED = frozenset(("stopped", "stopped-as-directed", "stopped-not-as-directed"))
+# An order that is one of these is not signed any more. Signing an active order again is judged.
+_PAST_ORDERS = frozenset((ERRONEOUS, "cancelled", "stopped", "completed", "ended"))
+
+# Longer ones are recognised every time, so that the memory stays bounded.
+_CACHED_BYTES = 2048
+
+_entry = msgspec.json.Decoder(MedicationEntry)
+_period = msgspec.json.Decoder(PeriodShape | None)
+_dispense = msgspec.json.Decoder(DispenseShape | None)
+_adherence = msgspec.json.Decoder(AdherenceShape | None)
+_ingredients = msgspec.json.Decoder(list[IngredientShape] | None)
+_drug_product = msgspec.json.Decoder(DrugProductShape | None)
+_many = msgspec.json.Decoder(list[msgspec.Raw])
+_references = msgspec.json.Decoder(list[ReferenceShape] | ReferenceShape | None)
+
+
+class Product(NamedTuple):
+    """A product as an entry names it.
+
+    Attributes:
+        known: False if the reference leads nowhere, so that it might be anything.
+        by_text: named by a text alone, without any code.
+        written: all codes and texts, of a product that no value set names.
+    """
+
+    concepts: frozenset[str]
+    name: str
+    form: str
+    strength: Strength
+    known: bool = True
+    by_text: bool = False
+    written: Written = Written()
+
+
+def read_medication(raw: msgspec.Raw, kind: str, reading: Reading, address: str) -> MedicationUse | None:
+    """One entry of the medication lists; None if it is not of this patient, not taken, or of no interest.
+
+    Raises:
+        msgspec.DecodeError: it has not the shape of a medication resource.
+    """
+    entry = _entry.decode(raw)
+    status = _status(entry, kind)
+    # Without a status nobody can say whether it is taken: that is neither yes nor no (HL7's PDDI examples have such).
+    unclear = status is None and entry.status is None and (entry.intent in _ORDERED or kind not in _REQUESTS)
+    if (status is None and not unclear) or entry.do_not_perform is True:
+        return None
+    if not reading.is_ours(kind, entry.subject, entry.patient):
+        return None
+    product = _product(entry, reading)
+    if not product.known:
+        reading.gap(MEDICATION_SOURCES[kind], f"{kind} whose medicine could not be looked up")
+    if not product.concepts:
+        reading.unmatched[kind, product.written] += 1
+        return None
+    if status is None:
+        reading.gap(MEDICATION_SOURCES[kind], f"{kind} without a status")
+        return None
+    return _use(entry, kind, status, product, reading, address)
+
+
+def read_draft(raw: msgspec.Raw, kind: str, reading: Reading, address: str) -> tuple[str, MedicationUse | None] | None:
+    """A drafted medicine: its reference, and the use if the knowledge names it; None if it is not to be judged."""
+    entry = _entry.decode(raw)
+    if entry.status in _PAST_ORDERS or entry.do_not_perform is True:
+        return None
+    # The EHR itself holds the session's drafts for this patient; some clients leave the subject out.
+    if not reading.is_ours(kind, entry.subject, entry.patient, missing=True):
+        return None
+    reference = f"{kind}/{entry.id}" if entry.id else address
+    # While an order is being written it may have no medicine yet (CDS Hooks, order-select).
+    product = _product(entry, reading, may_be_blank=True)
+    if not product.known:
+        reading.gap("draft-orders", "draft order whose medicine could not be looked up")
+    if not product.concepts and product.written != Written():
+        reading.unmatched[kind, product.written] += 1
+    return reference, _use(entry, kind, "draft", product, reading, reference) if product.concepts else None
+
+
+def _status(entry: MedicationEntry, kind: str) -> _Status | None:
+    """Active or ended, as the entry says of itself; None if it is neither, or says that nothing was taken."""
+    if kind in _REQUESTS:
+        if entry.intent not in _ORDERED:
+            return None
+        return _REQUESTED.get(entry.status)
+    if entry.taken in ("n", "na") or True in (entry.was_not_taken, entry.not_given, entry.was_not_given):
+        return None
+    if kind == "MedicationAdministration":
+        return _GIVEN.get(entry.status)
+    if entry.status == "recorded":
+        return _by_adherence(entry)
+    return _STATED.get(entry.status)
+
+
+def _by_adherence(entry: MedicationEntry) -> _Status | None:
+    """R5 says in `adherence` what `status` said before; a statement without it is one that the medicine is taken."""
+    adherence = optional(_adherence, entry.adherence)
+    code = read_written(adherence.code).code if adherence is not None else ""
+    if not code or code in _TAKING:
+        return "active"
+    return "ended" if code in _STOPPED else None
+
+
+def _product(entry: MedicationEntry, reading: Reading, *, may_be_blank: bool = False) -> Product:
+    """The product, from codes and text, from the Medication referred to, or from the reference's display."""
+    raw, reference = entry.medication_codeable_concept, read_reference(entry.medication_reference)
+    if bytes(entry.medication):  # R5: a CodeableReference
+        raw = entry.medication
+        inner = optional(_codeable_reference, raw)
+        reference = read_reference(inner.reference) if inner is not None else reference
+    if reference.reference or reference.display or len(written := bytes(raw)) > _CACHED_BYTES:
+        medication = reading.medications.find(reference.reference, entry.contained) if reference.reference else None
+        product = _recognised(reading.terminology, read_written(raw), _display(reference), medication)
+    else:
+        product = _recognised_by_code(reading.terminology, written)
+    if not product.concepts and product.by_text:
+        reading.remarks["medicine by text alone that no value set names"] += 1
+    if not reference.reference:
+        return product._replace(known=True) if may_be_blank else product
+    if not product.known and (address := reading.medications.address(reference.reference)):
+        reading.lookups.add(address)
+    return product
+
+
+@lru_cache(maxsize=4096)
+def _recognised_by_code(terminology: Terminology, written: bytes) -> Product:
+    """Most products are named by a CodeableConcept alone, the same ones again and again: each is recognised once."""
+    return _recognised(terminology, read_written(msgspec.Raw(written)), "", None)
+
+
+def _recognised(
+    terminology: Terminology, written: Written, display: str, medication: MedicationShape | None
+) -> Product:
+    """The product that all its names together mean, and its strength by its ingredient or else by a name."""
+    told = read_written(medication.code) if medication is not None else Written()
+    texts = [text for text in (written.text, told.text, display) if text]
+    codings = (*written.codings, *told.codings)
+    concepts = terminology.concepts("medication", codings, " | ".join(texts))
+    ingredients = _ingredients_of(medication) if medication is not None else []
+    parts = [(one, _ingredient_concepts(one, terminology)) for one in ingredients]
+    if not concepts:
+        concepts = frozenset[str]().union(*(found for _, found in parts))
+    name = next((text for text in (*texts, *(c.display for c in codings)) if text), "")
+    by_text = bool(texts) and not codings
+    known = bool(texts or parts or any(coding.code or coding.display for coding in codings))
+    if not concepts:
+        return Product(concepts, name, "", UNKNOWN, known, by_text, Written(codings, " | ".join(texts)))
+    strength = _strength(parts, concepts)
+    if strength == UNKNOWN:
+        names = dict.fromkeys((*texts, *(coding.display for coding in codings)))
+        found = (strength_in_name(text, terminology, concepts) for text in names if text)
+        strength = next((one for one in found if one != UNKNOWN), UNKNOWN)
+    return Product(concepts, name, _form(medication), strength, known, by_text)
+
+
+class _CodeableReference(msgspec.Struct):
+    reference: msgspec.Raw = msgspec.Raw(b"")
+
+
+_codeable_reference = msgspec.json.Decoder(_CodeableReference | None)
+
+
+def _display(reference: ReferenceShape) -> str:
+    return " ".join((reference.display or "")[:500].split())
+
+
+def _ingredients_of(medication: MedicationShape) -> list[IngredientShape]:
+    older = optional(_drug_product, medication.product)
+    return (
+        optional(_ingredients, medication.ingredient)
+        or (optional(_ingredients, older.ingredient) if older else None)
+        or []
+    )
+
+
+def _ingredient_concepts(ingredient: IngredientShape, terminology: Terminology) -> frozenset[str]:
+    found: frozenset[str] = frozenset()
+    for raw in (ingredient.item_codeable_concept, ingredient.item):
+        try:
+            found |= concepts_of(terminology, "medication", raw)
+        except UNREADABLE:
+            continue
+    return found
+
+
+def _strength(parts: Sequence[tuple[IngredientShape, frozenset[str]]], concepts: frozenset[str]) -> Strength:
+    """The strength of the one ingredient that makes the product what it is for the knowledge."""
+    mine = [one for one, found in parts if found & concepts] or [one for one, found in parts if found]
+    if not mine and len(parts) == 1:
+        mine = [parts[0][0]]
+    if len(mine) != 1:
+        return UNKNOWN
+    ratio = mine[0].strength or mine[0].strength_ratio or mine[0].amount
+    if ratio is None and mine[0].strength_quantity is not None:
+        ratio = RatioShape(mine[0].strength_quantity, QuantityShape(value=1.0))
+    if ratio is None or ratio.numerator is None or ratio.denominator is None:
+        return UNKNOWN
+    return strength_of_ratio(_sized(ratio.numerator), _sized(ratio.denominator, plain="each"))
+
+
+def _sized(quantity: QuantityShape, plain: str | None = None) -> tuple[str, float] | None:
+    """Kind of unit and amount in it; `plain`: the kind of a number without a unit (or UCUM's "1")."""
+    if quantity.value is None or quantity.comparator:
+        return None
+    if plain is not None and not quantity.unit and quantity.code in (None, "", "1"):
+        return plain, quantity.value
+    kind = unit_of(quantity)
+    return None if kind is None else (kind[0], quantity.value * kind[1])
+
+
+def _form(medication: MedicationShape | None) -> str:
+    if medication is None:
+        return ""
+    older = optional(_drug_product, medication.product)
+    for raw in (medication.form, medication.dose_form, older.form if older else msgspec.Raw(b"")):
+        try:
+            written = read_written(raw)
+        except UNREADABLE:
+            continue
+        if written.label:
+            return written.label
+    return ""
+
+
+def _use(
+    entry: MedicationEntry,
+    kind: str,
+    status: _Status | Literal["draft"],
+    product: Product,
+    reading: Reading,
+    address: str,
+) -> MedicationUse:
+    # MedicationRequest has `dosageInstruction`; Epic's examples put the members of older versions beside it.
+    raw = entry.dosage_instruction if bytes(entry.dosage_instruction) else entry.dosage
+    dosing = read_dosing(raw, product.strength, product.name, product.form)
+    if dosing.unreadable:
+        reading.remarks[f"{kind} whose dosage could not be read: dose unknown"] += 1
+    start, end, at_once = _dates(entry, kind, status, dosing)
+    course = dosing.course_days
+    if course is None:
+        dispense = optional(_dispense, entry.dispense_request)
+        course = duration_days(dispense.expected_supply_duration) if dispense is not None else None
+    administered = kind == "MedicationAdministration"
+    return MedicationUse(
+        concepts=product.concepts,
+        product=product.name,
+        resource=kind,
+        reference=f"{kind}/{entry.id}" if entry.id else address,
+        status=status,
+        start=start.day if start else None,
+        end=end.day if end else None,
+        # An administration tells what was given then, not what is given on a day.
+        daily_dose=None if administered else dosing.daily,
+        dose=dosing.dose,
+        reported_dose=dosing.reported,
+        route=dosing.route,
+        single_dose=dosing.single or (administered and at_once),
+        course_days=course,
+        strength=product.strength.each,
+        reasons=_reasons(entry, reading),
+        partial_start=start.partial if start else False,
+    )
+
+
+def _dates(entry: MedicationEntry, kind: str, status: str, dosing: Dosing) -> tuple[Moment | None, Moment | None, bool]:
+    """First and last day, and whether the entry is of one moment (an `effectiveDateTime`)."""
+    if kind in ("MedicationRequest", "MedicationOrder"):
+        start = dosing.start or moment(entry.authored_on) or moment(entry.date_written)
+        return start, dosing.end or moment(entry.date_ended), False
+    moments = (
+        entry.effective_date_time,
+        entry.occurence_date_time,
+        entry.occurrence_date_time,
+        entry.effective_time_date_time,
+    )
+    at = next(filter(None, map(moment, moments)), None)
+    periods = (entry.effective_period, entry.occurence_period, entry.occurrence_period, entry.effective_time_period)
+    for raw in periods:
+        period = optional(_period, raw)
+        if period is not None:
+            return moment(period.start), moment(period.end), False
+    # One date on an entry that has ended is all that is known of both its ends.
+    return at, at if status == "ended" else None, at is not None
+
+
+def _reasons(entry: MedicationEntry, reading: Reading) -> frozenset[str]:
+    """Condition value sets of the stated reasons: codes, texts, and the Conditions referred to."""
+    found: frozenset[str] = frozenset()
+    for raw in (entry.reason_code, entry.reason_codeable_concept, entry.reason_for_use_codeable_concept, entry.reason):
+        if not bytes(raw):
+            continue
+        for one in optional(_many, raw) or [raw]:
+            try:
+                found |= reading.concepts("condition", one)
+            except UNREADABLE:
+                reading.remarks["stated reason for a medicine could not be read"] += 1
+    references = optional(_references, entry.reason_reference) or []
+    for reference in references if isinstance(references, list) else [references]:
+        if reference.display:
+            found |= reading.terminology.concepts("condition", (), _display(reference))
+        if reference.reference:
+            found |= reading.reasons.get(reference.reference.partition("/_history/")[0], frozenset())
+    return found

@@ -1,0 +1,256 @@
+"""FHIR resources of any version to PatientRecord: entry by entry, so that a bad one falls alone and is counted.
+
+No clock stands here: entries keep the status and the dates they state, and the facts judge them as of a day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import msgspec
+
+from cds_service.errors import TooLarge, Unprocessable
+from cds_service.fhir.bundle import MAX_ENTRIES, UNREADABLE, Entry, Obtained, open_resource, resource_type
+from cds_service.fhir.dates import moment
+from cds_service.fhir.read.context import Reading
+from cds_service.fhir.read.drafts import read_drafts, selected
+from cds_service.fhir.read.medication import MEDICATION_SOURCES, read_medication
+from cds_service.fhir.read.observation import read_observation
+from cds_service.fhir.read.problems import (
+    DatedGoal,
+    read_condition,
+    read_family_history,
+    read_goal,
+    read_procedure,
+    read_service_request,
+)
+from cds_service.fhir.read.relevance import SOURCES, may_matter
+from cds_service.fhir.reference import Medications, Whose, literal, normal_base
+from cds_service.fhir.shapes import PatientShape
+from cds_service.record import (
+    LabResult,
+    MedicationUse,
+    Patient,
+    PatientRecord,
+    PendingTest,
+    Problem,
+    Source,
+    Unmatched,
+)
+from cds_service.terminology import Terminology
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+_patient = msgspec.json.Decoder(PatientShape)
+
+
+@dataclass(slots=True)
+class _Lists:
+    """The lists of a record while they grow."""
+
+    labs: dict[str, list[LabResult]] = field(default_factory=dict)
+    medications: list[MedicationUse] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    family: list[Problem] = field(default_factory=list)
+    pending: list[PendingTest] = field(default_factory=list)
+    goals: list[DatedGoal] = field(default_factory=list)
+    seen: set[object] = field(default_factory=set)
+
+
+def read_record(
+    patient_id: str,
+    obtained: Sequence[Obtained],
+    terminology: Terminology,
+    units: Mapping[str, str],
+    *,
+    drafts: bytes | msgspec.Raw | None = None,
+    selections: Sequence[str] | None = None,
+    fhir_server: str | None = None,
+) -> PatientRecord:
+    """One patient's record from the resources at hand.
+
+    Args:
+        patient_id: id of the patient of the call; every resource must be of this patient or is left out.
+        obtained: what was sent or fetched, the Patient among it.
+        terminology, units: value sets; unit spellings to UCUM codes (`concept:spelling` for one analyte only).
+        drafts: `context.draftOrders`; None if the hook has none.
+        selections: `context.selections`; None or matching nothing: all drafts count as selected.
+        fhir_server: base URL of the EHR's FHIR server, to know its absolute references.
+    Returns:
+        The record; what could not be read is in `unread`, `incomplete` and `notes`.
+    Raises:
+        Unprocessable: the Patient is not among the resources, or is somebody else.
+        TooLarge: more draft orders than anybody has in hand.
+    """
+    entries = [(_type(entry), entry, held.sources) for held in obtained for entry in held.entries]
+    server = normal_base(fhir_server) if fhir_server else None
+    patient, addresses = _read_patient(patient_id, entries)
+    drafted = open_resource(drafts) if drafts is not None else None
+    if drafted is not None and drafted.too_many:
+        path = "context.draftOrders"
+        raise TooLarge(f"{path} has more than {MAX_ENTRIES} entries. Send the orders in hand.", expression=path)
+    medications = Medications(server)
+    medications.add(entry for kind, entry, _ in entries if kind == "Medication")
+    if drafted is not None:
+        medications.add(entry for entry in drafted.entries if _type(entry) == "Medication")
+    reading = Reading(terminology, units, Whose(patient_id, server, addresses), medications)
+    lists = _Lists()
+    # Medicines last: their reasons may refer to Conditions.
+    late: list[tuple[str, Entry]] = []
+    for kind, entry, _ in entries:
+        if kind in MEDICATION_SOURCES:
+            late.append((kind, entry))
+        elif kind in SOURCES:
+            _read_one(kind, entry, reading, lists)
+    reading.read_unmatched()
+    reading.reasons = {problem.reference: problem.concepts for problem in lists.problems}
+    for kind, entry in late:
+        _read_one(kind, entry, reading, lists)
+    orders = None
+    if drafted is not None:
+        if drafted.unreadable or not drafted.resource_type:
+            reading.remarks["draft order that could not be opened"] += max(drafted.unreadable, 1)
+            reading.gap("draft-orders", "draft order that could not be opened")
+        orders = selected(read_drafts(drafted.entries, reading), selections)
+    unread, incomplete = _states(obtained, reading)
+    return PatientRecord(
+        patient=patient,
+        labs={concept: tuple(sorted(results, key=_recency, reverse=True)) for concept, results in lists.labs.items()},
+        medications=tuple(lists.medications),
+        problems=tuple(lists.problems),
+        family=tuple(lists.family),
+        pending=tuple(lists.pending),
+        inr_goal=max(lists.goals, key=lambda dated: dated.since).goal if lists.goals else None,
+        orders=orders,
+        unread=unread,
+        incomplete=incomplete,
+        notes=tuple(f"{count} × {what}" for what, count in reading.remarks.items()),
+        unmatched=tuple(Unmatched(kind, *written, count) for (kind, written), count in reading.unmatched.items()),
+        lookups=tuple(sorted(reading.lookups)),
+    )
+
+
+def _type(entry: Entry) -> str:
+    return entry.resource_type or resource_type(entry.resource)
+
+
+def _read_patient(
+    patient_id: str, entries: Iterable[tuple[str, Entry, tuple[Source, ...]]]
+) -> tuple[Patient, frozenset[str]]:
+    """The Patient of the call, and the addresses that Bundles gave it.
+
+    A Patient that came with a search (`_include`) may be somebody else; the one asked for may not.
+    """
+    patient: Patient | None = None
+    addresses: set[str] = set()
+    for kind, entry, sources in entries:
+        if kind != "Patient":
+            continue
+        try:
+            shape = _patient.decode(entry.resource)
+        except UNREADABLE:
+            shape = PatientShape()
+        if shape.id == patient_id:
+            patient = patient or _patient_of(patient_id, shape)
+            address = entry.full_url.partition("/_history/")[0]
+            if address and _may_be_of(address, patient_id):
+                addresses.add(address)
+        elif not sources:
+            raise Unprocessable("The Patient resource is not the patient of the context, so no advice can be given.")
+    if patient is None:
+        raise Unprocessable(
+            "The Patient resource is missing. Send it as prefetch, or give access to a FHIR server that has it."
+        )
+    return patient, frozenset(addresses)
+
+
+def _may_be_of(address: str, patient_id: str) -> bool:
+    """Whether the Patient's entry may bear this address: a urn says nothing else, a URL must say the same id."""
+    parts = literal(address)
+    return address.startswith("urn:") if parts is None else (parts.type, parts.id) == ("Patient", patient_id)
+
+
+def _patient_of(patient_id: str, shape: PatientShape) -> Patient:
+    born = moment(shape.birth_date)
+    # `deceasedBoolean: false` is alive; any deceasedDateTime, even one that cannot be read, is not.
+    deceased = (
+        shape.deceased_boolean is True or shape.deceased_boolean == "true" or shape.deceased_date_time is not None
+    )
+    return Patient(
+        patient_id, born.day if born else None, shape.gender if isinstance(shape.gender, str) else None, deceased
+    )
+
+
+def _read_one(kind: str, entry: Entry, reading: Reading, lists: _Lists) -> None:
+    """Reads one entry into its list; one that cannot be read leaves a gap there, if it may matter."""
+    try:
+        if kind == "Observation":
+            for result in read_observation(entry.resource, reading, entry.full_url or kind):
+                _keep(result, lists)
+        elif kind == "FamilyMemberHistory":
+            lists.family += read_family_history(entry.resource, reading, entry.full_url or kind)
+        else:
+            found = _found(kind, entry, reading)
+            if found is not None:
+                _keep(found, lists)
+    except UNREADABLE:
+        if may_matter(kind, entry.resource, reading):
+            reading.gap(SOURCES[kind], f"{kind} could not be read")
+
+
+def _found(kind: str, entry: Entry, reading: Reading) -> MedicationUse | Problem | PendingTest | DatedGoal | None:
+    address = entry.full_url or kind
+    match kind:
+        case "Condition":
+            return read_condition(entry.resource, reading, address)
+        case "Procedure":
+            return read_procedure(entry.resource, reading, address)
+        case "ServiceRequest" | "ProcedureRequest":
+            return read_service_request(entry.resource, kind, reading, address)
+        case "Goal":
+            return read_goal(entry.resource, reading, address)
+    return read_medication(entry.resource, kind, reading, address)
+
+
+def _keep(found: LabResult | MedicationUse | Problem | PendingTest | DatedGoal, lists: _Lists) -> None:
+    """Adds it to its list, once: two prefetch keys, or two pages, may bring the same resource."""
+    if isinstance(found, DatedGoal):
+        lists.goals.append(found)
+        return
+    if "/" in found.reference:
+        # One Observation may hold several results, in its components.
+        key = (found.reference, found.concept, found.reported) if isinstance(found, LabResult) else found.reference
+        if key in lists.seen:
+            return
+        lists.seen.add(key)
+    if isinstance(found, LabResult):
+        lists.labs.setdefault(found.concept, []).append(found)
+    elif isinstance(found, MedicationUse):
+        lists.medications.append(found)
+    elif isinstance(found, Problem):
+        lists.problems.append(found)
+    else:
+        lists.pending.append(found)
+
+
+def _recency(result: LabResult) -> tuple[bool, int, datetime, datetime]:
+    """Newest by day, then by instant, then by issue; undated results come last."""
+    day = result.effective.toordinal() if result.effective else 0
+    return result.effective is not None, day, result.effective_at or _LONG_AGO, result.issued or _LONG_AGO
+
+
+def _states(obtained: Sequence[Obtained], reading: Reading) -> tuple[dict[Source, str], dict[Source, str]]:
+    """Which lists could not be read at all, and which only in part. One failed key of several makes a list unread."""
+    unread: dict[Source, str] = {}
+    incomplete = reading.incomplete()
+    for held in obtained:
+        for source in held.sources:
+            if held.unread is not None:
+                unread.setdefault(source, held.unread)
+            if held.incomplete is not None:
+                incomplete[source] = (
+                    f"{held.incomplete}; {incomplete[source]}" if source in incomplete else held.incomplete
+                )
+    return unread, incomplete

@@ -1,0 +1,72 @@
+"""Which list a resource belongs to, and whether one that could not be decoded may matter there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from cds_service.fhir.bundle import UNREADABLE
+from cds_service.fhir.codeable_concept import Written, read_written
+from cds_service.fhir.read.context import ERRONEOUS, Reading
+from cds_service.fhir.read.medication import MEDICATION_SOURCES
+from cds_service.record import Source
+from cds_service.terminology import Kind
+
+SOURCES: dict[str, Source] = {
+    **MEDICATION_SOURCES,
+    "Observation": "observations",
+    "Condition": "conditions",
+    "Procedure": "procedures",
+    "ServiceRequest": "service-requests",
+    "ProcedureRequest": "service-requests",
+    "Goal": "goals",
+    "FamilyMemberHistory": "family-history",
+}
+# What a resource of each list is about, for the second look at one that could not be decoded.
+_KINDS: dict[Source, Kind] = {
+    "observations": "observation",
+    "service-requests": "observation",
+    "goals": "observation",
+    "conditions": "condition",
+    "procedures": "condition",
+    "family-history": "condition",
+    "medication-requests": "medication",
+    "medication-statements": "medication",
+}
+_TELLING = ("code", "medicationCodeableConcept", "medication", "description")
+
+
+def may_matter(kind: str, raw: msgspec.Raw, reading: Reading) -> bool:
+    """A second, lenient look at a resource that could not be decoded: is it certainly none of ours?"""
+    try:
+        members: Any = msgspec.json.decode(raw)
+    except UNREADABLE:
+        return True
+    if members.get("status") == ERRONEOUS or _of_somebody_else(
+        members.get("subject") or members.get("patient"), reading
+    ):
+        return False
+    components = members.get("component") or []
+    if not isinstance(components, list):
+        return True
+    told = [written for member in _TELLING if (written := _leniently(members.get(member))) is not None]
+    told += [_leniently(part.get("code")) or Written() for part in components if isinstance(part, dict)]
+    about = _KINDS[SOURCES[kind]]
+    readable = bool(told) and all(written.label for written in told)
+    return not readable or any(reading.terminology.concepts(about, *written) for written in told)
+
+
+def _leniently(concept: Any) -> Written | None:
+    """What can be made out of a CodeableConcept of any shape; an empty one if nothing can; None if there is none."""
+    if concept is None:
+        return None
+    try:
+        return read_written(msgspec.Raw(msgspec.json.encode(concept)))
+    except UNREADABLE:
+        return Written()
+
+
+def _of_somebody_else(subject: Any, reading: Reading) -> bool:
+    reference = subject.get("reference") if isinstance(subject, dict) else None
+    return isinstance(reference, str) and reading.whose.is_patient(reference) is False

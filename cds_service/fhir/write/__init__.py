@@ -1,0 +1,1 @@
+"""Draft orders that suggestions propose."""

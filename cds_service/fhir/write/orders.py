@@ -1,0 +1,229 @@
+"""What we write: draft ServiceRequests, MedicationRequests and Tasks (FHIR R4), from the suggestion catalogue.
+
+Nothing here acts by itself: every resource has status `draft` and intent `proposal`, and a clinician signs it.
+The shapes are validated once, at start-up, with fhir.resources (R4B, whose shapes for these types are those of R4); per
+call only references, dates and texts are filled in, and those are checked where they enter the service.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from cds_service.artifacts.schema import CodeRef, LabOrder, Medicine, Order, Step
+from cds_service.coding import SNOMED, SYSTEMS, UCUM
+from cds_service.errors import KnowledgeError
+from cds_service.fhir.reference import leads_somewhere
+from cds_service.fhir.write.draft_changes import held, replaced, unit_corrected
+from cds_service.record import Private
+
+_LABORATORY = {"coding": [{"system": SNOMED, "code": "108252007", "display": "Laboratory procedure"}]}
+# SNOMED CT route concepts (Global Patient Set).
+_ROUTES = {
+    "oral": {"system": SNOMED, "code": "26643006", "display": "Oral route"},
+    "sublingual": {"system": SNOMED, "code": "37839007", "display": "Sublingual route"},
+    "im": {"system": SNOMED, "code": "78421000", "display": "Intramuscular route"},
+}
+# FHIR, string: no characters below 32 except tab and line ends.
+_NO_STRING = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_ABORT = {
+    "system": "http://hl7.org/fhir/CodeSystem/task-code",
+    "code": "abort",
+    "display": "Mark the focal resource as no longer active",
+}
+
+
+class Setting(Private, frozen=True):
+    """Whom and what a draft is for.
+
+    Attributes:
+        patient, encounter, author: references, e.g. "Patient/123"; encounter and author may be unknown.
+        authored: the moment, as a FHIR dateTime with offset.
+        reason: why, in words of ours.
+        supporting: references of the record that the reason rests on, e.g. "Observation/o17".
+        urgent: the card that offers the draft is a critical one, so the draft is to be acted on promptly.
+    """
+
+    patient: str
+    authored: str
+    reason: str
+    encounter: str | None = None
+    author: str | None = None
+    supporting: tuple[str, ...] = ()
+    urgent: bool = False
+
+
+# What of a draft is the same for every patient is made once; this fills in the rest.
+Draft = Callable[[Setting], dict[str, Any]]
+
+
+def service_request(order: LabOrder, language: str) -> Draft:
+    """A draft order for a laboratory test."""
+    test = {
+        "resourceType": "ServiceRequest",
+        "status": "draft",
+        "intent": "proposal",
+        "category": [_LABORATORY],
+        "code": {"coding": [_coding(code) for code in order.codings], "text": order.text.in_language(language)},
+    }
+    note = {"note": [{"text": order.note.in_language(language)}]} if order.note else {}
+
+    def draft(setting: Setting) -> dict[str, Any]:
+        return {**test, **_about(setting, "subject"), **_why(setting, "supportingInfo"), **note}
+
+    return draft
+
+
+def medication_request(medicine: Medicine, language: str) -> Draft:
+    """A draft prescription with its whole schedule, step by step."""
+    text = medicine.text.in_language(language)
+    product = {
+        "resourceType": "MedicationRequest",
+        "status": "draft",
+        "intent": "proposal",
+        "medicationCodeableConcept": {"coding": [_coding(code) for code in medicine.codings], "text": text}
+        if medicine.codings
+        else {"text": text},
+    }
+    schedule = [_dosage(number, step, medicine, language) for number, step in enumerate(medicine.schedule, start=1)]
+
+    def draft(setting: Setting) -> dict[str, Any]:
+        why = _why(setting, "supportingInformation")
+        return {**product, **_about(setting, "subject"), **why, "dosageInstruction": schedule}
+
+    return draft
+
+
+def stop_task(reference: str, product: str, label: str, setting: Setting) -> dict[str, Any]:
+    """A proposal to stop something that is taken: a draft Task to abort it, for orders and statements alike.
+
+    Args:
+        product: its name as the record writes it; "" if the record has codes only.
+    """
+    product = _NO_STRING.sub("", product).strip()
+    focus: dict[str, Any] = {"reference": reference} if leads_somewhere(reference) else {}
+    if product:
+        focus["display"] = product
+    # FHIR R4 has room for one reason in a Task: what speaks against the product, not the product.
+    because = next((one for one in setting.supporting if one != reference), None)
+    return {
+        "resourceType": "Task",
+        "status": "draft",
+        "intent": "proposal",
+        "code": {"coding": [_ABORT], "text": label},
+        "description": f"{label}: {product}" if product else label,
+        **({"focus": focus} if focus else {}),
+        **_about(setting, "for"),
+        "reasonCode": {"text": setting.reason},
+        **({"reasonReference": {"reference": because}} if because else {}),
+    }
+
+
+def _about(setting: Setting, subject: str) -> dict[str, Any]:
+    about: dict[str, Any] = {subject: {"reference": setting.patient}, "authoredOn": setting.authored}
+    if setting.encounter:
+        about["encounter"] = {"reference": setting.encounter}
+    if setting.author:
+        about["requester"] = {"reference": setting.author}
+    if setting.urgent:
+        about["priority"] = "urgent"
+    return about
+
+
+def _why(setting: Setting, supporting: str) -> dict[str, Any]:
+    """The reason in words, the results and conditions that are it, and what else it rests on.
+
+    `supporting`: the member for the latter, which the resource types call differently.
+    """
+    why: dict[str, Any] = {"reasonCode": [{"text": setting.reason}]}
+    # Request resources of FHIR R4 take an Observation or a Condition as their reason, and no medicine or procedure.
+    reasons = [one for one in setting.supporting if one.startswith(_REASONS)]
+    others = [one for one in setting.supporting if not one.startswith(_REASONS)]
+    for member, references in (("reasonReference", reasons), (supporting, others)):
+        if references:
+            why[member] = [{"reference": reference} for reference in references]
+    return why
+
+
+_REASONS = ("Observation/", "Condition/")
+
+
+def _coding(code: CodeRef) -> dict[str, str]:
+    return {"system": SYSTEMS[code.system], "code": code.code, "display": code.display}
+
+
+def _dosage(number: int, step: Step, medicine: Medicine, language: str) -> dict[str, Any]:
+    repeat: dict[str, Any] = {"frequency": step.times, "period": step.every, "periodUnit": step.unit}
+    if step.every_to:
+        repeat["periodMax"] = step.every_to
+    if step.for_days:
+        low, high = step.for_days
+        repeat["boundsRange"] = {
+            "low": {"value": low, "unit": "d", "system": UCUM, "code": "d"},
+            "high": {"value": high, "unit": "d", "system": UCUM, "code": "d"},
+        }
+    dose = medicine.dose
+    return {
+        "sequence": number,
+        "text": step.text.in_language(language),
+        "timing": {"repeat": repeat},
+        "route": {"coding": [_ROUTES[medicine.route]]},
+        "doseAndRate": [{"doseQuantity": {"value": dose.value, "unit": dose.unit, "system": UCUM, "code": dose.unit}}],
+    }
+
+
+def _changed(order: Order, language: str) -> Iterator[dict[str, Any] | None]:
+    """What an order that changes a draft makes of one."""
+    draft = (
+        b'{"resourceType": "MedicationRequest", "id": "example", "status": "draft", "intent": "order",'
+        b' "medicationCodeableConcept": {"text": "product"}, "subject": {"reference": "Patient/example"}}'
+    )
+    if order.hold:
+        yield held(draft)
+    if order.replace:
+        yield replaced(draft, order.replace, language)
+    if order.correct_unit:
+        yield unit_corrected(draft, "mg", language)
+
+
+def check_templates(orders: Mapping[str, Order], where: Mapping[str, str]) -> None:
+    """Validates what every order of the catalogue would draft, in both languages, as FHIR R4.
+
+    Raises:
+        KnowledgeError: naming the order whose draft would not be valid.
+    """
+    from fhir.resources.R4B.medicationrequest import MedicationRequest
+    from fhir.resources.R4B.servicerequest import ServiceRequest
+    from fhir.resources.R4B.task import Task
+    from pydantic import ValidationError
+
+    setting = Setting(
+        "Patient/example",
+        "2025-11-20T09:00:00+00:00",
+        "reason",
+        "Encounter/example",
+        "Practitioner/example",
+        ("Observation/example", "MedicationStatement/other"),
+        urgent=True,
+    )
+    for name, order in orders.items():
+        for language in ("en", "zh"):
+            try:
+                if order.test:
+                    ServiceRequest.model_validate(service_request(order.test, language)(setting))
+                for choice in (
+                    *(order.medicine or ()),
+                    *(choice for regimen in order.regimens.values() for choice in regimen.medicine),
+                ):
+                    MedicationRequest.model_validate(medication_request(choice.medicine, language)(setting))
+                for changed in _changed(order, language):
+                    MedicationRequest.model_validate(changed)
+                if order.stop:
+                    Task.model_validate(stop_task("MedicationStatement/example", "product", order.label.en, setting))
+            except (ValidationError, KeyError) as error:
+                raise KnowledgeError(
+                    where.get(f"order:{name}", "orders.yaml"),
+                    f"{name} would draft a resource that is not valid FHIR R4.",
+                    "Mend codes, dose or schedule.",
+                ) from error

@@ -1,0 +1,219 @@
+"""Prefetch, completed from the FHIR server where it may be called, to the lists that a record is read from.
+
+A prefetch key has six states, and they are kept apart:
+    absent                               not sent: fetched, else unread
+    null                                 the client has no such data: read and empty
+    Bundle without entries               read and empty
+    Bundle with an informational outcome read and empty (Epic's "no results")
+    OperationOutcome, or of a wrong type failed: fetched, else unread (so is a Bundle of nothing else)
+    one page of several                  fetched whole, else incomplete
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from cds_service.egress.egress import Egress
+from cds_service.errors import EgressError, TooLarge
+from cds_service.fhir.bundle import MAX_ENTRIES, Entry, Obtained, Opened, open_resource
+from cds_service.fhir.fetch.client import MOST_PAGES, Fetched, fetch_all
+from cds_service.fhir.read.relevance import SOURCES
+from cds_service.fhir.reference import Whose, is_somebody_elses, normal_base
+from cds_service.hooks.messages import HookRequest
+from cds_service.hooks.prefetch import Need
+
+# Is told what came of each query: the prefetch key, and what was fetched.
+Told = Callable[[str, Fetched], None]
+
+# A chart with more medicines that say nothing but a reference is not worth a hundred calls; the rest stays unknown.
+_MOST_LOOKUPS = 50
+
+
+def acquire(
+    needs: Sequence[Need],
+    request: HookRequest,
+    egress: Egress,
+    *,
+    without_token: bool,
+    deadline: float,
+    max_pages: int = MOST_PAGES,
+    told: Told | None = None,
+) -> list[Obtained]:
+    """One `Obtained` per need: from prefetch, else from the FHIR server, else with the reason why it is unread.
+
+    Args:
+        without_token: this client's FHIR server may be called without a token (a sandbox).
+        deadline: `time.monotonic()` at which all fetching must have ended.
+        max_pages: of each search; what lies beyond is told as incomplete.
+        told: is told of each list that was asked for.
+    Raises:
+        TooLarge: more entries were sent than any patient has.
+    """
+    whose = Whose(request.patient_id, normal_base(request.fhir_server) if request.fhir_server else None)
+    sent = [_from_prefetch(need, request.prefetch, whose) for need in needs]
+    if sum(len(obtained.entries) for obtained in sent) > MAX_ENTRIES:
+        raise _too_many("prefetch")
+    lacking = [need for need, obtained in zip(needs, sent, strict=True) if obtained.unread or obtained.incomplete]
+    if not lacking:
+        return sent
+    queries = {need.key: need.query(request.patient_id) for need in lacking}
+    fetched, barred = _fetch(queries, request, egress, without_token, deadline, max_pages)
+    if told is not None:
+        for key, found in fetched.items():
+            told(key, found)
+    completed = [
+        _better(obtained, from_fetch(need, fetched[need.key], whose))
+        if need.key in fetched
+        else _explained(obtained, barred)
+        for need, obtained in zip(needs, sent, strict=True)
+    ]
+    # A list with a documented default counts as read: without it the default is used.
+    return [
+        replace(obtained, unread=None, incomplete=None) if need.optional else obtained
+        for need, obtained in zip(needs, completed, strict=True)
+    ]
+
+
+def look_up(
+    references: Sequence[str],
+    request: HookRequest,
+    egress: Egress,
+    *,
+    without_token: bool,
+    deadline: float,
+    told: Told | None = None,
+) -> Obtained:
+    """The resources that entries refer to and that did not come with them, as far as they can be fetched.
+
+    Args:
+        references: relative, e.g. "Medication/m7"; no more than `_MOST_LOOKUPS` of them are fetched.
+        told: is told of each under the name `references`, for they themselves hold ids.
+    """
+    queries = {reference: reference for reference in references[:_MOST_LOOKUPS]}
+    fetched, _ = _fetch(queries, request, egress, without_token, deadline)
+    if told is not None:
+        for found in fetched.values():
+            told("references", found)
+    pages = [page for found in fetched.values() for page in found.pages]
+    return Obtained((), tuple(entry for page in pages for entry in open_resource(page).entries))
+
+
+def _fetch(
+    queries: Mapping[str, str],
+    request: HookRequest,
+    egress: Egress,
+    without_token: bool,
+    deadline: float,
+    max_pages: int = MOST_PAGES,
+) -> tuple[Mapping[str, Fetched], str]:
+    """What the FHIR server gave per key, or nothing and why it was not asked."""
+    if request.fhir_server is None:
+        return {}, "no fhirServer to fetch it from"
+    # CDS Hooks 2.0, FHIR Resource Access: a service may call the server only with both address and authorization.
+    if request.fhir_token is None and not without_token:
+        return {}, "no fhirAuthorization to fetch it with"
+    try:
+        server, token = request.fhir_server, request.fhir_token
+        return fetch_all(egress, server, token, queries, deadline=deadline, max_pages=max_pages), ""
+    except EgressError:
+        return {}, "fhirServer is not on the list of servers that may be called"
+
+
+def _from_prefetch(need: Need, prefetch: Mapping[str, msgspec.Raw], whose: Whose) -> Obtained:
+    raw = prefetch.get(need.key)
+    if raw is None:
+        return Obtained(need.sources, unread="not sent as prefetch")
+    if _is_null(raw):
+        # The client looked and has nothing. A Patient, though, cannot be nothing.
+        return Obtained(need.sources) if need.sources else Obtained((), unread="sent as null")
+    opened = open_resource(raw)
+    if opened.resource_type == "OperationOutcome":
+        return Obtained(need.sources, unread=f"the client could not fetch it ({opened.outcome})")
+    if opened.resource_type != "Bundle" and opened.resource_type not in need.types:
+        return Obtained(need.sources, unread="sent as a resource of another type")
+    if opened.too_many:
+        raise _too_many(f"prefetch.{need.key}")
+    if opened.entries and not any(_belongs(entry.resource_type, need) for entry in opened.entries):
+        # A Bundle under the wrong key says nothing about what was asked for.
+        return Obtained(need.sources, unread="sent with resources of other types only")
+    if _is_of_others(need, opened.entries, whose):
+        return Obtained(need.sources, unread="sent with entries of another patient only")
+    return _judged(need, opened, incomplete=_shortfall(opened))
+
+
+def _is_of_others(need: Need, entries: Sequence[Entry], whose: Whose) -> bool:
+    """Whether all that came is another patient's: whatever question that answers, it is not ours about this patient."""
+    asked = [entry for entry in entries if _belongs(entry.resource_type, need)]
+    return bool(need.sources and asked) and all(is_somebody_elses(entry, whose) for entry in asked)
+
+
+def _belongs(kind: str, need: Need) -> bool:
+    """Whether resources of this type answer the need; older FHIR versions have other names for some."""
+    return kind in need.types or SOURCES.get(kind) in need.sources
+
+
+def _too_many(path: str) -> TooLarge:
+    return TooLarge(f"{path} has more than {MAX_ENTRIES} entries. Send what the templates ask for.", expression=path)
+
+
+def _is_null(raw: msgspec.Raw) -> bool:
+    """Whether a value is JSON null, without copying one that is large."""
+    return memoryview(raw).nbytes <= len("null") and bytes(raw) == b"null"
+
+
+def _shortfall(opened: Opened) -> str | None:
+    """Why one page sent as prefetch is not the whole list, if it is not."""
+    if opened.next_url is not None:
+        return "only the first page was sent"
+    if opened.total is not None and opened.total > len(opened.entries) + opened.unreadable:
+        return "fewer entries than its total were sent"
+    return None
+
+
+def from_fetch(need: Need, fetched: Fetched, whose: Whose) -> Obtained:
+    """What a FHIR server gave for one need: whole, in part, or not at all, and why."""
+    if fetched.failure is not None:
+        return Obtained(need.sources, unread=f"fetching failed: {fetched.failure}")
+    opened = _together([open_resource(page) for page in fetched.pages])
+    if _is_of_others(need, opened.entries, whose):
+        return Obtained(need.sources, unread="fetching failed: all entries are of another patient")
+    return _judged(need, opened, fetched.incomplete)
+
+
+def _together(pages: Sequence[Opened]) -> Opened:
+    """The pages of one search as if they had come as one."""
+    return Opened(
+        entries=[entry for page in pages for entry in page.entries],
+        outcome=next((page.outcome for page in pages if page.outcome is not None), None),
+        unreadable=sum(page.unreadable for page in pages),
+        too_many=any(page.too_many for page in pages),
+    )
+
+
+def _judged(need: Need, opened: Opened, incomplete: str | None) -> Obtained:
+    entries, failed = opened.entries, opened.outcome
+    if opened.too_many:
+        return Obtained(need.sources, unread=f"a page of more than {MAX_ENTRIES} entries")
+    if failed is not None and not entries:
+        return Obtained(need.sources, unread=f"the server reported {failed}")
+    if failed is not None:
+        incomplete = incomplete or f"the server reported {failed}"
+    if opened.unreadable:
+        incomplete = incomplete or f"{opened.unreadable} entries could not be read"
+    if not need.sources and not entries:
+        return Obtained((), unread="no Patient in the answer")
+    return Obtained(need.sources, entries, incomplete=incomplete)
+
+
+def _better(sent: Obtained, fetched: Obtained) -> Obtained:
+    """The fetched list; but what was sent, if fetching failed and a part had been sent."""
+    return sent if fetched.unread is not None and sent.unread is None else fetched
+
+
+def _explained(obtained: Obtained, barred: str) -> Obtained:
+    if obtained.unread is not None:
+        return replace(obtained, unread=f"{obtained.unread}; {barred}")
+    return replace(obtained, incomplete=f"{obtained.incomplete}; {barred}") if obtained.incomplete else obtained

@@ -1,0 +1,130 @@
+"""What data a service needs: its prefetch keys and FHIR queries, derived from the facts its rules ask for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from cds_service.artifacts.integrity import conditions_of, facts_behind, leaves, lines_of, suggestions_of
+from cds_service.artifacts.knowledge_base import KnowledgeBase, Service
+from cds_service.artifacts.schema import Rule
+from cds_service.artifacts.vocabulary import Condition
+from cds_service.coding import LOINC
+from cds_service.record import Source
+
+# CDS Hooks 2.0, Prefetch Template: only root-level context fields are tokens, so dates cannot move; the newest results
+# come first and the window is applied here.
+_PATIENT = "{{context.patientId}}"
+_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One prefetch key.
+
+    Attributes:
+        template: FHIR read or search as discovery publishes it.
+        types: resource types that satisfy the key.
+        sources: the lists of the record it speaks for; empty for the Patient.
+        optional: without it the rules fall back on a documented default, so a failure is no reason to withhold advice.
+    """
+
+    key: str
+    template: str
+    types: frozenset[str]
+    sources: tuple[Source, ...] = ()
+    optional: bool = False
+
+    def query(self, patient_id: str) -> str:
+        """The template filled in for one patient."""
+        return self.template.replace(_PATIENT, patient_id)
+
+
+def needs_of(knowledge: KnowledgeBase, service: Service) -> tuple[Need, ...]:
+    """The prefetch keys of a service, the Patient first. A key that no rule of the service needs is not asked for.
+
+    A rule that the site has switched off needs nothing; one that is off as shipped can be switched on for a call.
+    """
+    return _needs(knowledge, [service])
+
+
+def needs_of_all(knowledge: KnowledgeBase) -> tuple[Need, ...]:
+    """The prefetch keys of all services together: what is to be read of a chart once, whichever service is called."""
+    return _needs(knowledge, list(knowledge.services.values()))
+
+
+def _needs(knowledge: KnowledgeBase, services: list[Service]) -> tuple[Need, ...]:
+    rules: list[Rule] = []
+    named: set[str] = set()
+    for service in services:
+        mine = [knowledge.rules[rule] for rule in service.rules if not _switched_off(knowledge, rule)]
+        named |= _facts_named(knowledge, service, mine)
+        rules += mine
+    facts = facts_behind(knowledge, named)
+    tests = [test for rule in rules for use in suggestions_of(rule) if (test := knowledge.orders[use.order].test)]
+    observed = {definition.observation for name in facts if (definition := knowledge.facts[name]).observation}
+    observed |= {value_set for test in tests for value_set in (test.observation, *test.also_fresh)}
+    observed |= {value_set for name in facts for value_set in knowledge.facts[name].pending or ()}
+    needs = [Need("patient", f"Patient/{_PATIENT}", frozenset({"Patient"}))]
+    if codes := _codes(knowledge, observed):
+        search = f"Observation?patient={_PATIENT}&code={codes}&_sort=-date&_count={_PAGE}"
+        needs.append(Need("labs", search, frozenset({"Observation"}), ("observations",)))
+    if any(knowledge.facts[name].state in ("active", "recent", "raised", "lowered") for name in facts):
+        needs += [
+            _list("medicationRequests", "MedicationRequest", "medication-requests"),
+            _list("medicationStatements", "MedicationStatement", "medication-statements"),
+        ]
+    conditions = {value_set for name in facts for value_set in knowledge.facts[name].condition or ()}
+    if conditions:
+        needs.append(_list("conditions", "Condition", "conditions"))
+    if any(knowledge.value_sets[value_set].performed for value_set in conditions):
+        needs.append(_list("procedures", "Procedure", "procedures"))
+    if tests or any(knowledge.facts[name].pending for name in facts):
+        needs.append(_list("serviceRequests", "ServiceRequest", "service-requests"))
+    if any(knowledge.facts[name].take == "against_inr_target" for name in facts):
+        needs.append(_list("goals", "Goal", "goals", optional=True))
+    if any(knowledge.facts[name].family for name in facts):
+        needs.append(_list("familyHistory", "FamilyMemberHistory", "family-history", optional=True))
+    return tuple(needs)
+
+
+def _switched_off(knowledge: KnowledgeBase, rule: str) -> bool:
+    return not knowledge.rules[rule].enabled and f"rule:{rule}" in knowledge.site_changes
+
+
+def _list(key: str, resource_type: str, source: Source, *, optional: bool = False) -> Need:
+    template = f"{resource_type}?patient={_PATIENT}&_count={_PAGE}"
+    return Need(key, template, frozenset({resource_type}), (source,), optional)
+
+
+def _codes(knowledge: KnowledgeBase, value_sets: Iterable[str]) -> str:
+    """All LOINC codes of the value sets, and the codes of the site's own systems, as one `code` parameter."""
+    codes = {
+        key
+        for value_set in value_sets
+        for key in knowledge.terminology.value_sets[value_set].codes
+        if key[0] == LOINC or key in knowledge.local_codes
+    }
+    return ",".join(f"{_escaped(system)}|{_escaped(code)}" for system, code in sorted(codes))
+
+
+def _escaped(part: str) -> str:
+    """FHIR search, Escaping Search Parameters: a sign that separates values is written with a backslash before it."""
+    return quote(re.sub(r"([\\$,|])", r"\\\1", part), safe=":/.-")
+
+
+def _facts_named(knowledge: KnowledgeBase, service: Service, rules: list[Rule]) -> set[str]:
+    topic = knowledge.topics[service.topic]
+    conditions: list[Condition] = [topic.applies, *([topic.no_info_when] if topic.no_info_when else [])]
+    named: set[str] = set()
+    for rule in rules:
+        conditions += conditions_of(rule)
+        named |= {name for line in lines_of(rule) for name in line.placeholders if name in knowledge.facts}
+        for use in suggestions_of(rule):
+            order = knowledge.orders[use.order]
+            named |= {use.of} if use.of else set()
+            conditions += [order.withheld_when] if order.withheld_when else []
+            conditions += [choice.when for choice in order.medicine or () if choice.when]
+    return named | {leaf.fact for condition in conditions for leaf in leaves(condition) if leaf.fact}

@@ -1,0 +1,1 @@
+"""Text and pictures that people read, made from the knowledge, evaluations and stored calls."""

@@ -1,0 +1,1 @@
+"""The rule catalogue, made from the knowledge alone."""

@@ -1,0 +1,1 @@
+"""Trends of one patient's results and exposures."""

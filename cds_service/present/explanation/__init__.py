@@ -1,0 +1,1 @@
+"""Why each card of one patient did or did not appear."""

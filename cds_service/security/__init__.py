@@ -1,0 +1,1 @@
+"""Who is calling: client profiles, tokens, keys, SMART sessions."""

@@ -1,0 +1,1 @@
+"""Starting, reloading and probing the server process."""

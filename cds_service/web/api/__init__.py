@@ -1,0 +1,1 @@
+"""The wire: CDS Hooks routes, health, OpenAPI, errors as OperationOutcome."""

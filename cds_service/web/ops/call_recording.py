@@ -1,0 +1,60 @@
+"""Every call of a known client, answered or refused, to a record in the database; nobody waits for it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from time import perf_counter
+
+from flask import Flask, Response, g
+
+from cds_service.hooks.call_outcome import Kept
+from cds_service.store.call_records import CallRecord
+from cds_service.store.pseudonym import Pseudonyms
+from cds_service.store.recorder import Recorder
+
+
+def begin(language: str) -> Kept:
+    """From here on the call at hand is one to be recorded; to be filled in."""
+    g.language = language
+    g.kept = kept = Kept()
+    return kept
+
+
+def record_calls(app: Flask, recorder: Recorder, hashes: Pseudonyms, knowledge: str, site: str | None) -> None:
+    """Adds the recording to the app.
+
+    Args:
+        knowledge: its version.
+        site: name of the site whose overlay is in force.
+    """
+
+    def finish(response: Response) -> Response:
+        kept: Kept | None = g.get("kept")
+        if kept is None:
+            return response
+        fields = g.fields
+        seconds = perf_counter() - g.start
+        client = fields["client"]
+        recorder.put(
+            CallRecord(
+                id=g.correlation,
+                at=datetime.now(UTC) - timedelta(seconds=seconds),
+                service=fields["service"],
+                hook=fields["hook"],
+                client=client,
+                site=site,
+                knowledge=knowledge,
+                language=g.language,
+                status=response.status_code,
+                duration_ms=round(seconds * 1000, 2),
+                patient=kept.patient and hashes.of("patient", client, kept.patient),
+                user=kept.user and hashes.of("user", client, kept.user),
+                unread=kept.unread,
+                undecided=kept.undecided,
+                # A refused call shows nothing, whatever it had come to.
+                cards=kept.cards if response.status_code == 200 else (),
+            )
+        )
+        return response
+
+    app.after_request(finish)

@@ -1,0 +1,116 @@
+"""The catalogue of rules and evidence as web pages, for clinicians: no script, no cookie, no patient data, no token."""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+from pathlib import Path
+
+from flask import Blueprint, Response, current_app, request
+from werkzeug.exceptions import NotFound
+
+from cds_service.present.catalogue.catalogue import Catalogue
+from cds_service.present.catalogue.page import HERE, CodeList, Link
+from cds_service.present.catalogue.registers import REGISTERS
+from cds_service.present.texts import LANGUAGES, Language, say
+from cds_service.web.api.hooks_api import accepted_language
+
+# BCP 47 tags: what the Chinese here is, so that fonts and voices fit.
+_TAGS = {"en": "en", "zh": "zh-Hans"}
+_STYLESHEET = "catalogue.css"
+# CDS Hooks 2.0, Source: the icon is a PNG of 100 by 100 pixels without transparent regions.
+_ICON = "icon.png"
+_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def catalogue_blueprint(catalogue: Catalogue, language: Language, prefix: str) -> Blueprint:
+    """The routes under /rules.
+
+    Args:
+        language: the language of pages where the reader asks for none.
+        prefix: path under which browsers reach the service, without a slash at its end.
+    """
+    blueprint = Blueprint("catalogue", __name__, template_folder="templates")
+    pages = lru_cache(maxsize=None)(partial(_html, catalogue, f"{prefix}/rules"))
+    static = Path(__file__).parent.parent / "static"
+    stylesheet, picture = (static / _STYLESHEET).read_bytes(), (static / _ICON).read_bytes()
+    names = frozenset(catalogue.names) - {""}
+
+    def page(name: str = "") -> Response:
+        if name and name not in names:
+            raise NotFound
+        chosen = _chosen(language)
+        response = Response(pages(name, chosen), content_type="text/html; charset=utf-8")
+        response.headers["Content-Language"] = _TAGS[chosen]
+        response.headers["Content-Security-Policy"] = _POLICY
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.vary.add("Accept-Language")
+        return _cacheable(response)
+
+    def style() -> Response:
+        return _cacheable(Response(stylesheet, content_type="text/css; charset=utf-8"))
+
+    def icon() -> Response:
+        return _cacheable(Response(picture, content_type="image/png"))
+
+    def codes(value_set: str) -> Response:
+        path = catalogue.codes(value_set)
+        if path is None:
+            raise NotFound
+        return _cacheable(Response(path.read_bytes(), content_type="text/csv; charset=utf-8"))
+
+    blueprint.add_url_rule("/rules", "index", page, methods=["GET"])
+    blueprint.add_url_rule("/rules/<name>", "page", page, methods=["GET"])
+    blueprint.add_url_rule(f"/rules/{_STYLESHEET}", "style", style, methods=["GET"])
+    blueprint.add_url_rule(f"/rules/{_ICON}", "icon", icon, methods=["GET"])
+    blueprint.add_url_rule("/rules/value-sets/<value_set>.csv", "codes", codes, methods=["GET"])
+    return blueprint
+
+
+def _html(catalogue: Catalogue, base: str, name: str, language: Language) -> bytes:
+    page = catalogue.page(name, language)
+    other: Language = "en" if language == "zh" else "zh"
+
+    def place(name: str, in_language: Language = language) -> str:
+        return (f"{base}/{name}" if name else base) + f"?lang={in_language}"
+
+    def address(to: Link | CodeList | str) -> str:
+        if isinstance(to, str):
+            return to
+        if isinstance(to, CodeList):
+            return f"{base}/value-sets/{to.value_set}.csv"
+        return ("" if to.page == HERE else place(to.page)) + (f"#{to.anchor}" if to.anchor else "")
+
+    template = current_app.jinja_env.get_template("catalogue.html")
+    return template.render(
+        page=page,
+        places=[(one, say(one or "catalogue", language)) for one in ("", *REGISTERS)],
+        other=other,
+        in_other_language=place(name, other),
+        place=place,
+        address=address,
+        stylesheet=f"{base}/{_STYLESHEET}",
+        say=lambda key, *parts: say(key, language, *parts),
+        kind=lambda block: type(block).__name__,
+        tag_of=_TAGS,
+        version=catalogue.knowledge.version,
+    ).encode()
+
+
+def _chosen(fallback: Language) -> Language:
+    """What the address says (`?lang=zh`), else what the browser prefers, else the service's own language."""
+    wanted = request.args.get("lang")
+    for one in LANGUAGES:
+        if wanted == one:
+            return one
+    return accepted_language(request.headers.get("Accept-Language", "")) or fallback
+
+
+def _cacheable(response: Response) -> Response:
+    """Kept by browsers and asked for anew by its hash: the knowledge changes only with a new start."""
+    response.headers["Cache-Control"] = "no-cache"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.add_etag()
+    response.make_conditional(request)
+    return response

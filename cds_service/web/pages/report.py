@@ -1,0 +1,82 @@
+"""GET /report: what became of the cards, as the page that `cds report --format html` writes.
+
+It holds counts, ids of rules and names of sites, and neither patients nor users nor what they wrote. Still it is not
+for everybody, and the service knows no users: it is there while one tries out, or where the operator has put a proxy
+that asks for a login in front of it (CDS_REPORT_PAGE).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from functools import lru_cache
+from urllib.parse import urlencode
+
+from flask import Flask, Response, request
+
+from cds_service.artifacts.knowledge_base import KnowledgeBase
+from cds_service.artifacts.review_limits import ReviewLimits
+from cds_service.errors import BadRequest
+from cds_service.present.report.report import Names, make_report
+from cds_service.present.report.report_page import Form, as_html, style_hash
+from cds_service.present.texts import Language
+from cds_service.settings import Settings
+from cds_service.store.database import Database
+from cds_service.store.report_query import Selection
+from cds_service.web.api.hooks_api import Clock
+from cds_service.web.viewer.api import wanted_language
+
+PATH = "/report"
+_TAGS = {"en": "en", "zh": "zh-Hans"}
+_CHOICES = ("from", "to", "service", "rule", "site")
+_LONGEST = 200
+
+
+def add_report(
+    app: Flask, settings: Settings, knowledge: KnowledgeBase, limits: ReviewLimits, database: Database, clock: Clock
+) -> None:
+    """Adds the route."""
+    names = lru_cache(maxsize=len(_TAGS))(lambda language: Names(knowledge, language))
+
+    def report() -> Response:
+        language = wanted_language(settings.language)
+        asked = {name: value for name in _CHOICES if (value := request.args.get(name, "").strip())}
+        made = make_report(database, limits, _selection(asked, settings), clock())
+        other: Language = "en" if language == "zh" else "zh"
+        form = Form(
+            action=settings.prefix + PATH,
+            other=f"{settings.prefix}{PATH}?{urlencode({'lang': other, **asked})}",
+            services=tuple(sorted(knowledge.services)),
+            rules=tuple(rule.id for rule in knowledge.rules.values() if rule.kind == "rule"),
+        )
+        response = Response(as_html(made, names(language), form), content_type="text/html; charset=utf-8")
+        response.headers["Content-Language"] = _TAGS[language]
+        response.headers["Content-Security-Policy"] = (
+            f"default-src 'none'; style-src '{style_hash()}'; form-action 'self'; base-uri 'none';"
+            " frame-ancestors 'none'"
+        )
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Cache-Control"] = "no-store"
+        response.vary.add("Accept-Language")
+        return response
+
+    app.add_url_rule(PATH, "report", report, methods=["GET"])
+
+
+def _selection(asked: Mapping[str, str], settings: Settings) -> Selection:
+    for name in ("service", "rule", "site"):
+        if len(asked.get(name, "")) > _LONGEST or "\x00" in asked.get(name, ""):
+            raise BadRequest(f"{name} is none that can exist. Choose one from the list.", expression=name)
+    days = _day(asked, "from"), _day(asked, "to")
+    return Selection(*days, settings.zone, asked.get("service"), asked.get("rule"), asked.get("site"))
+
+
+def _day(asked: Mapping[str, str], name: str) -> date | None:
+    written = asked.get(name)
+    if written is None:
+        return None
+    try:
+        return date.fromisoformat(written)
+    except ValueError:
+        raise BadRequest(f"{name} is no day. Write it as 2026-11-20.", expression=name) from None

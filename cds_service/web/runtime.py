@@ -1,0 +1,126 @@
+"""What a process keeps while knowledge and clients change: database, ways out, what it has learnt and counted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cds_service.egress.egress import Ways
+from cds_service.errors import Unavailable
+from cds_service.fhir.fetch.terminology_server import TerminologyServer
+from cds_service.hooks.observer import Watch
+from cds_service.logs import get_log
+from cds_service.security.remote_keys import RemoteKeys
+from cds_service.security.replay import Replay, UsedTokens
+from cds_service.settings import Settings
+from cds_service.store.database import Database
+from cds_service.store.recorder import Recorder
+from cds_service.store.replay import ReplayStore
+from cds_service.store.snooze import Answers
+from cds_service.web.ops.body_timeout import Arrivals
+from cds_service.web.ops.metrics import Metrics
+from cds_service.web.ops.rate_limit import Rates
+from cds_service.web.ops.tracing import Tracing, start_tracing
+
+_BETWEEN_LOOKS = 2.0
+
+
+@dataclass(slots=True)
+class Lasting:
+    """Made once in a process; every app that it serves by, one after the other, is built on it.
+
+    Attributes:
+        keys: fetched key sets of clients by their address: a reload must not forget them.
+        tracing: None unless traces are wanted.
+        terminology: the terminology server in use, if there is one.
+        refused: whether the last reload was refused, so that what is served is not what the files say.
+    """
+
+    database: Database
+    recorder: Recorder
+    answers: Answers
+    replay: UsedTokens
+    ways: Ways
+    arrivals: Arrivals
+    rates: Rates
+    metrics: Metrics
+    tracing: Tracing | None
+    keys: dict[str, RemoteKeys] = field(default_factory=dict)
+    terminology: TerminologyServer | None = None
+    refused: bool = False
+    _usable: bool | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Lasting:
+        """Raises SettingsError: the database, or something else that is to last, cannot be used."""
+        metrics = Metrics()
+        ways = Ways.of(settings)
+        tracing = start_tracing(metrics) if settings.tracing else None
+        rates = Rates(settings, get_log())
+        database = Database(settings.database_url)
+        return cls(
+            database=database,
+            recorder=Recorder(database),
+            answers=Answers(database),
+            replay=UsedTokens(_Counted(ReplayStore(database), metrics)),
+            ways=ways,
+            arrivals=Arrivals(settings.body_timeout),
+            rates=rates,
+            metrics=metrics,
+            tracing=tracing,
+        )
+
+    @property
+    def watch(self) -> Watch:
+        """Who looks on while calls are answered."""
+        return self.tracing or self.metrics
+
+    def lacking(self) -> dict[str, bool]:
+        """The parts without which cards are still given, and whether each is out of order.
+
+        database: feedback is refused. tokens: used ones are known to this process only. records: calls are recorded
+        late, or not at all. servers: one that keeps failing is left alone. terminology: its server does not answer.
+        knowledge: what the files say was refused at a reload.
+        """
+        return {
+            "database": not (self.database.is_ready() if self._usable is None else self._usable),
+            "tokens": self.replay.resting,
+            "records": self.recorder.failing,
+            "servers": "open" in self.ways.states().values(),
+            "terminology": self.terminology is not None and self.terminology.failing,
+            "knowledge": self.refused,
+        }
+
+    def refresh(self) -> None:
+        """Has the metrics tell what is the case now."""
+        self.metrics.refresh(self.recorder, self.ways.states(), self.lacking())
+
+    def keep_refreshing(self) -> None:
+        """From now on, in a thread, so that whichever process is asked for the metrics, it knows of the others.
+
+        And so that nobody who asks has to wait for a database that hangs: a health probe would give up.
+        """
+        threading.Thread(target=self._refresh_on, name="metrics", daemon=True).start()
+
+    def _refresh_on(self) -> None:
+        while True:
+            self._usable = self.database.is_ready()
+            self.refresh()
+            time.sleep(_BETWEEN_LOOKS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """The memory of used tokens; counts when it fails."""
+
+    inner: Replay
+    metrics: Metrics
+
+    def first_use(self, issuer: str, jti: str, expires: datetime) -> bool:
+        try:
+            return self.inner.first_use(issuer, jti, expires)
+        except Unavailable:
+            self.metrics.not_checked()
+            raise

@@ -1,0 +1,1 @@
+"""The clinician's page: patient, cards, explanations, trends, SMART launch."""

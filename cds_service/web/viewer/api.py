@@ -1,0 +1,117 @@
+"""What the page asks this service for: FHIR servers, patients, charts, draft orders, and single resources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from cds_service.errors import BadRequest, NotFound
+from cds_service.present.chart.texts import chart_say
+from cds_service.present.texts import LANGUAGES, Language
+from cds_service.web.api.hooks_api import accepted_language
+from cds_service.web.api.operation_outcome import json_response
+from cds_service.web.viewer.charts import Charts, checked_id, checked_kind
+from cds_service.web.viewer.fhir_sources import SANDBOX, Source
+
+Json = dict[str, Any]
+Sources = Callable[[], Mapping[str, Source]]
+
+_FHIR = "application/fhir+json"
+_LONGEST_NAME = 100
+# What the page may ask a server's search with; anything else is left out.
+_PARAMETERS = frozenset({"patient", "subject", "code", "status", "date", "_id", "_sort", "_count", "_offset"})
+
+
+def add_page_api(
+    blueprint: Blueprint,
+    charts: Charts,
+    sources: Sources,
+    orders: Callable[[Language], list[Json]],
+    fallback: Language,
+) -> None:
+    """Adds the routes below the blueprint's own prefix.
+
+    Args:
+        sources: the servers that may be shown in answer to the request at hand, by id.
+        orders: what the sandbox EHR can draft, in a language.
+        fallback: the language where the reader asks for none.
+    """
+
+    def source(server: str) -> Source:
+        found = sources().get(server)
+        if found is None:
+            raise NotFound("The page knows no FHIR server of this name. GET /app/api/servers lists those it knows.")
+        return found
+
+    def servers() -> Response:
+        language = wanted_language(fallback)
+        return _private({"servers": [described(one, language) for one in sources().values()]})
+
+    def patients(server: str) -> Response:
+        name = request.args.get("name", "").strip()
+        if len(name) > _LONGEST_NAME:
+            raise BadRequest(f"name has more than {_LONGEST_NAME} signs. Write a part of the name.", expression="name")
+        return _private({"patients": charts.patients(source(server), name, wanted_language(fallback))})
+
+    def chart(server: str, patient: str) -> Response:
+        return _private(charts.chart(source(server), checked_id(patient), wanted_language(fallback)))
+
+    def draftable() -> Response:
+        return _private({"orders": orders(wanted_language(fallback))})
+
+    def read(server: str, kind: str, resource_id: str) -> Response:
+        return _resource(source(server).read(checked_kind(kind), checked_id(resource_id)))
+
+    def search(server: str, kind: str) -> Response:
+        parameters = [(name, value) for name, value in request.args.items(multi=True) if name in _PARAMETERS]
+        return _resource(source(server).search(checked_kind(kind), parameters))
+
+    for rule, name, view in (
+        ("/api/servers", "servers", servers),
+        ("/api/patients/<server>", "patients", patients),
+        ("/api/chart/<server>/<patient>", "chart", chart),
+        ("/api/orders", "orders", draftable),
+        ("/fhir/<server>/<kind>/<resource_id>", "read", read),
+        ("/fhir/<server>/<kind>", "search", search),
+    ):
+        blueprint.add_url_rule(rule, name, view, methods=["GET"])
+
+
+def described(source: Source, language: Language) -> Json:
+    """A server as the page sees it; one that was reached by a launch names its only patient."""
+    name = chart_say("sample patients", language) if source.id == SANDBOX else source.name
+    about: Json = {"id": source.id, "name": name, "base": source.base()}
+    # Calls for it go below /app, where the session counts in the place of a client's token.
+    return about if source.patient is None else about | {"patient": source.patient, "services": "cds-services"}
+
+
+def wanted_language(fallback: Language) -> Language:
+    """What the address says (`?lang=zh`), else what the browser prefers, else the service's own language."""
+    asked = request.args.get("lang")
+    for one in LANGUAGES:
+        if asked == one:
+            return one
+    return accepted_language(request.headers.get("Accept-Language", "")) or fallback
+
+
+def remembered(made: Callable[[Language], list[Json]]) -> Callable[[Language], list[Json]]:
+    """The same, made once for each language."""
+    return lru_cache(maxsize=len(LANGUAGES))(made)
+
+
+def _private(content: Json) -> Response:
+    return _unkept(json_response(content))
+
+
+def _resource(body: bytes) -> Response:
+    return _unkept(Response(body, content_type=_FHIR))
+
+
+def _unkept(response: Response) -> Response:
+    """Patient data: neither a browser nor a proxy keeps it."""
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response

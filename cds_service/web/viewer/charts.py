@@ -1,0 +1,217 @@
+"""A FHIR server's patients, and one patient's chart with the prefetch that an EHR would send."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+
+from cds_service.artifacts.knowledge_base import KnowledgeBase
+from cds_service.errors import BadRequest, Forbidden, NotFound, Unprocessable
+from cds_service.evaluate import Evaluator
+from cds_service.fhir.bundle import UNREADABLE, Obtained, open_resource
+from cds_service.fhir.codeable_concept import optional
+from cds_service.fhir.dates import moment
+from cds_service.fhir.fetch.client import Fetched
+from cds_service.fhir.read.record import read_record
+from cds_service.fhir.reference import Whose, is_somebody_elses, normal_base
+from cds_service.fhir.shapes import ConditionShape
+from cds_service.hooks.complete_prefetch import from_fetch
+from cds_service.hooks.prefetch import Need, needs_of_all
+from cds_service.hooks.texts import clean
+from cds_service.present.chart.chart import Beside, chart
+from cds_service.present.texts import Language
+from cds_service.record import PatientRecord
+from cds_service.sandbox.patients import TYPES
+from cds_service.web.viewer.fhir_sources import Embedded, ServerFault, Source
+
+Json = dict[str, Any]
+
+_MOST_PATIENTS = 50
+# What the service itself reads, and no more: the page is no way around the server's own front door.
+READABLE = frozenset((*TYPES, "Medication"))
+# FHIR ids have at most 64 signs; Epic's are longer.
+_ID = re.compile(r"[A-Za-z0-9.-]{1,200}")
+_MOST_LOOKUPS = 50
+_USES = ("usual", "official")
+_HAN = re.compile(r"[\u3400-\u9fff]")
+_patient = msgspec.json.Decoder(dict[str, Any])
+_condition = msgspec.json.Decoder(ConditionShape)
+
+
+class Charts:
+    """Reads charts from the servers that the page may show; holds no patient data."""
+
+    def __init__(self, knowledge: KnowledgeBase, now: Callable[[], datetime]) -> None:
+        self._knowledge = knowledge
+        self._evaluator = Evaluator(knowledge)
+        self._needs = needs_of_all(knowledge)
+        self._now = now
+
+    def patients(self, source: Source, name: str, language: Language) -> list[Json]:
+        """The first fifty patients with these letters in the name; sample patients also by what they show."""
+        if isinstance(source, Embedded):
+            return self._samples(source, name.casefold(), language)[:_MOST_PATIENTS]
+        parameters = [("_count", str(_MOST_PATIENTS)), *([("name", name)] if name else [])]
+        opened = open_resource(source.search("Patient", parameters))
+        if opened.resource_type != "Bundle" or (opened.outcome and not opened.entries):
+            raise ServerFault("The FHIR server did not answer the search for patients. Try again, or tell who runs it.")
+        return [_listed(entry.resource) for entry in opened.entries if entry.resource_type == "Patient"][
+            :_MOST_PATIENTS
+        ]
+
+    def _samples(self, source: Embedded, wanted: str, language: Language) -> list[Json]:
+        samples = source.patients
+        listed = [
+            _listed(msgspec.json.encode(samples.read("Patient", worked.id)))
+            | {"about": worked.name.in_language(language)}
+            for worked in samples.worked.values()
+        ]
+        return [one for one in listed if any(wanted in one[part].casefold() for part in ("id", "name", "about"))]
+
+    def chart(self, source: Source, patient_id: str, language: Language) -> Json:
+        """The chart of a patient, and what an EHR would send as prefetch.
+
+        Raises:
+            Forbidden: the server is shown for another patient only.
+            NotFound: the server has no such patient.
+            ServerFault: it did not give the Patient, so nothing can be shown.
+        """
+        if source.patient not in (None, patient_id):
+            raise Forbidden("This is not the patient whose record was opened. Open the page from the other record.")
+        fetched = source.fetch({need.key: need.query(patient_id) for need in self._needs})
+        failure = fetched["patient"].failure
+        if failure in ("HTTP 404", "HTTP 410"):
+            raise NotFound("The FHIR server has no such patient.")
+        if failure is not None:
+            raise ServerFault(f"The FHIR server did not give the patient: {failure}. Try again, or tell who runs it.")
+        whose = Whose(patient_id, normal_base(source.base()))
+        obtained = {need.key: from_fetch(need, fetched[need.key], whose) for need in self._needs}
+        prefetch = {
+            need.key: sent
+            for need in self._needs
+            if (sent := _sent(need, obtained[need.key], fetched[need.key], whose)) is not None
+        }
+        # Without an optional list the rules use their defaults, so it does not count as missing.
+        held = [
+            msgspec.structs.replace(obtained[need.key], unread=None, incomplete=None)
+            if need.optional
+            else obtained[need.key]
+            for need in self._needs
+        ]
+        record = self._record(patient_id, held, source)
+        if record.lookups:
+            found = source.fetch({reference: reference for reference in record.lookups[:_MOST_LOOKUPS]})
+            pages = [page for one in found.values() for page in one.pages]
+            more = Obtained((), tuple(entry for page in pages for entry in open_resource(page).entries))
+            record = self._record(patient_id, [*held, more], source)
+        facts = self._evaluator.facts(record, self._now())
+        wanting = tuple(
+            each for need in self._needs if need.optional and obtained[need.key].unread for each in need.sources
+        )
+        beside = Beside(_name(prefetch.get("patient", {})), _ended(held), wanting)
+        return {**chart(self._knowledge, facts, beside, language), "prefetch": prefetch}
+
+    def _record(self, patient_id: str, obtained: Sequence[Obtained], source: Source) -> PatientRecord:
+        try:
+            return read_record(
+                patient_id,
+                obtained,
+                self._knowledge.terminology,
+                self._knowledge.units,
+                fhir_server=source.base(),
+            )
+        except Unprocessable as error:
+            raise ServerFault(f"The FHIR server gave no usable Patient. {error}") from error
+
+
+def checked_id(text: str) -> str:
+    """A FHIR id from an address; BadRequest for anything else."""
+    if not _ID.fullmatch(text):
+        raise BadRequest("This is no id of FHIR: letters, digits, hyphens and dots. Follow the links of the page.")
+    return text
+
+
+def checked_kind(text: str) -> str:
+    """A type that the service reads; NotFound for another."""
+    if text not in READABLE:
+        raise NotFound(f"The page reads no resources of this type, only {', '.join(sorted(READABLE))}.")
+    return text
+
+
+def _sent(need: Need, obtained: Obtained, fetched: Fetched, whose: Whose) -> Any:
+    """A list as an EHR would send it: one Bundle, which says so if it is not whole; None if nothing can be sent."""
+    if obtained.unread is not None:
+        return None
+    if not need.sources:
+        return msgspec.json.decode(obtained.entries[0].resource)
+    # A careless server may give more than was asked for; of whom it is not, it is none of the page's business.
+    entries = [entry for entry in obtained.entries if not is_somebody_elses(entry, whose)]
+    bundle: Json = {"resourceType": "Bundle", "type": "searchset", "total": len(entries)}
+    if entries:
+        bundle["entry"] = [
+            {**({"fullUrl": entry.full_url} if entry.full_url else {}), "resource": msgspec.json.decode(entry.resource)}
+            for entry in entries
+        ]
+    if obtained.incomplete is not None:
+        # One page of several is known by its next link, or by its total; a part of a list in no other way.
+        last = open_resource(fetched.pages[-1])
+        bundle["total"] = max(len(entries), last.total or 0)
+        if last.next_url is not None:
+            bundle["link"] = [{"relation": "next", "url": last.next_url}]
+        elif bundle["total"] == len(entries):
+            return None
+    return bundle
+
+
+def _listed(raw: msgspec.Raw | bytes) -> Json:
+    patient = _decoded(raw)
+    return {
+        "id": str(patient.get("id") or ""),
+        "name": clean(_name(patient)),
+        "birthDate": patient.get("birthDate") if isinstance(patient.get("birthDate"), str) else None,
+        "sex": patient.get("gender") if isinstance(patient.get("gender"), str) else None,
+    }
+
+
+def _decoded(raw: msgspec.Raw | bytes) -> Json:
+    try:
+        return _patient.decode(raw)
+    except UNREADABLE:
+        return {}
+
+
+def _name(patient: Mapping[str, Any]) -> str:
+    """The first usual or official name as people write it; family name first where it is Chinese."""
+    names = [one for one in patient.get("name") or () if isinstance(one, dict)] if _is_list(patient.get("name")) else []
+    ranked = sorted(names, key=lambda one: _USES.index(one["use"]) if one.get("use") in _USES else len(_USES))
+    for one in ranked:
+        if isinstance(one.get("text"), str) and one["text"].strip():
+            return str(one["text"])
+        given = (
+            " ".join(part for part in one.get("given") or () if isinstance(part, str))
+            if _is_list(one.get("given"))
+            else ""
+        )
+        family = one["family"] if isinstance(one.get("family"), str) else ""
+        if given or family:
+            return f"{family}{given}" if _HAN.search(family) else f"{given} {family}".strip()
+    return ""
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list)
+
+
+def _ended(obtained: Sequence[Obtained]) -> dict[str, date]:
+    """When Conditions ended, by reference."""
+    found: dict[str, date] = {}
+    for entry in (entry for one in obtained for entry in one.entries if entry.resource_type == "Condition"):
+        condition = optional(_condition, entry.resource)
+        ended = moment(condition.abatement_date_time) if condition is not None else None
+        if condition is not None and condition.id and ended is not None:
+            found[f"Condition/{condition.id}"] = ended.day
+    return found

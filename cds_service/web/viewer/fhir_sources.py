@@ -1,0 +1,169 @@
+"""FHIR servers that the page may show: the embedded one, and others by the one way out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlencode
+
+import msgspec
+
+from cds_service.egress.egress import Egress
+from cds_service.errors import EgressError, Forbidden, NotFound, RequestError
+from cds_service.fhir.bundle import open_resource
+from cds_service.fhir.fetch.client import Fetched, fetch_all
+from cds_service.fhir.reference import Whose, is_somebody_elses, normal_base
+from cds_service.sandbox.fhir_api import SamplePatients
+
+Json = dict[str, Any]
+Parameters = Sequence[tuple[str, str]]
+
+# A person waits for a chart, not a CDS client: longer than a call may take.
+_DEADLINE = 10.0
+SANDBOX = "sandbox"
+_MOST_BYTES = 20_000_000
+
+
+class ServerFault(RequestError):
+    """502: the FHIR server did not give what was asked; the reason is in fixed words of ours."""
+
+    status = 502
+    code = "transient"
+
+
+class Source(Protocol):
+    """A FHIR server as the page needs it. `patient`: the only one it is shown for; None if all are."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def patient(self) -> str | None: ...
+    def base(self) -> str: ...
+    def read(self, kind: str, resource_id: str) -> bytes: ...
+    def search(self, kind: str, parameters: Parameters) -> bytes: ...
+    def fetch(self, queries: Mapping[str, str]) -> Mapping[str, Fetched]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The sample patients of this process.
+
+    Attributes:
+        base: the address at which clients find them.
+    """
+
+    patients: SamplePatients
+    base: Callable[[], str]
+    id: str = SANDBOX
+    name: str = SANDBOX
+    patient: str | None = None
+
+    def read(self, kind: str, resource_id: str) -> bytes:
+        return msgspec.json.encode(self.patients.read(kind, resource_id))
+
+    def search(self, kind: str, parameters: Parameters) -> bytes:
+        return msgspec.json.encode(self.patients.search(self.base(), kind, parameters))
+
+    def fetch(self, queries: Mapping[str, str]) -> Mapping[str, Fetched]:
+        return {key: self._fetched(query) for key, query in queries.items()}
+
+    def _fetched(self, query: str) -> Fetched:
+        kind, mark, rest = query.partition("?")
+        try:
+            if not mark:
+                return Fetched((self.read(*kind.split("/", 1)),))
+            return Fetched((self.search(kind, parse_qsl(rest)),))
+        except NotFound:
+            return Fetched(failure="HTTP 404")
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A server elsewhere, called without a token, or with one that a clinician's EHR gave for this patient.
+
+    Attributes:
+        address: its base URL, which the way out lets through.
+    """
+
+    id: str
+    name: str
+    address: str
+    egress: Egress
+    token: str | None = field(default=None, repr=False)
+    patient: str | None = field(default=None, repr=False)
+
+    def base(self) -> str:
+        return self.address
+
+    def read(self, kind: str, resource_id: str) -> bytes:
+        return self._get(f"{kind}/{resource_id}")
+
+    def search(self, kind: str, parameters: Parameters) -> bytes:
+        return self._get(f"{kind}?{urlencode(list(parameters))}")
+
+    def fetch(self, queries: Mapping[str, str]) -> Mapping[str, Fetched]:
+        deadline = time.monotonic() + _DEADLINE
+        return fetch_all(self.egress, self.address, self.token, queries, deadline=deadline)
+
+    def _get(self, query: str) -> bytes:
+        headers = {"Accept": "application/fhir+json"}
+        if self.token is not None:
+            headers["Authorization"] = f"Bearer {self.token}"
+        try:
+            url = f"{self.address.rstrip('/')}/{query}"
+            self.egress.check(url, below=self.address)
+            deadline = time.monotonic() + _DEADLINE
+            answer = self.egress.get(url, headers=headers, deadline=deadline, max_bytes=_MOST_BYTES)
+        except EgressError as error:
+            raise ServerFault(f"The FHIR server gave nothing: {error}. Try again, or tell who runs it.") from error
+        if answer.status in (404, 410):
+            raise NotFound("The FHIR server has no such resource.")
+        if answer.status != 200:
+            raise ServerFault(f"The FHIR server answered HTTP {answer.status}. Try again, or tell who runs it.")
+        return answer.body
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A server for one patient: a token may be good for more than the clinician opened, and a server careless."""
+
+    remote: Remote
+    patient: str = field(repr=False)
+
+    @property
+    def id(self) -> str:
+        return self.remote.id
+
+    @property
+    def name(self) -> str:
+        return self.remote.name
+
+    def base(self) -> str:
+        return self.remote.base()
+
+    def read(self, kind: str, resource_id: str) -> bytes:
+        if kind == "Patient" and resource_id != self.patient:
+            raise Forbidden(_OTHER)
+        body = self.remote.read(kind, resource_id)
+        whose = Whose(self.patient, normal_base(self.base()))
+        if kind not in ("Patient", "Medication"):
+            entries = open_resource(body).entries
+            if not entries or any(is_somebody_elses(entry, whose) for entry in entries):
+                raise Forbidden(_OTHER)
+        return body
+
+    def search(self, kind: str, parameters: Parameters) -> bytes:
+        if kind == "Medication":
+            raise Forbidden("Medicines are read one by one here. Follow the links of the page.")
+        kept = [(name, value) for name, value in parameters if name not in ("patient", "subject", "_id", "name")]
+        return self.remote.search(kind, [("_id" if kind == "Patient" else "patient", self.patient), *kept])
+
+    def fetch(self, queries: Mapping[str, str]) -> Mapping[str, Fetched]:
+        return self.remote.fetch(queries)
+
+
+_OTHER = "This is not of the patient whose record was opened. Open the page again from the other record."

@@ -1,0 +1,104 @@
+"""The web page under /app/: cards met, questioned and answered; its files, and what it may load (nothing of others)."""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Flask, Response, current_app, redirect, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import NotFound
+
+from cds_service.present.texts import Language
+from cds_service.web.viewer.api import wanted_language
+
+PREFIX = "/app"
+TAGS = {"en": "en", "zh": "zh-Hans"}
+_FILES = Path(__file__).parent.parent / "static" / "app"
+_TYPES = {
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".txt": "text/plain; charset=utf-8",
+    ".md": "text/plain; charset=utf-8",
+}
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def page_blueprint(language: Language, knowledge_version: str, prefix: str) -> Blueprint:
+    """The page and its files; what it asks for is added by `page_api.py`.
+
+    Every address in the page is relative, so that it works behind a proxy with any prefix.
+
+    Args:
+        language: the language of the page where the reader asks for none.
+        prefix: path under which browsers reach the service, without a slash at its end.
+    """
+    blueprint = Blueprint("page", __name__, url_prefix=PREFIX, template_folder="templates")
+    files = {path.relative_to(_FILES).as_posix(): path for path in sorted(_FILES.rglob("*")) if path.suffix in _TYPES}
+    pages = lru_cache(maxsize=len(TAGS))(partial(_html, knowledge_version))
+
+    def page() -> ResponseReturnValue:
+        if not request.path.endswith("/"):
+            # Addresses in the page are relative to the folder.
+            return redirect(f"{prefix}{PREFIX}/")
+        chosen = wanted_language(language)
+        response = Response(pages(chosen), content_type="text/html; charset=utf-8")
+        response.headers["Content-Language"] = TAGS[chosen]
+        response.vary.add("Accept-Language")
+        return _revalidated(secured(response))
+
+    def file(name: str) -> Response:
+        path = files.get(name)
+        if path is None:
+            raise NotFound
+        return _revalidated(Response(path.read_bytes(), content_type=_TYPES[path.suffix]))
+
+    for path in ("", "/"):
+        blueprint.add_url_rule(path, "page", page, methods=["GET"])
+    blueprint.add_url_rule("/static/<path:name>", "file", file, methods=["GET"])
+    return blueprint
+
+
+def secured(response: Response) -> Response:
+    """With the headers of every page here: nothing from elsewhere, in no frame, no address told to others."""
+    response.headers["Content-Security-Policy"] = POLICY
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    return response
+
+
+def lead_browsers_here(app: Flask, prefix: str) -> None:
+    """Whoever opens the service's own address in a browser gets the page; programs get the index as before."""
+    index = app.view_functions["index"]
+
+    def index_or_page() -> Any:
+        # Browsers ask for HTML by name.
+        if "text/html" not in request.headers.get("Accept", ""):
+            return current_app.ensure_sync(index)()
+        response = redirect(f"{prefix}{PREFIX}/")
+        response.headers["Vary"] = "Accept"
+        return response
+
+    app.view_functions["index"] = index_or_page
+
+
+def _html(knowledge_version: str, language: Language) -> bytes:
+    template = current_app.jinja_env.get_template("app.html")
+    other: Language = "en" if language == "zh" else "zh"
+    return template.render(language=language, tag=TAGS[language], other=other, version=knowledge_version).encode()
+
+
+def _revalidated(response: Response) -> Response:
+    """Kept by browsers and asked for anew by its hash."""
+    response.headers["Cache-Control"] = "no-cache"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.add_etag()
+    response.make_conditional(request)
+    return response

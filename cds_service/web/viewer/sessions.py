@@ -1,0 +1,95 @@
+"""What a browser keeps of a launch from an EHR: sealed cookies, out of reach of scripts and of other sites."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from hashlib import sha256
+
+import msgspec
+from flask import Response, g, request
+
+from cds_service.security.cookies import Seal
+from cds_service.security.smart import Pending, Session
+
+_LAUNCH, _SESSION = "cds_launch_", "cds_session_"
+# Between the two halves of a launch a user may have to sign in.
+LAUNCH_SECONDS = 600
+_MOST_SECONDS = 3_600
+# RFC 6265, 6.1: browsers keep cookies of 4096 bytes with name and attributes. A token may be longer.
+_PIECE, _MOST_PIECES = 3_600, 4
+
+
+class Sessions:
+    """Writes and reads the cookies; no process keeps a token of an EHR.
+
+    Args:
+        key: the secret of the setting `session_key`.
+        prefix: path under which browsers reach the service, without a slash at its end.
+        secure: send the cookies by https only; always, but for a sandbox on plain http.
+        now: seconds since 1970.
+    """
+
+    def __init__(self, key: str, prefix: str, *, secure: bool, now: Callable[[], float]) -> None:
+        self._launches = Seal(key, "launch")
+        self._sessions = Seal(key, "session")
+        self._prefix = prefix
+        self._secure = secure
+        self._now = now
+
+    def remember(self, response: Response, pending: Pending) -> None:
+        """Keeps a launch until its answer comes back to the same browser."""
+        sealed = self._launches.seal(msgspec.to_builtins(pending), self._now())
+        # The answer comes from the EHR's site, so a stricter cookie would not come with it.
+        self._set(response, _launch(pending.state), sealed, LAUNCH_SECONDS, f"{self._prefix}/smart", "Lax")
+
+    def recall(self, state: str) -> Pending | None:
+        """The launch of this browser that an answer belongs to."""
+        sealed = request.cookies.get(_launch(state))
+        opened = self._launches.open(sealed, self._now(), LAUNCH_SECONDS) if sealed else None
+        pending = msgspec.convert(opened, Pending) if opened is not None else None
+        return pending if pending is not None and pending.state == state else None
+
+    def drop(self, response: Response, state: str) -> None:
+        """A launch is answered once."""
+        self._set(response, _launch(state), "", 0, f"{self._prefix}/smart", "Lax")
+
+    def keep(self, response: Response, session: Session) -> bool:
+        """Keeps a session as long as its token lasts; False if the token is too long for a browser."""
+        sealed = self._sessions.seal(msgspec.to_builtins(session), self._now())
+        pieces = [sealed[at : at + _PIECE] for at in range(0, len(sealed), _PIECE)]
+        if len(pieces) > _MOST_PIECES:
+            return False
+        seconds = max(0, session.expires - int(self._now()))
+        self._write(response, [*pieces, *[""] * (_MOST_PIECES - len(pieces))], seconds)
+        return True
+
+    def forget(self, response: Response) -> None:
+        """Signs the browser out."""
+        self._write(response, [""] * _MOST_PIECES, 0)
+
+    def current(self) -> Session | None:
+        """The session of the request at hand; None without one, or with one that has ended."""
+        if "session" not in g:
+            g.session = self._read()
+        found: Session | None = g.session
+        return found
+
+    def _read(self) -> Session | None:
+        sealed = "".join(request.cookies.get(f"{_SESSION}{n}", "") for n in range(_MOST_PIECES))
+        opened = self._sessions.open(sealed, self._now(), _MOST_SECONDS) if sealed else None
+        session = msgspec.convert(opened, Session) if opened is not None else None
+        return session if session is not None and session.expires > self._now() else None
+
+    def _write(self, response: Response, pieces: Iterable[str], seconds: int) -> None:
+        for n, piece in enumerate(pieces):
+            self._set(response, f"{_SESSION}{n}", piece, seconds if piece else 0, f"{self._prefix}/app", "Strict")
+
+    def _set(self, response: Response, name: str, value: str, seconds: int, path: str, same_site: str) -> None:
+        response.set_cookie(
+            name, value, max_age=seconds, path=path, secure=self._secure, httponly=True, samesite=same_site
+        )
+
+
+def _launch(state: str) -> str:
+    """Each launch has a cookie of its own, so that two in two tabs do not disturb each other."""
+    return _LAUNCH + sha256(state.encode()).hexdigest()[:16]

@@ -1,0 +1,184 @@
+"""The page opened from a patient's record in an EHR: launch, callback and sign-out, and what a session may do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+from urllib.parse import quote, urlsplit
+
+from flask import Blueprint, Response, g, redirect, render_template, request
+
+from cds_service.egress.egress import Ways
+from cds_service.errors import SettingsError, Unauthorized
+from cds_service.present.texts import Language
+from cds_service.security.client_file import read_secret
+from cds_service.security.clients import ClientProfile
+from cds_service.security.smart import Launcher, LaunchError, Session
+from cds_service.settings import Settings
+from cds_service.web.viewer.api import wanted_language
+from cds_service.web.viewer.charts import READABLE
+from cds_service.web.viewer.fhir_sources import Launched, Remote, Source
+from cds_service.web.viewer.page import PREFIX, TAGS, secured
+from cds_service.web.viewer.sessions import LAUNCH_SECONDS, Sessions
+from cds_service.web.viewer.smart_texts import AGAIN, TEXTS, TITLE
+
+SERVER = "smart"
+
+
+class Once(Protocol):
+    """A memory of what was used; the one of tokens does."""
+
+    def first_use(self, issuer: str, jti: str, expires: datetime) -> bool: ...
+
+
+class Smart:
+    """Everything about launches, for the profiles that are registered at their EHR.
+
+    Args:
+        used: where it is noted that a launch was answered.
+        now: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        profiles: Sequence[ClientProfile],
+        ways: Ways,
+        used: Once,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        key, public = _ready(settings, profiles)
+        self._profiles = {profile.name: profile for profile in profiles}
+        self._ways = ways
+        self._used = used
+        self._now = now
+        self._language = settings.language
+        self._prefix = settings.prefix
+        held = {one.name: read_secret(one.smart_client_secret) for one in profiles if one.smart_client_secret}
+        self._launcher = Launcher(profiles, ways, sorted(READABLE), f"{public}/smart/callback", held)
+        self._sessions = Sessions(key, settings.prefix, secure=public.startswith("https://"), now=now)
+
+    def signed_in(self) -> ClientProfile:
+        """The profile under which a clinician with a session calls the services.
+
+        Raises:
+            Unauthorized: there is no session, or it has ended.
+        """
+        session = self._sessions.current()
+        profile = self._profiles.get(session.client) if session is not None else None
+        if profile is None:
+            raise Unauthorized("No session of the page, or one that has ended.")
+        return profile
+
+    def sources(self) -> Mapping[str, Source]:
+        """The server of the session, shown for its patient only; none without a session."""
+        session = self._sessions.current()
+        profile = self._profiles.get(session.client) if session is not None else None
+        if session is None or profile is None:
+            return {}
+        way = self._ways.to(profile.fhir_servers)
+        name = urlsplit(session.iss).hostname or SERVER
+        return {SERVER: Launched(Remote(SERVER, name, session.iss, way, session.token), session.patient)}
+
+    def blueprint(self, rules: Collection[str]) -> Blueprint:
+        """The routes under /smart.
+
+        Args:
+            rules: ids of the rules that a launch may lead to.
+        """
+        blueprint = Blueprint("smart", __name__, url_prefix="/smart", template_folder="templates")
+        blueprint.add_url_rule("/launch", "launch", self._launch, methods=["GET"])
+        blueprint.add_url_rule("/callback", "callback", lambda: self._callback(rules), methods=["GET"])
+        blueprint.add_url_rule("/logout", "logout", self._logout, methods=["POST"])
+        blueprint.register_error_handler(LaunchError, self._explained)
+        return blueprint
+
+    def _launch(self) -> Response:
+        address, pending = self._launcher.begin(request.args.get("iss", ""), request.args.get("launch", ""))
+        g.fields = {"client": pending.client}
+        response = _led(address)
+        self._sessions.remember(response, pending)
+        return response
+
+    def _callback(self, rules: Collection[str]) -> Response:
+        state = request.args.get("state", "")
+        pending = self._sessions.recall(state)
+        if pending is None:
+            raise LaunchError("not-yours", "No launch of this browser has this state.")
+        g.fields = {"client": pending.client}
+        # The cookie goes with every answer; a copy of it must not work either.
+        g.answered = state
+        until = datetime.fromtimestamp(self._now() + LAUNCH_SECONDS, UTC)
+        if not self._used.first_use("smart launch", state, until):
+            raise LaunchError("not-yours", "The launch was answered before.", pending.client)
+        session = self._launcher.finish(pending, request.query_string.decode("ascii", "replace"), self._now())
+        response = _led(self._page(session, rules))
+        self._sessions.drop(response, state)
+        if not self._sessions.keep(response, session):
+            raise LaunchError("no-token", "The token is too long to be kept by a browser.", pending.client)
+        return response
+
+    def _page(self, session: Session, rules: Collection[str]) -> str:
+        rule = f"&rule={quote(session.rule)}" if session.rule is not None and session.rule in rules else ""
+        return f"{self._prefix}{PREFIX}/?server={SERVER}{rule}"
+
+    def _logout(self) -> Response:
+        response = Response(status=204)
+        self._sessions.forget(response)
+        return response
+
+    def _explained(self, error: LaunchError) -> Response:
+        fields = g.setdefault("fields", {})
+        fields["reason"] = str(error)
+        if error.client is not None:
+            fields["client"] = error.client
+        language: Language = wanted_language(self._language)
+        status, words = TEXTS[error.problem]
+        html = render_template(
+            "smart.html",
+            tag=TAGS[language],
+            title=TITLE[language],
+            text=words[language],
+            again=AGAIN[language],
+            correlation=g.correlation,
+            prefix=self._prefix,
+        )
+        response = _unkept(Response(html, status, content_type="text/html; charset=utf-8"))
+        if "answered" in g:
+            self._sessions.drop(response, g.answered)
+        return response
+
+
+def _ready(settings: Settings, profiles: Sequence[ClientProfile]) -> tuple[str, str]:
+    """The session key and the public URL.
+
+    Raises:
+        SettingsError: something is missing without which no launch could ever end well.
+    """
+    where = f"CDS_CLIENTS: {profiles[0].name}: smart_client_id"
+    if settings.session_key is None:
+        raise SettingsError(f"{where}: sessions could not be kept. Set CDS_SESSION_KEY.")
+    if settings.public_url is None:
+        raise SettingsError(f"{where}: the EHR would not know where to send its user. Set CDS_PUBLIC_URL.")
+    if not (settings.public_url.startswith("https://") or settings.sandbox):
+        raise SettingsError(f"{where}: CDS_PUBLIC_URL is plain http, and sessions travel by https only. Use https.")
+    if not settings.has_page:
+        raise SettingsError(f"{where}: there is no page to open. Set CDS_PAGE=1.")
+    listed = [url.rstrip("/") for profile in profiles for url in profile.fhir_servers]
+    if len(listed) != len(set(listed)):
+        raise SettingsError(f"{where}: two clients have one FHIR server, so a launch from it is of both. Keep one.")
+    return settings.session_key, settings.public_url
+
+
+def _led(address: str) -> Response:
+    response = redirect(address)
+    assert isinstance(response, Response)
+    return _unkept(response)
+
+
+def _unkept(response: Response) -> Response:
+    response.headers["Cache-Control"] = "no-store"
+    return secured(response)
