@@ -74,3 +74,37 @@ def test_open_allows_every_origin_but_never_with_credentials(client: FlaskClient
     for response in (client.options(VIEW, headers=PREFLIGHT), client.get("/cds-services", headers={"Origin": ORIGIN})):
         assert response.headers["Access-Control-Allow-Origin"] == "*"
         assert "Access-Control-Allow-Credentials" not in response.headers
+
+
+@pytest.mark.row("CORS-01")
+def test_a_preflight_names_the_headers_and_methods_that_are_allowed_and_no_others(client: FlaskClient) -> None:
+    asked = PREFLIGHT | {"Access-Control-Request-Headers": "X-Odd, Content-Type,AUTHORIZATION ,accept-language"}
+    headers = client.options(VIEW, headers=asked).headers
+    assert headers["Access-Control-Allow-Headers"] == "AUTHORIZATION, Content-Type, accept-language"
+    assert headers["Access-Control-Allow-Methods"] == "GET, OPTIONS, POST"
+    assert headers["Access-Control-Max-Age"] == "3600"
+    for more in ({"Access-Control-Request-Headers": "x-odd"}, {"Access-Control-Request-Method": "PUT"}):
+        assert "Access-Control-Allow-Headers" not in client.options(VIEW, headers=PREFLIGHT | more).headers
+    put = client.options(VIEW, headers=PREFLIGHT | {"Access-Control-Request-Method": "PUT"})
+    assert "Access-Control-Allow-Methods" not in put.headers
+
+
+@pytest.mark.row("CORS-01")
+def test_a_page_may_read_the_headers_that_name_a_call_and_when_to_come_again(client: FlaskClient) -> None:
+    exposed = client.get("/cds-services", headers={"Origin": ORIGIN}).headers["Access-Control-Expose-Headers"]
+    assert exposed == "Retry-After, X-Correlation-Id, X-Knowledge-Version"
+
+
+def test_an_origin_is_compared_as_a_whole_and_without_regard_to_case(make_app: Callable[..., Flask]) -> None:
+    client = make_app(cors_origins=(ORIGIN, "https://b.example")).test_client()
+    same = client.get("/cds-services", headers={"Origin": ORIGIN.upper()}).headers
+    assert same["Access-Control-Allow-Origin"] == ORIGIN.upper()
+    assert same["Vary"] == "Origin"
+    for other in (ORIGIN + ".evil.example", ORIGIN + ":8443", "https://ehrxexample", "null"):
+        assert "Access-Control-Allow-Origin" not in client.get("/cds-services", headers={"Origin": other}).headers
+
+
+def test_a_caller_that_is_no_browser_is_told_of_no_origin(make_app: Callable[..., Flask]) -> None:
+    for client in (make_app().test_client(), make_app(cors_origins=(ORIGIN, "https://b.example")).test_client()):
+        for response in (client.get("/cds-services"), client.post(VIEW, json={}), client.get("/nowhere")):
+            assert "Access-Control-Allow-Origin" not in response.headers

@@ -18,8 +18,7 @@ from datetime import UTC, datetime, tzinfo
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, request
-from flask_cors import CORS
+from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from cds_service.errors import CdsError
@@ -34,6 +33,7 @@ from cds_service.web.api import hooks_api, openapi
 from cds_service.web.api import operation_outcome as problems
 from cds_service.web.api.hooks_api import Answer, Clock, Discover, Knowledge
 from cds_service.web.ops.call_recording import record_calls
+from cds_service.web.ops.cors import allow_origins
 from cds_service.web.ops.require_https import refuse_plain_http
 from cds_service.web.runtime import Lasting
 
@@ -116,7 +116,7 @@ def _create(
     if not settings.open:
         refuse_plain_http(app)
     if origins := _origins(settings, callers):
-        _allow_browsers(app, origins)
+        allow_origins(app, origins)
     problems.register(app, log)
     lasting.rates.count_visitors(app)
     smart = _smart(settings, callers, lasting)
@@ -236,35 +236,6 @@ def _add_sandbox(app: Flask, clock: Clock) -> SamplePatients:
 def _origins(settings: Settings, callers: Callers) -> tuple[str, ...]:
     everybody = settings.allowed_origins
     return everybody if everybody == ("*",) else tuple(dict.fromkeys((*everybody, *callers.origins)))
-
-
-def _allow_browsers(app: Flask, origins: tuple[str, ...]) -> None:
-    """CORS for these origins on every route and on errors; preflights are answered before any token is asked for.
-
-    Never with credentials: tokens travel in a header that the page sets itself, cookies are not used.
-    """
-    CORS(
-        app,
-        origins=list(origins),
-        methods=["GET", "POST", "OPTIONS"],
-        allow_headers=["authorization", "content-type", "accept-language"],
-        expose_headers=["X-Correlation-Id", "X-Knowledge-Version", "Retry-After"],
-        supports_credentials=False,
-        send_wildcard=origins == ("*",),
-        max_age=3600,
-    )
-    # Most callers are servers and send no Origin. For them the extension would work out, at the price of a tenth of
-    # the whole call, that there is nothing to do.
-    add_headers = app.after_request_funcs[None].pop()
-
-    def only_for_browsers(response: Response) -> Response:
-        if "HTTP_ORIGIN" in request.environ:
-            return add_headers(response)  # type: ignore[return-value]
-        if origins != ("*",):
-            response.headers["Vary"] = "Origin"
-        return response
-
-    app.after_request(only_for_browsers)
 
 
 def _warn(log: Any, callers: Callers, version: str) -> None:
