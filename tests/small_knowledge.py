@@ -153,6 +153,25 @@ order-mma:
     text: {en: MMA, zh: MMA}
     codings: [{system: loinc, code: 13964-2, display: MMA}]
     fresh_within: b12_max_age
+b12-oral:
+  label: {en: B12 by mouth, zh: 口服B12}
+  medicine:
+    - medicine:
+        text: {en: B12 1000 ug, zh: B12 1000 μg}
+        codings: [{system: atc, code: B03BA01, display: cyanocobalamin}]
+        dose: {value: 1000, unit: ug}
+        route: oral
+        schedule: [{text: {en: Once a day., zh: 每日一次。}, every: 1, unit: d}]
+  regimens:
+    other:
+      source: [S0-01]
+      medicine:
+        - medicine:
+            text: {en: B12 500 ug, zh: B12 500 μg}
+            codings: [{system: rxnorm, code: "11248", display: cyanocobalamin}]
+            dose: {value: 500, unit: ug}
+            route: oral
+            schedule: [{text: {en: Once a day., zh: 每日一次。}, every: 1, unit: d}]
 stop-b12:
   label: {en: Stop B12, zh: 停用B12}
   stop: true

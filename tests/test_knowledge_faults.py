@@ -59,6 +59,12 @@ FAULTS = {
     "a quantity without a unit": Fault(FACTS, "  patient: age\n  unit: a", "  patient: age", "age:", "names its unit"),
     "a window for who the patient is": Fault(FACTS, "  patient: alive", "  patient: alive\n  within: b12_max_age", "alive:", "means nothing"),
     "an order of two kinds": Fault(ORDERS, "  stop: true", "  stop: true\n  remove: true", "stop-b12:", "exactly one of"),
+    "an order in an unknown code system": Fault(ORDERS, "system: atc", "system: act", "system: act", "no code system is called act"),
+    "a regimen in an unknown code system": Fault(ORDERS, "system: rxnorm", "system: x", "system: x", "no code system is called x"),
+    "an order's code that begins with a space": Fault(ORDERS, "code: B03BA01", 'code: " B03BA01"', '" B03BA01"', "should match pattern"),
+    "a dose that is no number": Fault(ORDERS, "value: 1000", "value: much", "value: much", "valid number"),
+    "a dose of nothing": Fault(ORDERS, "value: 1000", "value: 0", "value: 0", "greater than 0"),
+    "a dose without a unit": Fault(ORDERS, "1000, unit: ug", '1000, unit: ""', 'unit: ""', "should match pattern"),
     "one plausible limit": Fault("valuesets/b12.yaml", "[20, 60000]", "[20]", "plausible", "at least 2"),
     # names that lead nowhere
     "an id that is not the file's name": Fault(RULE, "id: low\n", "id: lower\n", "id: lower", "not the file's name, low"),

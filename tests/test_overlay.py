@@ -29,7 +29,7 @@ from cds_service.errors import KnowledgeError
 from cds_service.evaluate import Evaluator
 from cds_service.fhir.bundle import Obtained, open_resource
 from cds_service.fhir.read.record import read_record
-from cds_service.fhir.write.orders import Setting, check_templates, medication_request
+from cds_service.fhir.write.orders import Setting, medication_request
 from cds_service.hooks.call import make_answer
 from cds_service.hooks.prefetch import needs_of
 from cds_service.record import PatientRecord
@@ -314,18 +314,6 @@ def test_the_regimen_of_the_site_is_hydroxocobalamin_and_cites_its_source(tmp_pa
 
 def test_the_regimen_called_seed_is_the_shipped_one(tmp_path: Path) -> None:
     assert laid(tmp_path, regimen("seed")).orders == knowledge().orders
-
-
-def test_a_regimen_that_no_site_has_chosen_yet_is_checked_as_well() -> None:
-    order = knowledge().orders["b12-im-regimen"]
-    bnf = order.regimens["bnf"]
-    (choice, *_) = bnf.medicine
-    bad = choice.medicine.model_copy(
-        update={"codings": [choice.medicine.codings[0].model_copy(update={"system": "x"})]}
-    )
-    broken = bnf.model_copy(update={"medicine": [choice.model_copy(update={"medicine": bad})]})
-    with pytest.raises(KnowledgeError, match="b12-im-regimen would draft a resource that is not valid"):
-        check_templates({"b12-im-regimen": order.model_copy(update={"regimens": {"bnf": broken}})}, knowledge().where)
 
 
 # --- codes, names and units --------------------------------------------------------------------------------------

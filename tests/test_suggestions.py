@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -12,10 +12,10 @@ from fhir.resources.R4B.task import Task
 from kb import ago, draft, facts, knowledge, lab, med, problem, record
 from msgspec.structs import replace
 
-from cds_service.artifacts.schema import SuggestionUse
-from cds_service.errors import KnowledgeError
+from cds_service.artifacts.schema import Order, SuggestionUse
 from cds_service.facts.conditions import compiled
-from cds_service.fhir.write.orders import Setting, check_templates
+from cds_service.fhir.write.draft_changes import held, replaced, unit_corrected
+from cds_service.fhir.write.orders import Setting, medication_request, service_request, stop_task
 from cds_service.hooks.suggestions import Suggestion, make_offer, suggest
 from cds_service.record import DraftOrder, LabResult, PatientRecord, PendingTest
 
@@ -29,6 +29,10 @@ SETTING = Setting(
 )
 MODELS = {"ServiceRequest": ServiceRequest, "MedicationRequest": MedicationRequest, "Task": Task}
 MMA = "methylmalonic-acid"
+DRAFT = (
+    b'{"resourceType": "MedicationRequest", "id": "example", "status": "draft", "intent": "order",'
+    b' "medicationCodeableConcept": {"text": "product"}, "subject": {"reference": "Patient/p1"}}'
+)
 
 
 def offered(
@@ -93,21 +97,30 @@ def test_every_draft_is_a_proposal_for_this_patient_and_encounter() -> None:
             assert "id" not in found
 
 
-def test_a_catalogue_with_a_draft_that_is_no_fhir_is_told_with_its_place() -> None:
-    order = knowledge().orders["b12-oral-1000"]
-    assert order.medicine is not None
-    first = order.medicine[0]
-    medicine = first.medicine.model_copy(update={"dose": first.medicine.dose.model_copy(update={"value": "much"})})
-    broken = order.model_copy(update={"medicine": [first.model_copy(update={"medicine": medicine})]})
-    where = {"order:b12-oral-1000": "orders.yaml:53"}
-    with pytest.raises(
-        KnowledgeError, match=r"^orders.yaml:53: b12-oral-1000 would draft a resource that is not valid"
-    ):
-        check_templates({"b12-oral-1000": broken}, where)
+def drafts_of(order: Order, language: str) -> Iterator[dict[str, Any]]:
+    """Whatever an order may draft or change: each choice of medicine, also in regimens that no site has chosen yet."""
+    if order.test:
+        yield service_request(order.test, language)(SETTING)
+    regimens = (choice for regimen in order.regimens.values() for choice in regimen.medicine)
+    for choice in (*(order.medicine or ()), *regimens):
+        yield medication_request(choice.medicine, language)(SETTING)
+    if order.hold:
+        yield held(DRAFT)
+    if order.replace:
+        yield replaced(DRAFT, order.replace, language)
+    if order.correct_unit:
+        yield unit_corrected(DRAFT, "mg", language) or {}
+    if order.stop:
+        yield stop_task("MedicationStatement/m1", "product", order.label.in_language(language), SETTING)
 
 
-def test_the_shipped_catalogue_drafts_valid_fhir() -> None:
-    check_templates(knowledge().orders, knowledge().where)
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("name", [name for name, order in knowledge().orders.items() if not order.remove])
+def test_whatever_an_order_of_the_catalogue_may_draft_is_valid_fhir(name: str, language: str) -> None:
+    drafts = list(drafts_of(knowledge().orders[name], language))
+    assert drafts
+    for one in drafts:
+        MODELS[one["resourceType"]].model_validate(one)
 
 
 # --- tests -------------------------------------------------------------------------------------------------------

@@ -9,11 +9,15 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from cds_service.artifacts.text import Hook, Id, Indicator, Name, Plain, StatementId, Strict, Summary, Text
 from cds_service.artifacts.vocabulary import Condition
+from cds_service.coding import SYSTEMS
+
+# FHIR R4, code: no white space at either end, and single spaces inside.
+Code = Annotated[str, StringConstraints(pattern=r"^\S+( \S+)*$")]
 
 
 class Quantity(Strict):
-    value: float
-    unit: str
+    value: Annotated[float, Field(gt=0)]
+    unit: Code
 
 
 class Line(Text):
@@ -133,8 +137,15 @@ class CodeRef(Strict):
     """A code as it is written into a draft order; `system` is a short name of cds_service/coding.py."""
 
     system: str
-    code: str
-    display: str
+    code: Code
+    display: Annotated[str, StringConstraints(min_length=1)]
+
+    @field_validator("system")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        if value not in SYSTEMS:
+            raise ValueError(f"no code system is called {value}; known are {', '.join(SYSTEMS)}")
+        return value
 
 
 class Step(Strict):

@@ -16,7 +16,7 @@ from cds_service.fhir.bundle import Obtained
 from cds_service.fhir.fetch.client import MOST_PAGES, Fetched
 from cds_service.fhir.fetch.terminology_server import TerminologyServer
 from cds_service.fhir.read.record import read_record
-from cds_service.fhir.write.orders import Setting, check_templates
+from cds_service.fhir.write.orders import Setting
 from cds_service.hooks.call_outcome import shown, silent
 from cds_service.hooks.cards import CardMaker
 from cds_service.hooks.client_capabilities import Style, style_of
@@ -50,10 +50,7 @@ def make_answer(
         snoozer: takes out cards that were overridden for a lasting reason; without it, all are shown.
     Raises (the function):
         Unprocessable: data that a rule needs could not be had, so no confident answer exists (412).
-    Raises (this one):
-        KnowledgeError: an order of the catalogue would not be valid FHIR.
     """
-    check_templates(knowledge.orders, knowledge.where)
     # The UCUM registry takes half a second to load; no patient should wait for it.
     factor("ng/L", "pg/mL")
     ways = ways or Ways.of(settings)

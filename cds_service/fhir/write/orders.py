@@ -1,21 +1,20 @@
 """What we write: draft ServiceRequests, MedicationRequests and Tasks (FHIR R4), from the suggestion catalogue.
 
 Nothing here acts by itself: every resource has status `draft` and intent `proposal`, and a clinician signs it.
-The shapes are validated once, at start-up, with fhir.resources (R4B, whose shapes for these types are those of R4); per
-call only references, dates and texts are filled in, and those are checked where they enter the service.
+The schema of the catalogue (`artifacts/schema.py`) admits only codes, doses and schedules that FHIR can hold, and tests
+validate every draft with fhir.resources. Per call only references, dates and texts are filled in, and those are checked
+where they enter the service.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from cds_service.artifacts.schema import CodeRef, LabOrder, Medicine, Order, Step
+from cds_service.artifacts.schema import CodeRef, LabOrder, Medicine, Step
 from cds_service.coding import SNOMED, SYSTEMS, UCUM
-from cds_service.errors import KnowledgeError
 from cds_service.fhir.reference import leads_somewhere
-from cds_service.fhir.write.draft_changes import held, replaced, unit_corrected
 from cds_service.record import Private
 
 _LABORATORY = {"coding": [{"system": SNOMED, "code": "108252007", "display": "Laboratory procedure"}]}
@@ -171,59 +170,3 @@ def _dosage(number: int, step: Step, medicine: Medicine, language: str) -> dict[
         "route": {"coding": [_ROUTES[medicine.route]]},
         "doseAndRate": [{"doseQuantity": {"value": dose.value, "unit": dose.unit, "system": UCUM, "code": dose.unit}}],
     }
-
-
-def _changed(order: Order, language: str) -> Iterator[dict[str, Any] | None]:
-    """What an order that changes a draft makes of one."""
-    draft = (
-        b'{"resourceType": "MedicationRequest", "id": "example", "status": "draft", "intent": "order",'
-        b' "medicationCodeableConcept": {"text": "product"}, "subject": {"reference": "Patient/example"}}'
-    )
-    if order.hold:
-        yield held(draft)
-    if order.replace:
-        yield replaced(draft, order.replace, language)
-    if order.correct_unit:
-        yield unit_corrected(draft, "mg", language)
-
-
-def check_templates(orders: Mapping[str, Order], where: Mapping[str, str]) -> None:
-    """Validates what every order of the catalogue would draft, in both languages, as FHIR R4.
-
-    Raises:
-        KnowledgeError: naming the order whose draft would not be valid.
-    """
-    from fhir.resources.R4B.medicationrequest import MedicationRequest
-    from fhir.resources.R4B.servicerequest import ServiceRequest
-    from fhir.resources.R4B.task import Task
-    from pydantic import ValidationError
-
-    setting = Setting(
-        "Patient/example",
-        "2025-11-20T09:00:00+00:00",
-        "reason",
-        "Encounter/example",
-        "Practitioner/example",
-        ("Observation/example", "MedicationStatement/other"),
-        urgent=True,
-    )
-    for name, order in orders.items():
-        for language in ("en", "zh"):
-            try:
-                if order.test:
-                    ServiceRequest.model_validate(service_request(order.test, language)(setting))
-                for choice in (
-                    *(order.medicine or ()),
-                    *(choice for regimen in order.regimens.values() for choice in regimen.medicine),
-                ):
-                    MedicationRequest.model_validate(medication_request(choice.medicine, language)(setting))
-                for changed in _changed(order, language):
-                    MedicationRequest.model_validate(changed)
-                if order.stop:
-                    Task.model_validate(stop_task("MedicationStatement/example", "product", order.label.en, setting))
-            except (ValidationError, KeyError) as error:
-                raise KnowledgeError(
-                    where.get(f"order:{name}", "orders.yaml"),
-                    f"{name} would draft a resource that is not valid FHIR R4.",
-                    "Mend codes, dose or schedule.",
-                ) from error
