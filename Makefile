@@ -5,6 +5,7 @@
 # make conformance  docs/conformance.md anew: what the CDS Hooks text asks, and what came of the tests that show it
 # make screenshots  docs/screenshots/ anew, from the sandbox (needs Chromium: .ci/install)
 # make mutate   every decision of the knowledge changed in turn; which changes no worked patient notices
+# make released  knowledge/RELEASED anew: version and content hash of the knowledge that is being released (RELEASING.md)
 # make fuzz     all fuzzers for two minutes, or CDS_TEST_FUZZ=600 seconds; a case that fails is kept in tests/fuzz/found
 # make bench    speed, next to a bare Flask app
 # make lock     the lock files anew, from pyproject.toml (needs uv)
@@ -50,6 +51,11 @@ mutate:
 	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
 	@PYTHONPATH=tests $(PY) -m mutation
 
+released:
+	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
+	@version=$$($(PY) -c 'from cds_service.artifacts.load import load_knowledge; print(load_knowledge().version)') \
+	&& echo "$$version" > knowledge/RELEASED
+
 fuzz:
 	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
 	@PYTHONPATH=tests $(PY) -m fuzz
@@ -67,4 +73,4 @@ clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 	find cds_service tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: run test lint catalogue conformance screenshots mutate fuzz bench lock clean
+.PHONY: run test lint catalogue conformance screenshots mutate released fuzz bench lock clean
