@@ -45,11 +45,11 @@ conformance:
 
 screenshots:
 	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
-	@PYTHONPATH=tests $(PY) -m browser.screenshots docs/screenshots
+	@$(PY) -m tests.browser.screenshots docs/screenshots
 
 mutate:
 	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
-	@PYTHONPATH=tests $(PY) -m mutation
+	@$(PY) -m tests.knowledge.mutation
 
 released:
 	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
@@ -58,7 +58,7 @@ released:
 
 fuzz:
 	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
-	@PYTHONPATH=tests $(PY) -m fuzz
+	@$(PY) -m tests.fuzz
 
 bench:
 	@PYTHON="$(PYTHON)" sh requirements/install.sh dev

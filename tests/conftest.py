@@ -12,13 +12,13 @@ import msgspec
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from recorder import Recorder, discovery, knowledge
 
 from cds_service.logs import configure
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
+from tests.support.recorder import Recorder, discovery, knowledge
 
-pytest_plugins = ["servers.fixtures", "conformance.table", "fuzz.fuzzers"]
+pytest_plugins = ["tests.servers.fixtures", "tests.wire.conformance.table", "tests.fuzz.fuzzers"]
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from playwright.sync_api import Page
-from servers.fixtures import PACKAGES, missing
+
+from tests.servers.fixtures import PACKAGES, missing
 
 _SCRIPT = PACKAGES / "axe-core" / "axe.min.js"
 _TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]

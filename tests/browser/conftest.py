@@ -8,11 +8,12 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from browser.reader import LOCALES, Hand, Language, Reader
-from browser.service_process import served
-from browser.visit import CHROMIUM, Visit, visit
 from playwright.sync_api import Browser, expect, sync_playwright
-from servers.fixtures import missing
+
+from tests.browser.reader import LOCALES, Hand, Language, Reader
+from tests.browser.service_process import served
+from tests.browser.visit import CHROMIUM, Visit, visit
+from tests.servers.fixtures import missing
 
 # Milliseconds; only tests that fail wait so long, and a busy machine takes its time.
 expect.set_options(timeout=15_000)

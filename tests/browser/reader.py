@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from browser.visit import Visit
 from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.visit import Visit
 
 Language = Literal["en", "zh"]
 Hand = Literal["mouse", "keyboard"]

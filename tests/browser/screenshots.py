@@ -1,4 +1,4 @@
-"""Pictures of the page for the README and the docs: `python -m browser.screenshots docs/screenshots`."""
+"""Pictures of the page for the README and the docs: `python -m tests.browser.screenshots docs/screenshots`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from browser.reader import LOCALES, MENATETRENONE, Language, Reader
-from browser.service_process import served
-from browser.visit import CHROMIUM, visit
 from playwright.sync_api import Browser, expect, sync_playwright
+
+from tests.browser.reader import LOCALES, MENATETRENONE, Language, Reader
+from tests.browser.service_process import served
+from tests.browser.visit import CHROMIUM, visit
 
 LARGEST = 200_000
 _NARROW = {"width": 360, "height": 780}

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser.reader import INR, LOCALES, MENATETRENONE, Language, Reader
-from browser.service_process import free_port, served
-from browser.visit import NO_ANSWER, Visit
-from fault_server import FaultServer, fault_server
 from playwright.sync_api import Locator, Route, expect
+
+from tests.browser.reader import INR, LOCALES, MENATETRENONE, Language, Reader
+from tests.browser.service_process import free_port, served
+from tests.browser.visit import NO_ANSWER, Visit
+from tests.support.fault_server import FaultServer, fault_server
 
 pytestmark = pytest.mark.browser
 

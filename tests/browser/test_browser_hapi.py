@@ -7,10 +7,11 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
-from browser.reader import LOCALES, Language, Reader
-from browser.service_process import served
-from browser.visit import Visit
 from playwright.sync_api import expect
+
+from tests.browser.reader import LOCALES, Language, Reader
+from tests.browser.service_process import served
+from tests.browser.visit import Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.hapi]
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from browser.axe import violations
-from browser.reader import MENATETRENONE, Language, Reader
 from playwright.sync_api import Page, expect
+
+from tests.browser.axe import violations
+from tests.browser.reader import MENATETRENONE, Language, Reader
 
 pytestmark = pytest.mark.browser
 

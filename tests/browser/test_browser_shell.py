@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from browser.axe import violations
-from browser.screenshots import LARGEST, PICTURES
-from browser.visit import Visit
-from servers.fixtures import ROOT
+
+from tests.browser.axe import violations
+from tests.browser.screenshots import LARGEST, PICTURES
+from tests.browser.visit import Visit
+from tests.servers.fixtures import ROOT
 
 pytestmark = pytest.mark.browser
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from browser.axe import violations
-from browser.reader import LOCALES, Language, Reader
-from browser.service_process import free_port, served
-from browser.visit import Visit
-from certificates import Authority
 from playwright.sync_api import expect
-from smart_server import Ehr, smart_server
+
+from tests.browser.axe import violations
+from tests.browser.reader import LOCALES, Language, Reader
+from tests.browser.service_process import free_port, served
+from tests.browser.visit import Visit
+from tests.support.certificates import Authority
+from tests.support.smart_server import Ehr, smart_server
 
 pytestmark = pytest.mark.browser
 

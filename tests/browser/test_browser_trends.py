@@ -6,8 +6,9 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
-from browser.reader import Hand, Language, Reader, each_reader
 from playwright.sync_api import Locator, expect
+
+from tests.browser.reader import Hand, Language, Reader, each_reader
 
 pytestmark = pytest.mark.browser
 

@@ -8,8 +8,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from browser.reader import INR, MENATETRENONE, Hand, Language, Reader, each_reader
 from playwright.sync_api import expect
+
+from tests.browser.reader import INR, MENATETRENONE, Hand, Language, Reader, each_reader
 
 pytestmark = pytest.mark.browser
 

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from browser.reader import Hand, Language, Reader, each_reader
 from playwright.sync_api import Locator, expect
+
+from tests.browser.reader import Hand, Language, Reader, each_reader
 
 pytestmark = pytest.mark.browser
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import atheris
 
-TESTS = Path(__file__).resolve().parent.parent
+FUZZ = Path(__file__).resolve().parent
 
 with atheris.instrument_imports(include=["cds_service.fhir", "cds_service.hooks"]):
     from cds_service.artifacts.load import load_knowledge
@@ -48,7 +48,7 @@ def corpus(folder: Path) -> None:
     """Real requests, and every resource in them, to begin with."""
     import json
 
-    for path in sorted((TESTS / "requests").glob("*.json")):
+    for path in sorted((FUZZ.parent / "wire" / "requests").glob("*.json")):
         body = json.loads(path.read_text(encoding="utf-8"))
         parts = [body, *(body.get("prefetch") or {}).values(), (body.get("context") or {}).get("draftOrders")]
         for number, part in enumerate(parts):

@@ -8,11 +8,12 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from fuzz.bodies import CANARY, Json, broken, calls, places, sample_patients
-from fuzz.fuzzers import FOUND, fuzzing
 from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
+
+from tests.fuzz.bodies import CANARY, Json, broken, calls, places, sample_patients
+from tests.fuzz.fuzzers import FOUND, fuzzing
 
 Ask = Callable[[Any], list[TestResponse]]
 CALLS = calls(sample_patients())

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import schemathesis
-from fuzz.fuzzers import fuzzing
 from hypothesis import given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -20,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
 
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
+from tests.fuzz.fuzzers import fuzzing
 
 # Left out: those that hold every answer to what was sent (a call that fits the document may still be a 412, and one
 # that does not may be tolerated).

@@ -9,12 +9,13 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from fuzz.bodies import Json, calls, places, sample_patients
-from fuzz.fuzzers import fuzzing
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from werkzeug.test import TestResponse
+
+from tests.fuzz.bodies import Json, calls, places, sample_patients
+from tests.fuzz.fuzzers import fuzzing
 
 Ask = Callable[[Any], list[TestResponse]]
 CALLS = calls(sample_patients())

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import requests
-from servers.fixtures import EXAMPLE_TYPES, medplum, store
+
+from tests.servers.fixtures import EXAMPLE_TYPES, medplum, store
 
 Resource = dict[str, Any]
 

@@ -1,0 +1,1 @@
+"""All tests; see README.md beside this file."""

@@ -1,0 +1,41 @@
+"""The house rules that a machine can check: who imports whom, and what a module's first line is."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = sorted((ROOT / "cds_service").rglob("*.py"))
+
+
+def test_a_room_imports_only_what_stands_below_it() -> None:
+    linter = Path(sys.executable).parent / "lint-imports"
+    result = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_begins_with_a_caption(path: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    assert docstring
+    assert docstring.splitlines()[0].rstrip().endswith((".", ":"))
+
+
+@pytest.mark.parametrize("room", ["record", "facts", "rules", "evaluate", "quantity", "coding", "terminology"])
+def test_the_core_knows_no_web_network_database_or_clock(room: str) -> None:
+    """A judgement depends on the record and the moment it is given, so that it can be repeated."""
+    banned = {"flask", "requests", "sqlalchemy", "granian", "urllib", "http", "socket", "time", "os"}
+    calls = {"now", "today", "utcnow", "getenv"}
+    for path in [m for m in MODULES if m.relative_to(ROOT / "cds_service").parts[0].removesuffix(".py") == room]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                assert not banned & {alias.name.split(".")[0] for alias in node.names}, path
+            elif isinstance(node, ast.ImportFrom):
+                assert (node.module or "").split(".")[0] not in banned, path
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                assert node.func.attr not in calls, f"{path}:{node.lineno}"
