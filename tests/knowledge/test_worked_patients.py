@@ -32,7 +32,7 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 @each_worked_patient
 def test_a_worked_patient_gets_exactly_the_expected_cards(service: WorkedService, worked: WorkedPatient) -> None:
-    outcome = service.ask(worked)
+    outcome = service.ask(worked, trace=True)
     assert list(complaints(service, outcome, worked)) == []
     _is_a_valid_answer(outcome)
 
@@ -125,7 +125,7 @@ def test_every_silencing_of_a_rule_with_patients_happens_or_cannot(service: Work
     seen = {
         (rule, node["silencedBy"])
         for worked in WORKED
-        for rule, node in service.ask(worked).explained.items()
+        for rule, node in service.ask(worked, trace=True).explained.items()
         if "silencedBy" in node
     }
     # A B12 is low or not low; an antagonist is taken or not taken.
@@ -150,7 +150,7 @@ def test_every_silencing_of_a_rule_with_patients_happens_or_cannot(service: Work
 def test_a_silence_holds_for_the_patients_beside_it_whom_it_keeps_quiet(service: WorkedService) -> None:
     for beside, patients in BESIDE.items():
         for worked in patients:
-            assert list(complaints_of_silence(service, service.ask(worked), worked, beside)) == [], worked.id
+            assert list(complaints_of_silence(service, service.ask(worked, trace=True), worked, beside)) == [], worked.id
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
 from functools import lru_cache
 from typing import Any
@@ -47,11 +47,16 @@ class Outcome:
 
     Attributes:
         responses: by service id, as JSON data.
-        explained: the clauses of each rule, by rule id.
+        trace: the clauses of each rule, by rule id; None where it was not asked for, since it takes most of the time.
     """
 
     responses: dict[str, Json]
-    explained: dict[str, Json] = field(default_factory=dict)
+    trace: dict[str, Json] | None = None
+
+    @property
+    def explained(self) -> dict[str, Json]:
+        assert self.trace is not None, "ask with trace=True"
+        return self.trace
 
     @property
     def cards(self) -> list[Json]:
@@ -84,9 +89,10 @@ class WorkedService:
     def resources(self, worked: WorkedPatient) -> WorkedResources:
         return patient_resources(worked, self.knowledge.terminology, noon(worked))
 
-    def ask(self, worked: WorkedPatient, *, language: str = "en") -> Outcome:
+    def ask(self, worked: WorkedPatient, *, language: str = "en", trace: bool = False) -> Outcome:
         """Calls every service of the patient's hook with full prefetch, at noon of the day of judgement."""
-        return self.ask_with(worked, self.request(worked, self.resources(worked)), noon(worked), language=language)
+        request = self.request(worked, self.resources(worked))
+        return self.ask_with(worked, request, noon(worked), language=language, trace=trace)
 
     def as_written(self, worked: WorkedPatient) -> set[Signature]:
         """What the cards say for one of the WORKED, as it is written; asked once."""
@@ -97,19 +103,22 @@ class WorkedService:
     def request(self, worked: WorkedPatient, resources: WorkedResources) -> Json:
         return hook_request(worked, resources, prefetch=prefetch_of(resources))
 
-    def ask_with(self, worked: WorkedPatient, request: Json, now: datetime, *, language: str = "en") -> Outcome:
+    def ask_with(
+        self, worked: WorkedPatient, request: Json, now: datetime, *, language: str = "en", trace: bool = False
+    ) -> Outcome:
         """Calls every service of the patient's hook with a request of one's own."""
-        outcome, hook, answer = Outcome({}), worked.hook, self._answer(frozenset(worked.enable))
-        profile = ClientProfile(name="tests", explain=True)
+        outcome, hook, answer = Outcome({}, {} if trace else None), worked.hook, self._answer(frozenset(worked.enable))
+        profile = ClientProfile(name="tests", explain=trace)
         for service in self.knowledge.services.values():
             if service.hook != hook:
                 continue
             parsed = parse_request(msgspec.json.encode(request), hook, profile)
             call = Call(profile, "zh" if language == "zh" else "en", now, {"notes": {}})
             response = msgspec.json.decode(msgspec.json.encode(answer(service.id, parsed, call)))
-            explained = response["extension"].pop("cds-service.explain")
+            if trace:
+                explained = response["extension"].pop("cds-service.explain")
+                outcome.explained.update({node["rule"]: node for node in explained})
             outcome.responses[service.id] = response
-            outcome.explained.update({node["rule"]: node for node in explained})
         return outcome
 
     def _answer(self, enabled: frozenset[str]) -> Answer:

@@ -104,7 +104,7 @@ class _Judge:
 
     def outcome(self, bed: Bed) -> tuple[Outcome, frozenset[str]]:
         """What comes of one patient, and the facts that were asked for."""
-        outcome, asked = Outcome({}), frozenset[str]()
+        outcome, asked = Outcome({}, {}), frozenset[str]()
         enabled = frozenset(bed.worked.enable)
         for service in self._knowledge.services.values():
             if service.hook != bed.worked.hook:

@@ -49,7 +49,7 @@ def nodes_in(value: Any) -> Iterator[Node]:
 
 
 def told(worked: WorkedPatient, service: WorkedService, language: Language) -> list[Node]:
-    return told_of(service.ask(worked, language=language), worked, service, language)
+    return told_of(service.ask(worked, language=language, trace=True), worked, service, language)
 
 
 def told_of(outcome: Outcome, worked: WorkedPatient, service: WorkedService, language: Language) -> list[Node]:
@@ -98,7 +98,7 @@ def test_every_clause_of_a_worked_patient_is_a_sentence_in_both_languages(
 def test_a_rule_says_that_it_speaks_exactly_when_its_card_is_there(
     service: WorkedService, worked: WorkedPatient
 ) -> None:
-    outcome = service.ask(worked)
+    outcome = service.ask(worked, trace=True)
     trace = told_of(outcome, worked, service, "en")
     said = {node["rule"] for node in trace if node["text"] == "Speaks: all it asks for holds."}
     assert said == {rule_id(card) for card in outcome.cards}
@@ -106,7 +106,7 @@ def test_a_rule_says_that_it_speaks_exactly_when_its_card_is_there(
 
 def test_words_add_to_a_trace_and_change_nothing_of_it(service: WorkedService) -> None:
     for worked in WORKED[::25]:
-        plain = service.ask(worked).explained
+        plain = service.ask(worked, trace=True).explained
         judged = {node["rule"]: node for node in told(worked, service, "zh") if node["outcome"] != "off"}
         assert judged.keys() == plain.keys()
         for rule, node in judged.items():
