@@ -22,7 +22,7 @@ class Evaluation:
     decisions: list[Decision]
 
     @property
-    def speaking(self) -> list[Decision]:
+    def firing(self) -> list[Decision]:
         """The rules that have a card to show, in order of priority."""
         return [d for d in self.decisions if d.outcome == "speaks" and d.rule.kind == "rule"]
 

@@ -110,7 +110,7 @@ def configure(level: str = "info", stream: BinaryIO | None = None) -> None:
     """
     writer = _LineWriter(stream or sys.stdout.buffer)
     if stream is None:
-        speak_for_others()
+        capture_foreign_logs()
         atexit.register(writer.pass_on)
         threading.Thread(target=writer.pass_on_forever, name="log", daemon=True).start()
     structlog.configure(
@@ -126,7 +126,7 @@ def get_log() -> Any:
     return structlog.get_logger().bind()
 
 
-def speak_for_others() -> None:
+def capture_foreign_logs() -> None:
     """From now on, what libraries log and what nobody catches in this process is told in lines of ours."""
     foreign = _Foreign(logging.WARNING)
     root = logging.getLogger()
@@ -138,8 +138,8 @@ def speak_for_others() -> None:
         logger.propagate = True
     warnings.showwarning = _warned
     sys.excepthook = _uncaught
-    sys.unraisablehook = lambda fault: _told("fault", fault.exc_value, fault.exc_traceback)
-    threading.excepthook = lambda fault: _told("fault in a thread", fault.exc_value, fault.exc_traceback)
+    sys.unraisablehook = lambda fault: _log_exception("fault", fault.exc_value, fault.exc_traceback)
+    threading.excepthook = lambda fault: _log_exception("fault in a thread", fault.exc_value, fault.exc_traceback)
 
 
 _SERVERS = frozenset({"granian", "_granian"})
@@ -152,7 +152,7 @@ class _Foreign(logging.Handler):
         level = record.levelno
         log = get_log()
         tell = log.error if level >= logging.ERROR else log.warning
-        fields: dict[str, Any] = {"where": [f"{_tail(record.pathname)}:{record.lineno} {record.funcName}"]}
+        fields: dict[str, Any] = {"where": [f"{_short_path(record.pathname)}:{record.lineno} {record.funcName}"]}
         if record.exc_info and record.exc_info[1] is not None:
             fields["error"] = type(record.exc_info[1]).__name__
             fields["where"] += place(record.exc_info[1])
@@ -167,14 +167,14 @@ def _warned(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    get_log().warning("warning", error=category.__name__, where=[f"{_tail(filename)}:{lineno}"])
+    get_log().warning("warning", error=category.__name__, where=[f"{_short_path(filename)}:{lineno}"])
 
 
 def _uncaught(_: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    _told("fault", error, trace)
+    _log_exception("fault", error, trace)
 
 
-def _told(event: str, error: BaseException | None, trace: TracebackType | None) -> None:
+def _log_exception(event: str, error: BaseException | None, trace: TracebackType | None) -> None:
     if isinstance(error, SystemExit | KeyboardInterrupt):
         return
     # The words of our own errors are free of data by rule, and who starts the service has to read them.
@@ -189,10 +189,10 @@ def place(error: BaseException) -> list[str]:
 
 def _places(trace: TracebackType | None) -> list[str]:
     frames = traceback.extract_tb(trace)[-6:]
-    return [f"{_tail(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
+    return [f"{_short_path(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
 
 
-def _tail(path: str) -> str:
+def _short_path(path: str) -> str:
     return "/".join(path.rsplit("/", 2)[-2:])
 
 

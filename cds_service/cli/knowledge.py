@@ -18,11 +18,11 @@ from cds_service.artifacts.load import knowledge_dir, load_knowledge
 from cds_service.artifacts.worked_patients import read_worked
 from cds_service.errors import BadRequest
 from cds_service.evaluate import Evaluation, Evaluator
-from cds_service.fhir.bundle import Entry, Obtained, open_resource
+from cds_service.fhir.bundle import Entry, ListResult, open_resource
 from cds_service.fhir.read.record import read_record
-from cds_service.fhir.write.orders import Setting
+from cds_service.fhir.write.orders import DraftContext
 from cds_service.hooks.cards import CardMaker
-from cds_service.hooks.client_capabilities import Style
+from cds_service.hooks.client_capabilities import ClientCapabilities
 from cds_service.present.catalogue.catalogue import Catalogue
 from cds_service.present.catalogue.markdown import write
 from cds_service.record import PatientRecord, Source
@@ -129,10 +129,14 @@ def evaluate_command(
     With an order hook, the draft orders in the Bundle are the ones being judged.
     """
     run = _Run.of(bundle.read(), hook, as_of, rules, site)
-    setting = Setting(f"Patient/{run.record.patient.id}", run.as_of.isoformat(timespec="seconds"), "")
+    draft_context = DraftContext(f"Patient/{run.record.patient.id}", run.as_of.isoformat(timespec="seconds"), "")
     numbers = iter(range(1, 10_000))
     cards = CardMaker(run.knowledge).cards(
-        run.evaluation.speaking, run.evaluation.facts, setting, Style(language), lambda: f"{next(numbers)}"
+        run.evaluation.firing,
+        run.evaluation.facts,
+        draft_context,
+        ClientCapabilities(language),
+        lambda: f"{next(numbers)}",
     )
     if as_json:
         click.echo(json.dumps(cards, ensure_ascii=False, indent=2))
@@ -287,8 +291,8 @@ def _record(content: bytes, hook: str, knowledge: KnowledgeBase) -> PatientRecor
     if len(patients) != 1:
         raise BadRequest(f"The Bundle holds {len(patients)} Patients. It must hold exactly one.")
     others = [entry for kind, entries in by_type.items() if kind not in _LISTS for entry in entries]
-    obtained = [Obtained((), others)]
-    obtained += [Obtained((source,), by_type.get(kind, ())) for kind, source in _LISTS.items()]
+    obtained = [ListResult((), others)]
+    obtained += [ListResult((source,), by_type.get(kind, ())) for kind, source in _LISTS.items()]
     bundle = json.dumps({"resourceType": "Bundle", "type": "collection", "entry": drafts}).encode()
     return read_record(
         patients[0],

@@ -52,7 +52,7 @@ def report_command(
     database = Database(settings.database_url)
     try:
         limits = read_review_limits(knowledge_dir())
-        report = make_report(database, limits, selection, made, patient=True, comments=comments)
+        report = make_report(database, limits, selection, made, no_timeout=True, comments=comments)
     finally:
         database.close()
     names = Names(knowledge, language or settings.language)

@@ -56,7 +56,7 @@ class Breaker:
     def state(self) -> State:
         return self._state
 
-    def lets_through(self) -> bool:
+    def allow_request(self) -> bool:
         """Whether a call may go ahead. Whoever is let through reports what became of it, if that says anything."""
         with self._lock:
             if self._state == "closed":
@@ -109,9 +109,9 @@ class Breakers:
         *,
         failures: int = _FAILURES,
         pause: float = _PAUSE,
-        fair: float = 1.0,
+        min_attempt_seconds: float = 1.0,
     ) -> None:
-        self.fair = fair
+        self.min_attempt_seconds = min_attempt_seconds
         self._clock = clock
         self._failures, self._pause = failures, pause
         self._by_host: dict[str, Breaker] = {}

@@ -30,7 +30,7 @@ from cds_service.egress.addresses import Network, addresses
 from cds_service.errors import EgressError, SettingsError
 
 
-class Call:
+class Cancellation:
     """A handle on a call that runs in another thread: whoever waits for it can cut it off.
 
     Socket time-outs start anew with every byte; only closing the socket stops a server that sends one byte a second.
@@ -60,24 +60,24 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ConnectionLimits:
     """What a connection has to keep to: the networks it may enter, the seconds per attempt, the deadline."""
 
     private: Sequence[Network]
     connect_timeout: float
     deadline: float
-    call: Call
+    call: Cancellation
 
 
 class _Under(threading.local):
-    way: Way | None = None
+    way: ConnectionLimits | None = None
 
 
 _under = _Under()
 
 
 @contextmanager
-def under(way: Way) -> Iterator[None]:
+def connection_limits(way: ConnectionLimits) -> Iterator[None]:
     """Whatever this thread connects to meanwhile keeps to `way`."""
     _under.way = way
     try:

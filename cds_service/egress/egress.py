@@ -30,11 +30,11 @@ import urllib3
 from cds_service.egress.addresses import Network
 from cds_service.egress.bases import Place, base_of, is_within, place_of
 from cds_service.egress.breaker import Breakers, State
-from cds_service.egress.connection import Call, PinnedAdapter, Way, under
+from cds_service.egress.connection import Cancellation, ConnectionLimits, PinnedAdapter, connection_limits
 from cds_service.errors import EgressError, NoAnswer
 from cds_service.settings import Settings
 
-__all__ = ["Answer", "Call", "Egress", "Ways"]
+__all__ = ["Cancellation", "Egress", "EgressFactory", "HttpResponse"]
 
 _CHUNK = 65_536
 # It logs the addresses it calls (always at DEBUG, sometimes at WARNING), and an address holds a patient's id.
@@ -42,7 +42,7 @@ logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """What a server answered. `body` is empty unless the status is 200; `retry_after` is in seconds."""
 
     status: int
@@ -51,7 +51,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
+class _HttpRequest:
     """What is asked; `form` None: a GET."""
 
     url: str
@@ -61,7 +61,7 @@ class _Question:
     form: bytes | None = None
 
 
-class Ways:
+class EgressFactory:
     """Every way out of this process, so that all know of the same failing servers. One per process.
 
     Args:
@@ -81,7 +81,7 @@ class Ways:
         self._make(())  # a CA file that cannot be read is to stop the start, not the first call
 
     @classmethod
-    def of(cls, settings: Settings) -> Ways:
+    def of(cls, settings: Settings) -> EgressFactory:
         return cls(private=settings.private_addresses, ca_file=settings.ca_file)
 
     def to(self, bases: Sequence[str]) -> Egress:
@@ -156,8 +156,8 @@ class Egress:
         return place
 
     def get(
-        self, url: str, *, headers: Mapping[str, str], deadline: float, max_bytes: int, call: Call | None = None
-    ) -> Answer:
+        self, url: str, *, headers: Mapping[str, str], deadline: float, max_bytes: int, call: Cancellation | None = None
+    ) -> HttpResponse:
         """GET `url`, without following redirects.
 
         Args:
@@ -168,25 +168,25 @@ class Egress:
             EgressError: not allowed, left alone because it keeps failing, no connection, no complete answer in time,
                 or too large. The message is a few words that hold no part of the address.
         """
-        return self._ask(_Question(url, headers, deadline, max_bytes), call)
+        return self._ask(_HttpRequest(url, headers, deadline, max_bytes), call)
 
-    def post(self, url: str, form: str, *, headers: Mapping[str, str], deadline: float, max_bytes: int) -> Answer:
+    def post(self, url: str, form: str, *, headers: Mapping[str, str], deadline: float, max_bytes: int) -> HttpResponse:
         """POST a form, encoded already, to `url`: once, without following redirects. Otherwise as `get`."""
         whole = {"Content-Type": "application/x-www-form-urlencoded", **headers}
-        return self._ask(_Question(url, whole, deadline, max_bytes, form.encode("ascii")), None)
+        return self._ask(_HttpRequest(url, whole, deadline, max_bytes, form.encode("ascii")), None)
 
-    def _ask(self, question: _Question, call: Call | None) -> Answer:
+    def _ask(self, question: _HttpRequest, call: Cancellation | None) -> HttpResponse:
         deadline = question.deadline
         place = self._checked(question.url)
         breaker = self._breakers.of(place.host, place.port)
-        if not breaker.lets_through():
+        if not breaker.allow_request():
             raise EgressError("not asked, because its calls keep failing")
         began = time.monotonic()
         try:
             answer = self._answer(question, call) if call is not None else self._answer_alone(question)
         except NoAnswer:
             # A call that began shortly before its deadline proves nothing by running into it.
-            if time.monotonic() < deadline or deadline - began >= self._breakers.fair:
+            if time.monotonic() < deadline or deadline - began >= self._breakers.min_attempt_seconds:
                 breaker.failed()
             raise
         if answer.status >= 500:
@@ -195,8 +195,8 @@ class Egress:
             breaker.succeeded()
         return answer
 
-    def _answer_alone(self, question: _Question) -> Answer:
-        call = Call()
+    def _answer_alone(self, question: _HttpRequest) -> HttpResponse:
+        call = Cancellation()
         timer = threading.Timer(max(0.0, question.deadline - time.monotonic()), call.cut)
         timer.daemon = True
         timer.start()
@@ -205,8 +205,8 @@ class Egress:
         finally:
             timer.cancel()
 
-    def _answer(self, question: _Question, call: Call) -> Answer:
-        with under(Way(self._private, self._connect_timeout, question.deadline, call)):
+    def _answer(self, question: _HttpRequest, call: Cancellation) -> HttpResponse:
+        with connection_limits(ConnectionLimits(self._private, self._connect_timeout, question.deadline, call)):
             answer = self._try(question)
             # None: a kept-alive connection that the server closed in the same moment. A GET may be asked again.
             if answer is None and question.form is None:
@@ -215,7 +215,7 @@ class Egress:
             raise NoAnswer("connection closed without an answer")
         return answer
 
-    def _try(self, question: _Question) -> Answer | None:
+    def _try(self, question: _HttpRequest) -> HttpResponse | None:
         deadline, method = question.deadline, "GET" if question.form is None else "POST"
         left = deadline - time.monotonic()
         if left <= 0:
@@ -236,7 +236,7 @@ class Egress:
                 if time.monotonic() >= deadline:
                     # Cut off among the headers, an answer looks to the library like a whole one without a body.
                     raise NoAnswer("timed out")
-                return Answer(response.status_code, body, _seconds(response.headers.get("Retry-After")))
+                return HttpResponse(response.status_code, body, _seconds(response.headers.get("Retry-After")))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             if _is_disconnect(error) and time.monotonic() < deadline:
                 return None

@@ -73,7 +73,7 @@ def _problem(knowledge: KnowledgeBase, fact: FactDefinition) -> Deriver:
     def derive(table: FactTable) -> Fact:
         found = (
             ()
-            if concepts.isdisjoint(table.named)
+            if concepts.isdisjoint(table.concepts_present)
             else tuple(
                 problem
                 for problem in table.record.problems

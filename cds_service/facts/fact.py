@@ -60,7 +60,7 @@ def unknown(kind: Kind, about: str) -> Fact:
 class FactTable(dict[str, Fact]):
     """All facts of one patient at one moment; each is derived when first asked for, and once."""
 
-    __slots__ = ("_derivers", "as_of", "limits", "named", "record", "today")
+    __slots__ = ("_derivers", "as_of", "concepts_present", "limits", "record", "today")
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class FactTable(dict[str, Fact]):
         self.today = as_of.date()
         self.limits = limits
         # Most facts are about a product or a problem that this record does not name anywhere.
-        self.named = _named(record)
+        self.concepts_present = _concepts_present(record)
         self._derivers = derivers
 
     def __missing__(self, name: str) -> Fact:
@@ -88,7 +88,7 @@ class FactTable(dict[str, Fact]):
         return fact
 
     @property
-    def asked(self) -> Mapping[str, Fact]:
+    def derived(self) -> Mapping[str, Fact]:
         """The facts that have been asked for so far."""
         return self
 
@@ -105,7 +105,7 @@ class FactTable(dict[str, Fact]):
         return None
 
 
-def _named(record: PatientRecord) -> frozenset[str]:
+def _concepts_present(record: PatientRecord) -> frozenset[str]:
     """The value sets of everything in the record that is no result: products, drafts, conditions and procedures."""
     drafts = (order.use.concepts for order in record.orders or () if order.use is not None)
     entries = (entry.concepts for entries in (record.medications, record.problems) for entry in entries)

@@ -46,7 +46,7 @@ def deriver(definition: FactDefinition) -> Callable[[FactTable], Fact]:
         if opened is not None and opened.on is None:
             return Fact(None, missing=opened.missing or Missing("absent", "no such result"))
         found: tuple[MedicationUse, ...] = ()
-        if not concepts.isdisjoint(table.named):
+        if not concepts.isdisjoint(table.concepts_present):
             first = table.today - timedelta(days=table.limits[within]) if within else table.today
             if since is not None and opened is not None and opened.on is not None:
                 first = opened.on + timedelta(days=since.days)

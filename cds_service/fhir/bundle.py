@@ -27,7 +27,7 @@ class Entry(msgspec.Struct):
         return "<Entry>"
 
 
-class Opened(msgspec.Struct):
+class ParsedResource(msgspec.Struct):
     """What was in the JSON.
 
     Attributes:
@@ -51,7 +51,7 @@ class Opened(msgspec.Struct):
     too_many: bool = False
 
 
-class Obtained(msgspec.Struct, frozen=True):
+class ListResult(msgspec.Struct, frozen=True):
     """What was obtained for one prefetch key, from the request or from the FHIR server.
 
     Attributes:
@@ -134,21 +134,21 @@ def resource_type(raw: bytes | msgspec.Raw) -> str:
         return ""
 
 
-def open_resource(raw: bytes | msgspec.Raw) -> Opened:
+def open_resource(raw: bytes | msgspec.Raw) -> ParsedResource:
     """Opens one FHIR resource: a Bundle entry by entry, anything else as itself. Never raises on bad content.
 
     An OperationOutcome entry of severity information or warning (Epic's "no results", `search.mode` outcome) is
     dropped; one of severity error or fatal is reported in `outcome`.
     """
     kind = resource_type(raw)
-    opened = Opened(resource_type=kind)
+    opened = ParsedResource(resource_type=kind)
     if kind == "OperationOutcome":
         opened.outcome = _failure(raw) or "informational"
         return opened
     if kind != "Bundle":
         # Unlike the entries of a Bundle, nobody has looked yet whether this is JSON to its end.
         if not _is_json(raw):
-            return Opened()
+            return ParsedResource()
         if kind:
             opened.entries.append(Entry(msgspec.Raw(raw), "", kind))
         return opened
@@ -174,10 +174,10 @@ def _is_json(raw: bytes | msgspec.Raw) -> bool:
     return True
 
 
-def _open_odd_bundle(raw: bytes | msgspec.Raw, opened: Opened) -> Opened:
+def _open_odd_bundle(raw: bytes | msgspec.Raw, opened: ParsedResource) -> ParsedResource:
     """A Bundle of which some member has an odd shape: the entries are saved if they can be."""
     if not _is_json(raw):
-        return Opened()
+        return ParsedResource()
     try:
         members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
         items = msgspec.json.decode(members.get("entry", b"[]"), type=list[msgspec.Raw] | None) or []
@@ -189,7 +189,7 @@ def _open_odd_bundle(raw: bytes | msgspec.Raw, opened: Opened) -> Opened:
     return opened
 
 
-def _add_all(opened: Opened, items: Sequence[_Entry | msgspec.Raw]) -> None:
+def _add_all(opened: ParsedResource, items: Sequence[_Entry | msgspec.Raw]) -> None:
     if len(items) > MAX_ENTRIES:
         opened.too_many = True
         return
@@ -197,7 +197,7 @@ def _add_all(opened: Opened, items: Sequence[_Entry | msgspec.Raw]) -> None:
         _add(opened, item)
 
 
-def _add(opened: Opened, item: _Entry | msgspec.Raw) -> None:
+def _add(opened: ParsedResource, item: _Entry | msgspec.Raw) -> None:
     try:
         entry = item if isinstance(item, _Entry) else _entry.decode(item)
     except UNREADABLE:

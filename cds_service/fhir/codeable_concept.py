@@ -23,7 +23,7 @@ _concept = msgspec.json.Decoder(ConceptShape | list[ConceptShape] | str | None)
 _reference = msgspec.json.Decoder(ReferenceShape | None)
 
 
-class Written(NamedTuple):
+class Concept(NamedTuple):
     """What a record wrote for a concept: its codings and its text (capped)."""
 
     codings: tuple[Coding, ...] = ()
@@ -44,11 +44,11 @@ class Written(NamedTuple):
         return (next((c.code for c in self.codings if c.code), "") or self.text).lower()
 
 
-def read_written(raw: msgspec.Raw) -> Written:
+def parse_concept(raw: msgspec.Raw) -> Concept:
     """A CodeableConcept, R5 CodeableReference, list of them, or string; raises msgspec.DecodeError if it is none."""
     written = bytes(raw)
     if written in _NONE:
-        return Written()
+        return Concept()
     return _cached(written) if len(written) <= _CACHED_BYTES else _read(written)
 
 
@@ -98,12 +98,12 @@ def _cached_concepts(terminology: Terminology, kind: Kind, written: bytes) -> fr
     return terminology.concepts(kind, *_cached(written))
 
 
-def _read(written: bytes) -> Written:
+def _read(written: bytes) -> Concept:
     shape = _concept.decode(written)
     if shape is None:
-        return Written()
+        return Concept()
     if isinstance(shape, str):
-        return Written((), capped(shape))
+        return Concept((), capped(shape))
     codings: list[Coding] = []
     texts: list[str] = []
     for one in shape if isinstance(shape, list) else [shape]:
@@ -113,7 +113,7 @@ def _read(written: bytes) -> Written:
             texts.append(inner.text)
         codings += [Coding(c.system or "", c.code or "", capped(c.display)) for c in one.coding or ()]
         texts.append(capped(one.text))
-    return Written(tuple(codings), " | ".join(text for text in texts if text))
+    return Concept(tuple(codings), " | ".join(text for text in texts if text))
 
 
 _cached = lru_cache(maxsize=8192)(_read)

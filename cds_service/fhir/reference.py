@@ -70,7 +70,7 @@ def normal_base(url: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Whose:
+class PatientMatcher:
     """Tells the patient of the call from others.
 
     An absolute URL counts when it is of the FHIR server of the call; when the call names no server, by its id.
@@ -97,11 +97,11 @@ class Whose:
         return True if not parts.base or self.server is None or parts.base == self.server else None
 
 
-def is_somebody_elses(entry: Entry, whose: Whose) -> bool:
+def is_other_patient(entry: Entry, patient_matcher: PatientMatcher) -> bool:
     """Whether an entry says that it is of another patient than that of the call; not if it does not say."""
     subjects = optional(_subjects, entry.resource)
     said = [found.reference for found in (subjects.subject, subjects.patient) if found is not None] if subjects else []
-    return any(reference is not None and whose.is_patient(reference) is False for reference in said)
+    return any(reference is not None and patient_matcher.is_patient(reference) is False for reference in said)
 
 
 @dataclass(slots=True)

@@ -9,23 +9,23 @@ from functools import partial
 from typing import Any
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
-from cds_service.egress.egress import Ways
+from cds_service.egress.egress import EgressFactory
 from cds_service.errors import SettingsError, Unprocessable
 from cds_service.evaluate import Evaluation, Evaluator
-from cds_service.fhir.bundle import Obtained
+from cds_service.fhir.bundle import ListResult
 from cds_service.fhir.fetch.client import MOST_PAGES, Fetched
 from cds_service.fhir.fetch.terminology_server import TerminologyServer
 from cds_service.fhir.read.record import read_record
-from cds_service.fhir.write.orders import Setting
-from cds_service.hooks.call_outcome import shown, silent
+from cds_service.fhir.write.orders import DraftContext
+from cds_service.hooks.call_outcome import not_shown, shown
 from cds_service.hooks.cards import CardMaker
-from cds_service.hooks.client_capabilities import Style, style_of
-from cds_service.hooks.complete_prefetch import acquire, look_up
-from cds_service.hooks.messages import Call, HookRequest
+from cds_service.hooks.client_capabilities import ClientCapabilities, capabilities_of
+from cds_service.hooks.complete_prefetch import complete_prefetch, look_up
+from cds_service.hooks.messages import CallContext, HookRequest
 from cds_service.hooks.missing_data_card import incomplete_card, missing_parts
-from cds_service.hooks.observer import Watch
-from cds_service.hooks.prefetch import Need, needs_of
-from cds_service.hooks.snooze import Snoozed, Snoozer, tell, without
+from cds_service.hooks.observer import CallObserver
+from cds_service.hooks.prefetch import PrefetchKey, prefetch_for
+from cds_service.hooks.snooze import Snoozed, SnoozeFilter, tell, without
 from cds_service.hooks.unmatched import UnmatchedCodes, unmatched_counts
 from cds_service.quantity import factor
 from cds_service.record import PatientRecord
@@ -38,10 +38,10 @@ _CHART_HOOKS = ("patient-view", "encounter-start")
 def make_answer(
     knowledge: KnowledgeBase,
     settings: Settings,
-    ways: Ways | None = None,
+    egress_factory: EgressFactory | None = None,
     server: TerminologyServer | None = None,
-    snoozer: Snoozer | None = None,
-) -> Callable[[str, HookRequest, Call], dict[str, Any]]:
+    snooze_filter: SnoozeFilter | None = None,
+) -> Callable[[str, HookRequest, CallContext], dict[str, Any]]:
     """The function that answers calls: service id, request and circumstances to the CDS Hooks response.
 
     Args:
@@ -53,9 +53,9 @@ def make_answer(
     """
     # The UCUM registry takes half a second to load; no patient should wait for it.
     factor("ng/L", "pg/mL")
-    ways = ways or Ways.of(settings)
-    server = server or terminology_server(knowledge, settings, ways)
-    return _Answerer(knowledge, settings, ways, server, snoozer).answer
+    egress_factory = egress_factory or EgressFactory.of(settings)
+    server = server or terminology_server(knowledge, settings, egress_factory)
+    return _Answerer(knowledge, settings, egress_factory, server, snooze_filter).answer
 
 
 class _Answerer:
@@ -63,50 +63,50 @@ class _Answerer:
         self,
         knowledge: KnowledgeBase,
         settings: Settings,
-        ways: Ways,
+        egress_factory: EgressFactory,
         server: TerminologyServer | None,
-        snoozer: Snoozer | None,
+        snooze_filter: SnoozeFilter | None,
     ) -> None:
         self._knowledge = knowledge
         self._settings = settings
         self._evaluator = Evaluator(knowledge)
         self._cards = CardMaker(knowledge, _catalogue(settings), _launch(settings))
-        self._needs = {service.id: needs_of(knowledge, service) for service in knowledge.services.values()}
+        self._needs = {service.id: prefetch_for(knowledge, service) for service in knowledge.services.values()}
         self._unmatched = UnmatchedCodes(knowledge.terminology) if settings.log_unmatched else None
         self._server = server
-        self._ways = ways
-        self._snoozer = snoozer
+        self._egress_factory = egress_factory
+        self._snooze_filter = snooze_filter
 
-    def answer(self, service_id: str, request: HookRequest, call: Call) -> dict[str, Any]:
+    def answer(self, service_id: str, request: HookRequest, call: CallContext) -> dict[str, Any]:
         """CDS Hooks 2.0, Response: cards; 412 exactly when rules stay undecided for want of data and none speaks."""
         service, needs = self._knowledge.services[service_id], self._needs[service_id]
-        profile, watch = call.profile, call.watch
+        profile, observer = call.profile, call.observer
         deadline = time.monotonic() + (profile.fhir_deadline or self._settings.fhir_deadline)
-        egress = self._ways.to((*self._settings.fhir_allow, *profile.fhir_servers))
+        egress = self._egress_factory.to((*self._settings.fhir_allow, *profile.fhir_servers))
         open_server = profile.fhir_without_token
         pages = profile.fhir_pages or MOST_PAGES
-        told = partial(_tell, watch)
-        with watch.step("acquire"):
-            obtained = acquire(
+        told = partial(_tell, observer)
+        with observer.step("acquire"):
+            obtained = complete_prefetch(
                 needs, request, egress, without_token=open_server, deadline=deadline, max_pages=pages, told=told
             )
-        style = style_of(profile, call.language, chart=service.hook in _CHART_HOOKS)
+        capabilities = capabilities_of(profile, call.language, chart=service.hook in _CHART_HOOKS)
         try:
-            with watch.step("read"):
+            with observer.step("read"):
                 record = self._record(request, obtained)
             if record.lookups:
-                with watch.step("acquire"):
+                with observer.step("acquire"):
                     found = look_up(
                         record.lookups, request, egress, without_token=open_server, deadline=deadline, told=told
                     )
-                with watch.step("read"):
+                with observer.step("read"):
                     record = self._record(request, [*obtained, found]) if found.entries else record
         except Unprocessable:
-            call.kept.unread = ("patient",)
+            call.outcome.unread = ("patient",)
             if profile.on_missing_data == "412":
                 raise
-            cards = [incomplete_card(self._knowledge, ["patient"], style, _new_id)]
-            call.kept.cards = shown(cards, {})
+            cards = [incomplete_card(self._knowledge, ["patient"], capabilities, _new_id)]
+            call.outcome.cards = shown(cards, {})
             return self._response(cards)
         for note in record.notes:
             call.log["notes"][note] = call.log["notes"].get(note, 0) + 1
@@ -116,16 +116,16 @@ class _Answerer:
                 self._unmatched.tell(record)
             if self._server is not None:
                 self._server.ask(record)
-        with watch.step("evaluate"):
+        with observer.step("evaluate"):
             evaluation = self._evaluator.evaluate(record, call.now, service.rules)
         snoozed: list[Snoozed] = []
-        if self._snoozer is not None:
-            with watch.step("store"):
-                snoozed = self._snoozer.snoozed(evaluation, profile.name, request.patient_id, call.now)
-        with watch.step("cards"):
-            return self._respond(request, call, style, evaluation, snoozed, needs, obtained)
+        if self._snooze_filter is not None:
+            with observer.step("store"):
+                snoozed = self._snooze_filter.snoozed(evaluation, profile.name, request.patient_id, call.now)
+        with observer.step("cards"):
+            return self._respond(request, call, capabilities, evaluation, snoozed, needs, obtained)
 
-    def _record(self, request: HookRequest, obtained: Sequence[Obtained]) -> PatientRecord:
+    def _record(self, request: HookRequest, obtained: Sequence[ListResult]) -> PatientRecord:
         patient = obtained[0]
         if patient.unread is not None:
             raise Unprocessable(
@@ -145,17 +145,17 @@ class _Answerer:
     def _respond(
         self,
         request: HookRequest,
-        call: Call,
-        style: Style,
+        call: CallContext,
+        capabilities: ClientCapabilities,
         evaluation: Evaluation,
         snoozed: Sequence[Snoozed],
-        needs: Sequence[Need],
-        obtained: Sequence[Obtained],
+        needs: Sequence[PrefetchKey],
+        obtained: Sequence[ListResult],
     ) -> dict[str, Any]:
         orders: dict[str, str] = {}
-        setting = _setting(request, call)
-        heard = without(evaluation.speaking, snoozed) if snoozed else evaluation.speaking
-        cards = self._cards.cards(heard, evaluation.facts, setting, style, _new_id, orders)
+        draft_context = _draft_context(request, call)
+        heard = without(evaluation.firing, snoozed) if snoozed else evaluation.firing
+        cards = self._cards.cards(heard, evaluation.facts, draft_context, capabilities, _new_id, orders)
         call.log["cards"] = [card["extension"]["cds-service.rule"]["id"] for card in cards]
         if evaluation.counted:
             call.log["counted"] = [decision.rule.id for decision in evaluation.counted]
@@ -163,17 +163,17 @@ class _Answerer:
             call.log["snoozed"] = [each.decision.rule.id for each in snoozed]
         if evaluation.undecided:
             parts = missing_parts(evaluation.facts.record, needs, obtained)
-            call.kept.unread = parts.lists
-            call.kept.undecided = tuple(decision.rule.id for decision in evaluation.undecided)
+            call.outcome.unread = parts.lists
+            call.outcome.undecided = tuple(decision.rule.id for decision in evaluation.undecided)
             if not cards and parts.unread and call.profile.on_missing_data == "412":
                 raise Unprocessable(
                     f"Data that the rules need could not be had: {'; '.join(parts.reasons)}. "
                     "Send these keys as prefetch, or let them be fetched.",
                     expression=f"prefetch.{parts.unread[0]}",
                 )
-            cards.append(incomplete_card(self._knowledge, parts.lists, style, _new_id))
+            cards.append(incomplete_card(self._knowledge, parts.lists, capabilities, _new_id))
         unseen = (*evaluation.counted, *(each.decision for each in snoozed))
-        call.kept.cards = (*shown(cards, orders), *(silent(each, _new_id()) for each in unseen))
+        call.outcome.cards = (*shown(cards, orders), *(not_shown(each, _new_id()) for each in unseen))
         response = self._response(cards)
         if self._settings.explain or call.profile.explain or call.explain:
             nodes = explain(self._knowledge, evaluation.facts, evaluation.decisions)
@@ -191,12 +191,12 @@ def _catalogue(settings: Settings) -> str | None:
     return f"{url}/rules" if url and (url.startswith("https://") or settings.sandbox) else None
 
 
-def _tell(watch: Watch, name: str, found: Fetched) -> None:
-    watch.fetched(name, found.began, found.seconds, found.outcome)
+def _tell(observer: CallObserver, name: str, found: Fetched) -> None:
+    observer.fetched(name, found.began, found.seconds, found.outcome)
 
 
 def terminology_server(
-    knowledge: KnowledgeBase, settings: Settings, ways: Ways, before: TerminologyServer | None = None
+    knowledge: KnowledgeBase, settings: Settings, egress_factory: EgressFactory, before: TerminologyServer | None = None
 ) -> TerminologyServer | None:
     """The server to ask for unknown codes, if the settings name one.
 
@@ -212,7 +212,7 @@ def terminology_server(
             "CDS_TERMINOLOGY: no value set is mapped, so nothing could be asked. Name the server's value sets under"
             " `terminology` in the overlay that CDS_SITE names."
         )
-    way = ways.to(settings.fhir_allow)
+    way = egress_factory.to(settings.fhir_allow)
     return TerminologyServer(settings.terminology, knowledge.canonicals, knowledge.terminology, way, before=before)
 
 
@@ -221,8 +221,8 @@ def _launch(settings: Settings) -> str | None:
     return f"{settings.public_url}/smart/launch" if settings.public_url else None
 
 
-def _setting(request: HookRequest, call: Call) -> Setting:
-    return Setting(
+def _draft_context(request: HookRequest, call: CallContext) -> DraftContext:
+    return DraftContext(
         patient=f"Patient/{request.patient_id}",
         authored=call.now.isoformat(timespec="seconds"),
         reason="",

@@ -12,7 +12,7 @@ from cds_service.store.call_records import CardRecord, SuggestionRecord
 
 
 @dataclass(slots=True)
-class Kept:
+class CallOutcome:
     """Filled in on the way of one call.
 
     Attributes:
@@ -52,7 +52,7 @@ def _shown(card: dict[str, Any], orders: Mapping[str, str]) -> CardRecord:
     )
 
 
-def silent(decision: Decision, card_id: str) -> CardRecord:
+def not_shown(decision: Decision, card_id: str) -> CardRecord:
     """The card that a rule would have had, were it not in silent mode or snoozed."""
     rule, variant = decision.rule, decision.variant
     return CardRecord(card_id, rule.id, variant.id if variant else None, indicator_of(decision), False)

@@ -13,8 +13,8 @@ from cds_service.artifacts.schema import Line, Rule, SuggestionUse, Variant
 from cds_service.facts.conditions import Test, compiled, evidence
 from cds_service.facts.fact import Evidence, FactTable
 from cds_service.fhir.reference import leads_somewhere
-from cds_service.fhir.write.orders import Setting
-from cds_service.hooks.client_capabilities import Style
+from cds_service.fhir.write.orders import DraftContext
+from cds_service.hooks.client_capabilities import ClientCapabilities
 from cds_service.hooks.suggestions import NewId, Offer, Suggestion, make_offer, suggest
 from cds_service.hooks.texts import LISTED, NAMED, Wording, neutral
 from cds_service.record import LabResult, MedicationUse, Problem
@@ -91,8 +91,8 @@ class CardMaker:
         self,
         decisions: Iterable[Decision],
         table: FactTable,
-        setting: Setting,
-        style: Style,
+        draft_context: DraftContext,
+        capabilities: ClientCapabilities,
         new_id: NewId,
         orders: dict[str, str] | None = None,
     ) -> list[dict[str, Any]]:
@@ -103,16 +103,19 @@ class CardMaker:
             new_id: makes a fresh UUID for every card and suggestion.
             orders: is told the order in the catalogue behind each suggestion, by the suggestion's UUID.
         """
-        chosen = [(decision, self._texts[_key(decision, style.language)]) for decision in decisions]
+        chosen = [(decision, self._texts[_key(decision, capabilities.language)]) for decision in decisions]
         chosen = [(d, text) for d, text in chosen if text.indicator != "info" or not self._quiet(d, table)]
         chosen.sort(key=lambda pair: (_RANK[pair[1].indicator], pair[0].rule.priority))
-        if style.chart:
+        if capabilities.chart:
             certain = sum(text.indicator != "info" for _, text in chosen)
             chosen = chosen[: max(certain, _MOST_ON_CHART)]
-        wording = Wording(self._knowledge, style.language, table.today)
+        wording = Wording(self._knowledge, capabilities.language, table.today)
         offered: set[tuple[str, str]] = set()
         told = {} if orders is None else orders
-        return [self._card(d, text, table, setting, style, new_id, wording, offered, told) for d, text in chosen]
+        return [
+            self._card(d, text, table, draft_context, capabilities, new_id, wording, offered, told)
+            for d, text in chosen
+        ]
 
     def _quiet(self, decision: Decision, table: FactTable) -> bool:
         """Whether the topic wants no info cards for this patient (palliative care)."""
@@ -124,8 +127,8 @@ class CardMaker:
         decision: Decision,
         text: _Text,
         table: FactTable,
-        setting: Setting,
-        style: Style,
+        draft_context: DraftContext,
+        capabilities: ClientCapabilities,
         new_id: NewId,
         wording: Wording,
         offered: set[tuple[str, str]],
@@ -138,31 +141,31 @@ class CardMaker:
             for when, parts, cited in text.lines
             if when is None or when(table) is True
         ]
-        mine = Setting(
-            setting.patient,
-            setting.authored,
+        mine = DraftContext(
+            draft_context.patient,
+            draft_context.authored,
             text.title,
-            setting.encounter,
-            setting.author,
+            draft_context.encounter,
+            draft_context.author,
             _supporting(text, table),
             urgent=text.indicator == "critical",
         )
-        found = [s for offer in text.offers for s in suggest(offer, table, mine, style.language)]
+        found = [s for offer in text.offers for s in suggest(offer, table, mine, capabilities.language)]
         fresh = [s for s in found if s.key not in offered]
         # Labels are plain text; here they become Markdown, with the product's name as the record writes it in them.
         if repeated := [neutral(s.label) for s in found if s.key in offered]:
-            lines.append(_WORDS[style.language]["above"].format(LISTED[style.language].join(repeated)))
+            lines.append(_WORDS[capabilities.language]["above"].format(LISTED[capabilities.language].join(repeated)))
         offered.update(s.key for s in fresh)
-        if by_hand := [neutral(s.label) for s in fresh if s.action["type"] not in style.actions]:
-            lines.append(_WORDS[style.language]["by_hand"].format(LISTED[style.language].join(by_hand)))
-            fresh = [s for s in fresh if s.action["type"] in style.actions]
+        if by_hand := [neutral(s.label) for s in fresh if s.action["type"] not in capabilities.actions]:
+            lines.append(_WORDS[capabilities.language]["by_hand"].format(LISTED[capabilities.language].join(by_hand)))
+            fresh = [s for s in fresh if s.action["type"] in capabilities.actions]
         card: dict[str, Any] = {
             "uuid": new_id(),
             "summary": text.summary,
             "detail": "\n\n".join([*lines, text.footer]),
             "indicator": text.indicator,
             "source": text.source
-            | {"topic": {"system": "urn:cds-service:rule", "code": style.topic(rule.id), "display": text.title}},
+            | {"topic": {"system": "urn:cds-service:rule", "code": capabilities.topic(rule.id), "display": text.title}},
             "extension": {
                 "cds-service.rule": {
                     "id": rule.id,
@@ -173,21 +176,21 @@ class CardMaker:
                 }
             },
         }
-        if links := self._links(rule.id, style):
+        if links := self._links(rule.id, capabilities):
             card["links"] = links
         if text.reasons:
             card["overrideReasons"] = list(text.reasons)
         if fresh:
-            card.update(_selection(fresh, style, new_id))
+            card.update(_selection(fresh, capabilities, new_id))
             orders.update((message["uuid"], s.key[0]) for message, s in zip(card["suggestions"], fresh, strict=True))
         return card
 
-    def _links(self, rule: str, style: Style) -> list[dict[str, str]]:
+    def _links(self, rule: str, capabilities: ClientCapabilities) -> list[dict[str, str]]:
         """CDS Hooks 2.0, Link: `absolute` is a page to be opened as it is, `smart` an app for the client to launch."""
-        words, links = _WORDS[style.language], []
-        if self._catalogue is not None and style.links:
+        words, links = _WORDS[capabilities.language], []
+        if self._catalogue is not None and capabilities.links:
             links.append({"label": words["read"], "url": f"{self._catalogue}/{rule}", "type": "absolute"})
-        if self._launch is not None and style.launch:
+        if self._launch is not None and capabilities.launch:
             links.append({"label": words["open"], "url": self._launch, "type": "smart", "appContext": rule})
         return links
 
@@ -267,7 +270,9 @@ def _supporting(text: _Text, table: FactTable) -> tuple[str, ...]:
     )
 
 
-def _selection(suggestions: list[Suggestion], style: Style, new_id: Callable[[], str]) -> dict[str, Any]:
+def _selection(
+    suggestions: list[Suggestion], capabilities: ClientCapabilities, new_id: Callable[[], str]
+) -> dict[str, Any]:
     """CDS Hooks 2.0: suggestions come with selectionBehavior; with at-most-one only one may be recommended."""
     one_of_them = any(s.treatment for s in suggestions)
     recommended = [s for s in suggestions if s.recommended]
@@ -275,6 +280,6 @@ def _selection(suggestions: list[Suggestion], style: Style, new_id: Callable[[],
         # Also for a client that takes `any` only: Epic ticks what is recommended, and two regimens are one too many.
         recommended = recommended[:1]
     return {
-        "suggestions": [s.message(new_id, style, recommended=s in recommended) for s in suggestions],
-        "selectionBehavior": "any" if style.any_selection or not one_of_them else "at-most-one",
+        "suggestions": [s.message(new_id, capabilities, recommended=s in recommended) for s in suggestions],
+        "selectionBehavior": "any" if capabilities.any_selection or not one_of_them else "at-most-one",
     }

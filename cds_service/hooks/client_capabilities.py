@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Style:
+class ClientCapabilities:
     """What a client wants cards to look like.
 
     Attributes:
@@ -51,9 +51,9 @@ class Style:
         return action
 
 
-def style_of(profile: ClientProfile, language: str, *, chart: bool) -> Style:
+def capabilities_of(profile: ClientProfile, language: str, *, chart: bool) -> ClientCapabilities:
     """The style that has been agreed with a client."""
-    return Style(
+    return ClientCapabilities(
         language=language,
         any_selection=profile.selection_behavior == "any",
         alphanumeric_topic=profile.topic_alphanumeric,

@@ -18,12 +18,12 @@ from msgspec.structs import replace
 
 from cds_service.egress.egress import Egress
 from cds_service.errors import EgressError, TooLarge
-from cds_service.fhir.bundle import MAX_ENTRIES, Entry, Obtained, Opened, open_resource
+from cds_service.fhir.bundle import MAX_ENTRIES, Entry, ListResult, ParsedResource, open_resource
 from cds_service.fhir.fetch.client import MOST_PAGES, Fetched, fetch_all
 from cds_service.fhir.read.relevance import SOURCES
-from cds_service.fhir.reference import Whose, is_somebody_elses, normal_base
+from cds_service.fhir.reference import PatientMatcher, is_other_patient, normal_base
 from cds_service.hooks.messages import HookRequest
-from cds_service.hooks.prefetch import Need
+from cds_service.hooks.prefetch import PrefetchKey
 
 # Is told what came of each query: the prefetch key, and what was fetched.
 Told = Callable[[str, Fetched], None]
@@ -32,8 +32,8 @@ Told = Callable[[str, Fetched], None]
 _MOST_LOOKUPS = 50
 
 
-def acquire(
-    needs: Sequence[Need],
+def complete_prefetch(
+    needs: Sequence[PrefetchKey],
     request: HookRequest,
     egress: Egress,
     *,
@@ -41,7 +41,7 @@ def acquire(
     deadline: float,
     max_pages: int = MOST_PAGES,
     told: Told | None = None,
-) -> list[Obtained]:
+) -> list[ListResult]:
     """One `Obtained` per need: from prefetch, else from the FHIR server, else with the reason why it is unread.
 
     Args:
@@ -52,8 +52,10 @@ def acquire(
     Raises:
         TooLarge: more entries were sent than any patient has.
     """
-    whose = Whose(request.patient_id, normal_base(request.fhir_server) if request.fhir_server else None)
-    sent = [_from_prefetch(need, request.prefetch, whose) for need in needs]
+    patient_matcher = PatientMatcher(
+        request.patient_id, normal_base(request.fhir_server) if request.fhir_server else None
+    )
+    sent = [_from_prefetch(need, request.prefetch, patient_matcher) for need in needs]
     if sum(len(obtained.entries) for obtained in sent) > MAX_ENTRIES:
         raise _too_many("prefetch")
     lacking = [need for need, obtained in zip(needs, sent, strict=True) if obtained.unread or obtained.incomplete]
@@ -65,7 +67,7 @@ def acquire(
         for key, found in fetched.items():
             told(key, found)
     completed = [
-        _better(obtained, from_fetch(need, fetched[need.key], whose))
+        _better(obtained, from_fetch(need, fetched[need.key], patient_matcher))
         if need.key in fetched
         else _explained(obtained, barred)
         for need, obtained in zip(needs, sent, strict=True)
@@ -85,7 +87,7 @@ def look_up(
     without_token: bool,
     deadline: float,
     told: Told | None = None,
-) -> Obtained:
+) -> ListResult:
     """The resources that entries refer to and that did not come with them, as far as they can be fetched.
 
     Args:
@@ -98,7 +100,7 @@ def look_up(
         for found in fetched.values():
             told("references", found)
     pages = [page for found in fetched.values() for page in found.pages]
-    return Obtained((), tuple(entry for page in pages for entry in open_resource(page).entries))
+    return ListResult((), tuple(entry for page in pages for entry in open_resource(page).entries))
 
 
 def _fetch(
@@ -122,35 +124,37 @@ def _fetch(
         return {}, "fhirServer is not on the list of servers that may be called"
 
 
-def _from_prefetch(need: Need, prefetch: Mapping[str, msgspec.Raw], whose: Whose) -> Obtained:
+def _from_prefetch(
+    need: PrefetchKey, prefetch: Mapping[str, msgspec.Raw], patient_matcher: PatientMatcher
+) -> ListResult:
     raw = prefetch.get(need.key)
     if raw is None:
-        return Obtained(need.sources, unread="not sent as prefetch")
+        return ListResult(need.sources, unread="not sent as prefetch")
     if _is_null(raw):
         # The client looked and has nothing. A Patient, though, cannot be nothing.
-        return Obtained(need.sources) if need.sources else Obtained((), unread="sent as null")
+        return ListResult(need.sources) if need.sources else ListResult((), unread="sent as null")
     opened = open_resource(raw)
     if opened.resource_type == "OperationOutcome":
-        return Obtained(need.sources, unread=f"the client could not fetch it ({opened.outcome})")
+        return ListResult(need.sources, unread=f"the client could not fetch it ({opened.outcome})")
     if opened.resource_type != "Bundle" and opened.resource_type not in need.types:
-        return Obtained(need.sources, unread="sent as a resource of another type")
+        return ListResult(need.sources, unread="sent as a resource of another type")
     if opened.too_many:
         raise _too_many(f"prefetch.{need.key}")
     if opened.entries and not any(_belongs(entry.resource_type, need) for entry in opened.entries):
         # A Bundle under the wrong key says nothing about what was asked for.
-        return Obtained(need.sources, unread="sent with resources of other types only")
-    if _is_of_others(need, opened.entries, whose):
-        return Obtained(need.sources, unread="sent with entries of another patient only")
+        return ListResult(need.sources, unread="sent with resources of other types only")
+    if _is_of_others(need, opened.entries, patient_matcher):
+        return ListResult(need.sources, unread="sent with entries of another patient only")
     return _judged(need, opened, incomplete=_shortfall(opened))
 
 
-def _is_of_others(need: Need, entries: Sequence[Entry], whose: Whose) -> bool:
+def _is_of_others(need: PrefetchKey, entries: Sequence[Entry], patient_matcher: PatientMatcher) -> bool:
     """Whether all that came is another patient's: whatever question that answers, it is not ours about this patient."""
     asked = [entry for entry in entries if _belongs(entry.resource_type, need)]
-    return bool(need.sources and asked) and all(is_somebody_elses(entry, whose) for entry in asked)
+    return bool(need.sources and asked) and all(is_other_patient(entry, patient_matcher) for entry in asked)
 
 
-def _belongs(kind: str, need: Need) -> bool:
+def _belongs(kind: str, need: PrefetchKey) -> bool:
     """Whether resources of this type answer the need; older FHIR versions have other names for some."""
     return kind in need.types or SOURCES.get(kind) in need.sources
 
@@ -164,7 +168,7 @@ def _is_null(raw: msgspec.Raw) -> bool:
     return memoryview(raw).nbytes <= len("null") and bytes(raw) == b"null"
 
 
-def _shortfall(opened: Opened) -> str | None:
+def _shortfall(opened: ParsedResource) -> str | None:
     """Why one page sent as prefetch is not the whole list, if it is not."""
     if opened.next_url is not None:
         return "only the first page was sent"
@@ -173,19 +177,19 @@ def _shortfall(opened: Opened) -> str | None:
     return None
 
 
-def from_fetch(need: Need, fetched: Fetched, whose: Whose) -> Obtained:
+def from_fetch(need: PrefetchKey, fetched: Fetched, patient_matcher: PatientMatcher) -> ListResult:
     """What a FHIR server gave for one need: whole, in part, or not at all, and why."""
     if fetched.failure is not None:
-        return Obtained(need.sources, unread=f"fetching failed: {fetched.failure}")
+        return ListResult(need.sources, unread=f"fetching failed: {fetched.failure}")
     opened = _together([open_resource(page) for page in fetched.pages])
-    if _is_of_others(need, opened.entries, whose):
-        return Obtained(need.sources, unread="fetching failed: all entries are of another patient")
+    if _is_of_others(need, opened.entries, patient_matcher):
+        return ListResult(need.sources, unread="fetching failed: all entries are of another patient")
     return _judged(need, opened, fetched.incomplete)
 
 
-def _together(pages: Sequence[Opened]) -> Opened:
+def _together(pages: Sequence[ParsedResource]) -> ParsedResource:
     """The pages of one search as if they had come as one."""
-    return Opened(
+    return ParsedResource(
         entries=[entry for page in pages for entry in page.entries],
         outcome=next((page.outcome for page in pages if page.outcome is not None), None),
         unreadable=sum(page.unreadable for page in pages),
@@ -193,27 +197,27 @@ def _together(pages: Sequence[Opened]) -> Opened:
     )
 
 
-def _judged(need: Need, opened: Opened, incomplete: str | None) -> Obtained:
+def _judged(need: PrefetchKey, opened: ParsedResource, incomplete: str | None) -> ListResult:
     entries, failed = opened.entries, opened.outcome
     if opened.too_many:
-        return Obtained(need.sources, unread=f"a page of more than {MAX_ENTRIES} entries")
+        return ListResult(need.sources, unread=f"a page of more than {MAX_ENTRIES} entries")
     if failed is not None and not entries:
-        return Obtained(need.sources, unread=f"the server reported {failed}")
+        return ListResult(need.sources, unread=f"the server reported {failed}")
     if failed is not None:
         incomplete = incomplete or f"the server reported {failed}"
     if opened.unreadable:
         incomplete = incomplete or f"{opened.unreadable} entries could not be read"
     if not need.sources and not entries:
-        return Obtained((), unread="no Patient in the answer")
-    return Obtained(need.sources, entries, incomplete=incomplete)
+        return ListResult((), unread="no Patient in the answer")
+    return ListResult(need.sources, entries, incomplete=incomplete)
 
 
-def _better(sent: Obtained, fetched: Obtained) -> Obtained:
+def _better(sent: ListResult, fetched: ListResult) -> ListResult:
     """The fetched list; but what was sent, if fetching failed and a part had been sent."""
     return sent if fetched.unread is not None and sent.unread is None else fetched
 
 
-def _explained(obtained: Obtained, barred: str) -> Obtained:
+def _explained(obtained: ListResult, barred: str) -> ListResult:
     if obtained.unread is not None:
         return replace(obtained, unread=f"{obtained.unread}; {barred}")
     return replace(obtained, incomplete=f"{obtained.incomplete}; {barred}") if obtained.incomplete else obtained

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
-from cds_service.hooks.prefetch import needs_of
+from cds_service.hooks.prefetch import prefetch_for
 
 _USAGE = {
     "en": (
@@ -42,7 +42,7 @@ def discovery(knowledge: KnowledgeBase, language: str, versions: bool = False) -
 
 def _service(knowledge: KnowledgeBase, service_id: str, language: str, versions: bool) -> dict[str, Any]:
     service = knowledge.services[service_id]
-    needs = needs_of(knowledge, service)
+    needs = prefetch_for(knowledge, service)
     optional = ", ".join(need.key for need in needs if need.optional)
     told = {"version": _VERSION, "hookVersion": _HOOK_VERSIONS[service.hook]} if versions else {}
     return {

@@ -18,9 +18,9 @@ from pydantic import ValidationError
 
 from cds_service.errors import BadRequest, TooLarge
 from cds_service.fhir.reference import literal, normal_base
-from cds_service.hooks.call_outcome import Kept
+from cds_service.hooks.call_outcome import CallOutcome
 from cds_service.hooks.contexts import CONTEXTS, Context, OrderSelect, OrderSign, user_reference
-from cds_service.hooks.observer import NOBODY, Watch
+from cds_service.hooks.observer import NULL_OBSERVER, CallObserver
 from cds_service.security.clients import ClientProfile
 
 # Any version and either case: Epic sends version 1; some clients write the URN form.
@@ -72,14 +72,14 @@ class HookRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallContext:
     """The circumstances of a call that are not in its body.
 
     Attributes:
         now: the moment of the call in the site's time zone; its date is the day of judgement.
         log: fields of the log line, to be added to: `cards` (rule ids), `notes` (remark -> count; already there).
             Names that are not on the list in `logs.py` are dropped.
-        kept: what the database is to keep of the call; to be filled in.
+        outcome: what the database is to keep of the call; to be filled in.
         watch: who looks on.
         explain: the caller asked, and may ask, how the decisions were derived.
     """
@@ -88,8 +88,8 @@ class Call:
     language: Literal["en", "zh"]
     now: datetime
     log: dict[str, Any] = field(default_factory=dict)
-    kept: Kept = field(default_factory=Kept)
-    watch: Watch = NOBODY
+    outcome: CallOutcome = field(default_factory=CallOutcome)
+    observer: CallObserver = NULL_OBSERVER
     explain: bool = False
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
-from cds_service.fhir.bundle import Obtained
-from cds_service.hooks.client_capabilities import Style
-from cds_service.hooks.prefetch import Need
+from cds_service.fhir.bundle import ListResult
+from cds_service.hooks.client_capabilities import ClientCapabilities
+from cds_service.hooks.prefetch import PrefetchKey
 from cds_service.hooks.suggestions import NewId
 from cds_service.record import PatientRecord
 
@@ -68,7 +68,7 @@ class MissingParts:
     reasons: tuple[str, ...]
 
 
-def missing_parts(record: PatientRecord, needs: Sequence[Need], obtained: Sequence[Obtained]) -> MissingParts:
+def missing_parts(record: PatientRecord, needs: Sequence[PrefetchKey], obtained: Sequence[ListResult]) -> MissingParts:
     """What could not be read, of what was obtained and of what the record says of itself."""
     short = [(need, part) for need, part in zip(needs, obtained, strict=True) if part.unread or part.incomplete]
     named = [source for need, _ in short for source in need.sources]
@@ -83,17 +83,19 @@ def missing_parts(record: PatientRecord, needs: Sequence[Need], obtained: Sequen
     )
 
 
-def incomplete_card(knowledge: KnowledgeBase, lists: Sequence[str], style: Style, new_id: NewId) -> dict[str, Any]:
+def incomplete_card(
+    knowledge: KnowledgeBase, lists: Sequence[str], capabilities: ClientCapabilities, new_id: NewId
+) -> dict[str, Any]:
     """An info card that names the lists that could not be read. It suggests nothing: nothing is known to be wrong."""
-    text = _TEXT[style.language]
+    text = _TEXT[capabilities.language]
     return {
         "uuid": new_id(),
         "summary": text["summary"],
-        "detail": text["detail"] + "\n\n" + "\n".join(f"- {list_name(name, style.language)}" for name in lists),
+        "detail": text["detail"] + "\n\n" + "\n".join(f"- {list_name(name, capabilities.language)}" for name in lists),
         "indicator": "info",
         "source": {
             "label": text["label"],
-            "topic": {"system": "urn:cds-service:rule", "code": style.topic(RULE), "display": text["title"]},
+            "topic": {"system": "urn:cds-service:rule", "code": capabilities.topic(RULE), "display": text["title"]},
         },
         "extension": {"cds-service.rule": {"id": RULE, "knowledge": knowledge.version}},
     }

@@ -15,7 +15,7 @@ from cds_service.fhir.fetch.client import Outcome
 Step = Literal["identify", "acquire", "read", "evaluate", "cards", "store"]
 
 
-class Watch(Protocol):
+class CallObserver(Protocol):
     """Shared between threads; each step is entered and left by the thread that makes it."""
 
     def step(self, name: Step) -> AbstractContextManager[object]:
@@ -40,7 +40,7 @@ class Watch(Protocol):
         ...
 
 
-class _Nobody:
+class _NullObserver:
     _nothing = nullcontext()
 
     def step(self, name: Step) -> AbstractContextManager[object]:
@@ -53,4 +53,4 @@ class _Nobody:
         return None
 
 
-NOBODY: Watch = _Nobody()
+NULL_OBSERVER: CallObserver = _NullObserver()

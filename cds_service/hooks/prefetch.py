@@ -21,7 +21,7 @@ _PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class PrefetchKey:
     """One prefetch key.
 
     Attributes:
@@ -42,7 +42,7 @@ class Need:
         return self.template.replace(_PATIENT, patient_id)
 
 
-def needs_of(knowledge: KnowledgeBase, service: Service) -> tuple[Need, ...]:
+def prefetch_for(knowledge: KnowledgeBase, service: Service) -> tuple[PrefetchKey, ...]:
     """The prefetch keys of a service, the Patient first. A key that no rule of the service needs is not asked for.
 
     A rule that the site has switched off needs nothing; one that is off as shipped can be switched on for a call.
@@ -50,12 +50,12 @@ def needs_of(knowledge: KnowledgeBase, service: Service) -> tuple[Need, ...]:
     return _needs(knowledge, [service])
 
 
-def needs_of_all(knowledge: KnowledgeBase) -> tuple[Need, ...]:
+def needs_of_all(knowledge: KnowledgeBase) -> tuple[PrefetchKey, ...]:
     """The prefetch keys of all services together: what is to be read of a chart once, whichever service is called."""
     return _needs(knowledge, list(knowledge.services.values()))
 
 
-def _needs(knowledge: KnowledgeBase, services: list[Service]) -> tuple[Need, ...]:
+def _needs(knowledge: KnowledgeBase, services: list[Service]) -> tuple[PrefetchKey, ...]:
     rules: list[Rule] = []
     named: set[str] = set()
     for service in services:
@@ -67,10 +67,10 @@ def _needs(knowledge: KnowledgeBase, services: list[Service]) -> tuple[Need, ...
     observed = {definition.observation for name in facts if (definition := knowledge.facts[name]).observation}
     observed |= {value_set for test in tests for value_set in (test.observation, *test.also_fresh)}
     observed |= {value_set for name in facts for value_set in knowledge.facts[name].pending or ()}
-    needs = [Need("patient", f"Patient/{_PATIENT}", frozenset({"Patient"}))]
+    needs = [PrefetchKey("patient", f"Patient/{_PATIENT}", frozenset({"Patient"}))]
     if codes := _codes(knowledge, observed):
         search = f"Observation?patient={_PATIENT}&code={codes}&_sort=-date&_count={_PAGE}"
-        needs.append(Need("labs", search, frozenset({"Observation"}), ("observations",)))
+        needs.append(PrefetchKey("labs", search, frozenset({"Observation"}), ("observations",)))
     if any(knowledge.facts[name].state in ("active", "recent", "raised", "lowered") for name in facts):
         needs += [
             _list("medicationRequests", "MedicationRequest", "medication-requests"),
@@ -94,9 +94,9 @@ def _switched_off(knowledge: KnowledgeBase, rule: str) -> bool:
     return not knowledge.rules[rule].enabled and f"rule:{rule}" in knowledge.site_changes
 
 
-def _list(key: str, resource_type: str, source: Source, *, optional: bool = False) -> Need:
+def _list(key: str, resource_type: str, source: Source, *, optional: bool = False) -> PrefetchKey:
     template = f"{resource_type}?patient={_PATIENT}&_count={_PAGE}"
-    return Need(key, template, frozenset({resource_type}), (source,), optional)
+    return PrefetchKey(key, template, frozenset({resource_type}), (source,), optional)
 
 
 def _codes(knowledge: KnowledgeBase, value_sets: Iterable[str]) -> str:

@@ -20,7 +20,7 @@ from cds_service.hooks.cards import OVERRIDE_REASONS
 from cds_service.rules.decide import Decision
 from cds_service.settings import Settings
 from cds_service.store.pseudonym import Pseudonyms
-from cds_service.store.snooze import Answer, Answers
+from cds_service.store.snooze import Answers, OverrideAnswer
 
 _SEVERITY = {"info": 0, "warning": 1, "critical": 2}
 # Some clients send the code of a reason without its system.
@@ -43,7 +43,7 @@ class Snoozed:
     until: date
 
 
-def make_snoozer(knowledge: KnowledgeBase, settings: Settings, answers: Answers) -> Snoozer | None:
+def make_snooze_filter(knowledge: KnowledgeBase, settings: Settings, answers: Answers) -> SnoozeFilter | None:
     """The snoozer of a site; None if its overlay snoozes nothing.
 
     Raises:
@@ -51,7 +51,7 @@ def make_snoozer(knowledge: KnowledgeBase, settings: Settings, answers: Answers)
     """
     check_snooze(knowledge, settings)
     snooze = knowledge.snooze
-    return None if snooze is None else Snoozer(snooze, Pseudonyms(settings.hash_key), answers)
+    return None if snooze is None else SnoozeFilter(snooze, Pseudonyms(settings.hash_key), answers)
 
 
 def check_snooze(knowledge: KnowledgeBase, settings: Settings) -> None:
@@ -71,7 +71,7 @@ def check_snooze(knowledge: KnowledgeBase, settings: Settings) -> None:
         )
 
 
-class Snoozer:
+class SnoozeFilter:
     """Decides which rules that speak are not heard. Safe to use from several threads."""
 
     def __init__(self, snooze: Snooze, hashes: Pseudonyms, answers: Answers) -> None:
@@ -86,7 +86,7 @@ class Snoozer:
             client, patient: whose card it was, as the record of the call has them.
             now: the moment of the call, in the site's time zone.
         """
-        able = [each for each in evaluation.speaking if self._may_rest(each, evaluation.decisions)]
+        able = [each for each in evaluation.firing if self._may_snooze(each, evaluation.decisions)]
         hashed = self._hashes.of("patient", client, patient)
         if not able or hashed is None:
             return []
@@ -97,9 +97,9 @@ class Snoozer:
             return []
         last = {(answer.rule, answer.variant): answer for answer in answers}
         found = ((each, last.get((each.rule.id, each.variant.id if each.variant else None))) for each in able)
-        return [rest for each, answer in found if answer and (rest := self._resting(each, answer, now))]
+        return [rest for each, answer in found if answer and (rest := self._snoozed_until(each, answer, now))]
 
-    def _may_rest(self, decision: Decision, decisions: Sequence[Decision]) -> bool:
+    def _may_snooze(self, decision: Decision, decisions: Sequence[Decision]) -> bool:
         """Whether a card of this severity is ever snoozed, and nothing more severe goes unsaid on its account."""
         severity = indicator_of(decision)
         if not any(severity in days for days in self._snooze.days.values()):
@@ -107,7 +107,7 @@ class Snoozer:
         silenced = (each.rule for each in decisions if each.silenced_by == decision.rule.id)
         return all(_worst(rule) <= _SEVERITY[severity] for rule in silenced)
 
-    def _resting(self, decision: Decision, answer: Answer, now: datetime) -> Snoozed | None:
+    def _snoozed_until(self, decision: Decision, answer: OverrideAnswer, now: datetime) -> Snoozed | None:
         if answer.accepted or answer.reason_system not in _OURS or answer.reason_code is None:
             return None
         severity = indicator_of(decision)
@@ -121,10 +121,10 @@ class Snoozer:
         return Snoozed(decision, answer.reason_code, on.date(), (on + timedelta(days=days)).date())
 
 
-def without(speaking: Iterable[Decision], resting: Iterable[Snoozed]) -> list[Decision]:
+def without(firing: Iterable[Decision], resting: Iterable[Snoozed]) -> list[Decision]:
     """The rules that speak and are heard."""
     rules = {each.decision.rule.id for each in resting}
-    return [decision for decision in speaking if decision.rule.id not in rules]
+    return [decision for decision in firing if decision.rule.id not in rules]
 
 
 def tell(nodes: Iterable[dict[str, Any]], resting: Iterable[Snoozed]) -> None:

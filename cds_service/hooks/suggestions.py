@@ -13,9 +13,9 @@ from cds_service.facts.conditions import Test
 from cds_service.facts.fact import FactTable
 from cds_service.facts.observations import Window, usable
 from cds_service.fhir.reference import leads_somewhere
-from cds_service.fhir.write.draft_changes import held, replaced, unit_corrected
-from cds_service.fhir.write.orders import Draft, Setting, medication_request, service_request, stop_task
-from cds_service.hooks.client_capabilities import Style
+from cds_service.fhir.write.draft_changes import clear_dose, put_on_hold, replace_product
+from cds_service.fhir.write.orders import Draft, DraftContext, medication_request, service_request, stop_task
+from cds_service.hooks.client_capabilities import ClientCapabilities
 from cds_service.hooks.texts import LISTED, NAMED, SENTENCES, clean
 from cds_service.record import MedicationUse
 
@@ -75,15 +75,15 @@ class Suggestion:
     recommended: bool
     action: dict[str, Any]
 
-    def message(self, new_id: NewId, style: Style, *, recommended: bool) -> dict[str, Any]:
+    def message(self, new_id: NewId, capabilities: ClientCapabilities, *, recommended: bool) -> dict[str, Any]:
         """CDS Hooks 2.0, Suggestion: one action each, with a description that stands for itself."""
-        message: dict[str, Any] = {"label": self.label, "uuid": new_id(), "actions": [style.action(self.action)]}
+        message: dict[str, Any] = {"label": self.label, "uuid": new_id(), "actions": [capabilities.action(self.action)]}
         if recommended:
             message["isRecommended"] = True
         return message
 
 
-def suggest(offer: Offer, table: FactTable, setting: Setting, language: str) -> Iterator[Suggestion]:
+def suggest(offer: Offer, table: FactTable, draft_context: DraftContext, language: str) -> Iterator[Suggestion]:
     """The suggestions that an offer comes to for this patient; none if it is withheld, done or pending.
 
     An unknown condition offers tests and removals, never a medicine: a draft medicine needs a positive yes.
@@ -98,18 +98,18 @@ def suggest(offer: Offer, table: FactTable, setting: Setting, language: str) -> 
     recommended = offer.recommended if isinstance(offer.recommended, bool) else offer.recommended(table) is True
     if order.test is not None:
         if not _fresh(order.test, offer.fresh, table) and not _pending(order.test, table):
-            yield Suggestion((offer.key, ""), label, False, recommended, _created(offer.test[language], setting))
+            yield Suggestion((offer.key, ""), label, False, recommended, _created(offer.test[language], draft_context))
     elif order.medicine is not None:
         for applies, medicine in offer.medicines:
             if applies is None or applies(table) is True:
-                yield Suggestion((offer.key, ""), label, True, recommended, _created(medicine[language], setting))
+                yield Suggestion((offer.key, ""), label, True, recommended, _created(medicine[language], draft_context))
                 return
     else:
-        yield from _about_products(offer, table, setting, language, label, recommended)
+        yield from _about_products(offer, table, draft_context, language, label, recommended)
 
 
 def _about_products(
-    offer: Offer, table: FactTable, setting: Setting, language: str, label: str, recommended: bool
+    offer: Offer, table: FactTable, draft_context: DraftContext, language: str, label: str, recommended: bool
 ) -> Iterator[Suggestion]:
     """One suggestion for each product that the named fact has found."""
     for item in table[offer.of or ""].evidence:
@@ -119,7 +119,7 @@ def _about_products(
         description = _dosed(name, item, language)
         if offer.order.stop:
             # A resource is data, not Markdown: the product is called in it what the record calls it.
-            action = _create(description, stop_task(item.reference, item.product, label, setting))
+            action = _create(description, stop_task(item.reference, item.product, label, draft_context))
         elif offer.order.remove:
             if not leads_somewhere(item.reference):
                 continue
@@ -151,19 +151,19 @@ def _redrafted(order: Order, use: MedicationUse, table: FactTable, language: str
     if not written:
         return None
     if order.hold:
-        return held(written)
+        return put_on_hold(written)
     if order.correct_unit:
         # Menatetrenone is dosed in milligrams, all other vitamin K2 in micrograms.
-        return unit_corrected(written, "mg" if "menatetrenone" in use.concepts else "ug", language)
-    return replaced(written, order.replace, language) if order.replace else None
+        return clear_dose(written, "mg" if "menatetrenone" in use.concepts else "ug", language)
+    return replace_product(written, order.replace, language) if order.replace else None
 
 
 def _create(description: str, resource: dict[str, Any]) -> dict[str, Any]:
     return {"type": "create", "description": description, "resource": resource}
 
 
-def _created(ready: _Ready, setting: Setting) -> dict[str, Any]:
-    return _create(ready.description, ready.draft(setting))
+def _created(ready: _Ready, draft_context: DraftContext) -> dict[str, Any]:
+    return _create(ready.description, ready.draft(draft_context))
 
 
 def _test(label: Text, test: LabOrder, language: str) -> _Ready:

@@ -15,14 +15,14 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
-from cds_service.egress.egress import Ways
+from cds_service.egress.egress import EgressFactory
 from cds_service.errors import Forbidden, SettingsError, Unauthorized
 from cds_service.security.client_file import load_profiles
 from cds_service.security.clients import OPEN, ClientProfile
 from cds_service.security.compromised_keys import published_keys
 from cds_service.security.keys import Key, KeySet, read_key_file
 from cds_service.security.remote_keys import RemoteKeys
-from cds_service.security.replay import Replay
+from cds_service.security.replay import ReplayGuard
 from cds_service.security.tokens import Token, Use, check_claims, check_signature, read_token
 from cds_service.settings import Settings
 
@@ -71,8 +71,8 @@ class Callers:
     def __init__(
         self,
         settings: Settings,
-        replay: Replay,
-        ways: Ways,
+        replay: ReplayGuard,
+        egress_factory: EgressFactory,
         *,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
@@ -89,7 +89,7 @@ class Callers:
         self._remote = {} if remote is None else remote
         if settings.open:
             return
-        way = ways.to([jku for profile in self.profiles for jku in profile.jku])
+        way = egress_factory.to([jku for profile in self.profiles for jku in profile.jku])
         for profile in self.profiles:
             if profile.keys is not None:
                 self._files[profile.name] = read_key_file(profile.keys, f"CDS_CLIENTS: {profile.name}: keys")

@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet, InvalidToken
 Json = dict[str, Any]
 
 
-class Seal:
+class SealedCookie:
     """Encrypts and opens; whoever has the key can do both.
 
     Args:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from cds_service.egress.egress import Answer
+from cds_service.egress.egress import HttpResponse
 from cds_service.errors import EgressError
 from cds_service.logs import get_log
 from cds_service.security.keys import Key, KeySet, parse_key_set
@@ -30,7 +30,7 @@ _ACCEPT = {"Accept": "application/jwk-set+json, application/json"}
 class Way(Protocol):
     """The way out, as far as it is needed here."""
 
-    def get(self, url: str, *, headers: Mapping[str, str], deadline: float, max_bytes: int) -> Answer: ...
+    def get(self, url: str, *, headers: Mapping[str, str], deadline: float, max_bytes: int) -> HttpResponse: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ _REST = 5.0
 _MOST = 200_000
 
 
-class Replay(Protocol):
+class ReplayGuard(Protocol):
     """The memory of used tokens."""
 
     def first_use(self, issuer: str, jti: str, expires: datetime) -> bool:
@@ -43,7 +43,7 @@ class UsedTokens:
     """
 
     def __init__(
-        self, shared: Replay, *, now: Callable[[], float] = time.time, clock: Callable[[], float] = time.monotonic
+        self, shared: ReplayGuard, *, now: Callable[[], float] = time.time, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._shared = shared
         self._now = now

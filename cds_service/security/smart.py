@@ -24,7 +24,7 @@ from oauthlib.oauth2 import WebApplicationClient
 from oauthlib.oauth2.rfc6749.errors import AccessDeniedError, MismatchingStateError, OAuth2Error
 
 from cds_service.egress.bases import base_of, is_within, place_of
-from cds_service.egress.egress import Egress, Ways
+from cds_service.egress.egress import Egress, EgressFactory
 from cds_service.errors import CdsError, EgressError
 from cds_service.security.clients import ClientProfile
 
@@ -112,7 +112,7 @@ class Launcher:
     """
 
     profiles: Sequence[ClientProfile]
-    ways: Ways
+    egress_factory: EgressFactory
     types: Sequence[str]
     redirect_uri: str
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
@@ -183,7 +183,7 @@ class Launcher:
 
     def _way(self, profile: ClientProfile, iss: str) -> Egress:
         parts = urlsplit(iss)
-        return self.ways.to((f"{parts.scheme}://{parts.netloc}", *profile.smart_servers))
+        return self.egress_factory.to((f"{parts.scheme}://{parts.netloc}", *profile.smart_servers))
 
     def _configuration(self, profile: ClientProfile, iss: str, egress: Egress) -> _Configuration:
         url, headers = f"{iss}/.well-known/smart-configuration", {"Accept": "application/json"}

@@ -25,7 +25,7 @@ from cds_service.artifacts.load import knowledge_dir
 from cds_service.errors import CdsError, SettingsError
 from cds_service.logs import get_log, place
 from cds_service.settings import Settings
-from cds_service.web.runtime import Lasting
+from cds_service.web.runtime import Runtime
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -39,12 +39,12 @@ class Reloading:
     Args:
         make: makes an app; raises a CdsError if something is wrong with what it reads.
         review: looks closer at what a new app would read, and raises a CdsError, too.
-        lasting: what all apps are built on.
+        runtime: what all apps are built on.
     """
 
-    def __init__(self, make: Callable[[], Flask], review: Callable[[], None], lasting: Lasting) -> None:
+    def __init__(self, make: Callable[[], Flask], review: Callable[[], None], runtime: Runtime) -> None:
         self._make, self._review = make, review
-        self._lasting = lasting
+        self._runtime = runtime
         self._app = make()
         # Whoever handles a signal may have interrupted anything; this queue is made for that.
         self._wishes: SimpleQueue[None] = SimpleQueue()
@@ -82,9 +82,9 @@ class Reloading:
         return self._ended(refused=False)
 
     def _ended(self, *, refused: bool) -> bool:
-        self._lasting.refused = refused
-        self._lasting.metrics.reloaded(refused=refused)
-        self._lasting.refresh()
+        self._runtime.refused = refused
+        self._runtime.metrics.reloaded(refused=refused)
+        self._runtime.refresh()
         return not refused
 
 

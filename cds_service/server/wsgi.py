@@ -11,21 +11,21 @@ from cds_service.logs import configure, get_log
 from cds_service.server.reload import Reloading, check_knowledge
 from cds_service.settings import load_settings
 from cds_service.web.app import create_app
-from cds_service.web.runtime import Lasting
+from cds_service.web.runtime import Runtime
 
 # Until there is something that can be reloaded, the wish to reload it waits.
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 settings = load_settings()
 configure(settings.log_level)
 try:
-    lasting = Lasting.of(settings)
+    runtime = Runtime.of(settings)
     # At the start, what only a review would find is no reason to give no advice at all.
-    app = Reloading(partial(create_app, settings, lasting=lasting), partial(check_knowledge, settings), lasting)
+    app = Reloading(partial(create_app, settings, runtime=runtime), partial(check_knowledge, settings), runtime)
 except CdsError as error:
     # One line in our words; the traceback of a worker repeats those of libraries, which may hold the database's URL.
     get_log().error("cannot start", reason=str(error))
     sys.exit(1)
-lasting.arrivals.watch(settings.port)
-lasting.keep_refreshing()
+runtime.body_timeouts.watch(settings.port)
+runtime.keep_refreshing()
 app.listen()
 signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})

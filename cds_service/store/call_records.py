@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from cds_service.store.tables import card, hook_call, storable, suggestion, written
+from cds_service.store.tables import card, hook_call, sanitize_text, suggestion, to_utc_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +104,11 @@ def rows(records: Iterable[CallRecord]) -> Mapping[Table, list[dict[str, Any]]]:
 def _call(record: CallRecord) -> dict[str, Any]:
     return {
         "id": record.id,
-        "at": written(record.at),
+        "at": to_utc_text(record.at),
         "service": record.service,
         "hook": record.hook,
-        "client": storable(record.client),
-        "site": None if record.site is None else storable(record.site),
+        "client": sanitize_text(record.client),
+        "site": None if record.site is None else sanitize_text(record.site),
         "knowledge": record.knowledge,
         "language": record.language,
         "status": record.status,

@@ -39,12 +39,12 @@ class Database:
         """
         parsed = checked_url(url)
         self.insert = _INSERTS[parsed.get_backend_name()]
-        self._lasting = make_engine(parsed, lasting=True)
-        self._swift = make_engine(parsed, lasting=False)
+        self._durable = make_engine(parsed, durable=True)
+        self._fast = make_engine(parsed, durable=False)
         self._failed = False
         self._users: list[Callable[[], None]] = []
         # A step may take its time, and so may the other process that makes it first.
-        unbounded = make_engine(parsed, lasting=True, bounded=False)
+        unbounded = make_engine(parsed, durable=True, bounded=False)
         try:
             migrate(unbounded)
         except _GONE as error:
@@ -62,7 +62,7 @@ class Database:
             Unavailable: nothing was written.
         """
         try:
-            with self._lasting.begin() as connection:
+            with self._durable.begin() as connection:
                 yield connection
         except _GONE as error:
             self._failed = True
@@ -77,21 +77,21 @@ class Database:
             Unavailable: the database does not answer, or cannot take it.
         """
         try:
-            with self._swift.connect() as connection:
+            with self._fast.connect() as connection:
                 yield connection
         except _GONE as error:
             raise Unavailable(otherwise) from error
 
     @contextmanager
-    def snapshot(self, otherwise: str, *, patient: bool = False) -> Iterator[Connection]:
+    def snapshot(self, otherwise: str, *, no_timeout: bool = False) -> Iterator[Connection]:
         """For several questions whose answers must agree: what others write meanwhile is not seen, nobody is held up.
 
         Args:
-            patient: a question may take as long as it takes; for somebody at a terminal.
+            no_timeout: no limit on how long a query takes; for the command line.
         Raises:
             Unavailable: the database does not answer, or not in time.
         """
-        engine = make_engine(self._swift.url, lasting=False, bounded=False) if patient else self._swift
+        engine = make_engine(self._fast.url, durable=False, bounded=False) if no_timeout else self._fast
         try:
             with engine.connect() as connection:
                 connection.exec_driver_sql(_SNAPSHOTS[engine.dialect.name])
@@ -103,7 +103,7 @@ class Database:
         except _GONE as error:
             raise Unavailable(otherwise) from error
         finally:
-            if patient:
+            if no_timeout:
                 engine.dispose()
 
     def is_ready(self) -> bool:
@@ -126,5 +126,5 @@ class Database:
     def close(self) -> None:
         while self._users:
             self._users.pop()()
-        self._lasting.dispose()
-        self._swift.dispose()
+        self._durable.dispose()
+        self._fast.dispose()

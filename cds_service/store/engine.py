@@ -19,7 +19,7 @@ CONNECT_SECONDS = 3
 STATEMENT_SECONDS = 5
 # SQLite: how long to wait while another process writes; somebody who waits for cards has less time.
 BUSY_SECONDS = 10
-BUSY_SECONDS_SWIFT = 3
+BUSY_SECONDS_FAST = 3
 
 
 def checked_url(url: str) -> URL:
@@ -41,7 +41,7 @@ def checked_url(url: str) -> URL:
     return parsed.set(drivername="postgresql+psycopg") if parsed.drivername == "postgresql" else parsed
 
 
-def make_engine(url: URL, lasting: bool, *, bounded: bool = True) -> Engine:
+def make_engine(url: URL, durable: bool, *, bounded: bool = True) -> Engine:
     """An engine with a pool of connections; nothing is opened yet.
 
     Args:
@@ -50,7 +50,7 @@ def make_engine(url: URL, lasting: bool, *, bounded: bool = True) -> Engine:
     Raises:
         SettingsError: the driver is not installed, or the folder of the file cannot be made.
     """
-    options: dict[str, Any] = {} if lasting else {"isolation_level": "AUTOCOMMIT"}
+    options: dict[str, Any] = {} if durable else {"isolation_level": "AUTOCOMMIT"}
     if url.get_backend_name() == "postgresql":
         options["connect_args"] = {
             "connect_timeout": CONNECT_SECONDS,
@@ -67,16 +67,16 @@ def make_engine(url: URL, lasting: bool, *, bounded: bool = True) -> Engine:
     if engine.dialect.name == "postgresql":
         if bounded:
             event.listen(engine, "do_connect", _connect_bounded)
-        event.listen(engine, "connect", partial(_set_up_postgresql, lasting, STATEMENT_SECONDS if bounded else 0))
-        if lasting:
+        event.listen(engine, "connect", partial(_set_up_postgresql, durable, STATEMENT_SECONDS if bounded else 0))
+        if durable:
             event.listen(engine, "begin", _wait_for_disk)
         return engine
     try:
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unusable(error) from error
-    event.listen(engine, "connect", partial(_set_up_sqlite, lasting))
-    if lasting:
+    event.listen(engine, "connect", partial(_set_up_sqlite, durable))
+    if durable:
         event.listen(engine, "begin", _lock)
     return engine
 
@@ -93,11 +93,11 @@ def _connect_bounded(_: object, __: object, arguments: Any, options: Any) -> Bou
     return BoundedConnection.connect(*arguments, **options)
 
 
-def _set_up_postgresql(lasting: bool, seconds: int, connection: Any, _: object) -> None:
+def _set_up_postgresql(durable: bool, seconds: int, connection: Any, _: object) -> None:
     before = connection.autocommit
     connection.autocommit = True
     connection.execute(f"SET statement_timeout = {1000 * seconds}")
-    if not lasting:
+    if not durable:
         connection.execute("SET synchronous_commit = off")
     connection.autocommit = before
 
@@ -110,13 +110,13 @@ def _wait_for_disk(connection: Connection) -> None:
     )
 
 
-def _set_up_sqlite(lasting: bool, connection: Any, _: object) -> None:
+def _set_up_sqlite(durable: bool, connection: Any, _: object) -> None:
     """Readers and a writer side by side, and patience when another process writes."""
     # The driver begins transactions when it thinks fit, but not for changes of tables; we begin them ourselves.
     connection.isolation_level = None
     for setting in (
-        f"busy_timeout = {1000 * (BUSY_SECONDS if lasting else BUSY_SECONDS_SWIFT)}",
-        f"synchronous = {'FULL' if lasting else 'NORMAL'}",
+        f"busy_timeout = {1000 * (BUSY_SECONDS if durable else BUSY_SECONDS_FAST)}",
+        f"synchronous = {'FULL' if durable else 'NORMAL'}",
         "foreign_keys = ON",
     ):
         connection.execute(f"PRAGMA {setting}").close()

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from sqlalchemy import select
 
 from cds_service.store.database import Database
-from cds_service.store.tables import feedback_event, storable, written
+from cds_service.store.tables import feedback_event, sanitize_text, to_utc_text
 
 _WHEN_GONE = "The feedback could not be stored. Send it again later."
 
@@ -56,7 +56,7 @@ class FeedbackStore:
         """
         if not events:
             return
-        received = written(datetime.now(UTC))
+        received = to_utc_text(datetime.now(UTC))
         rows = [_row(item, received) for item in events]
         with self._database.transaction(_WHEN_GONE) as connection:
             connection.execute(self._insert, rows)
@@ -73,14 +73,14 @@ class FeedbackStore:
 def _row(item: FeedbackEvent, received: str) -> dict[str, object]:
     return {
         "service": item.service,
-        "card": storable(item.card),
+        "card": sanitize_text(item.card),
         "outcome": item.outcome,
-        "at": written(item.at),
-        "accepted": "\n".join(storable(each.replace("\n", " ")) for each in item.accepted),
-        "reason_code": item.reason_code and storable(item.reason_code),
-        "reason_system": item.reason_system and storable(item.reason_system),
-        "reason_display": item.reason_display and storable(item.reason_display),
-        "comment": item.comment and storable(item.comment),
+        "at": to_utc_text(item.at),
+        "accepted": "\n".join(sanitize_text(each.replace("\n", " ")) for each in item.accepted),
+        "reason_code": item.reason_code and sanitize_text(item.reason_code),
+        "reason_system": item.reason_system and sanitize_text(item.reason_system),
+        "reason_display": item.reason_display and sanitize_text(item.reason_display),
+        "comment": item.comment and sanitize_text(item.comment),
         "received": received,
     }
 

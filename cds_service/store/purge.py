@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from sqlalchemy import ColumnElement, Connection, Select, Table, delete, func, select
 
 from cds_service.store.database import Database
-from cds_service.store.tables import card, feedback_event, hook_call, replay_token, suggestion, written
+from cds_service.store.tables import card, feedback_event, hook_call, replay_token, suggestion, to_utc_text
 
 _BATCH = 1000
 _WHEN_GONE = "The database does not answer. What was removed until now stays removed; run it again."
@@ -30,10 +30,10 @@ def purge(database: Database, before: datetime, *, now: datetime | None = None, 
         Unavailable: the database has gone.
     """
     old = {
-        feedback_event: feedback_event.c.received < written(before),
-        replay_token: replay_token.c.expires < written(now or datetime.now(UTC)),
+        feedback_event: feedback_event.c.received < to_utc_text(before),
+        replay_token: replay_token.c.expires < to_utc_text(now or datetime.now(UTC)),
     }
-    calls = select(hook_call.c.id).where(hook_call.c.at < written(before))
+    calls = select(hook_call.c.id).where(hook_call.c.at < to_utc_text(before))
     if dry_run:
         cards = card.c.call_id.in_(calls)
         what = {hook_call: hook_call.c.id.in_(calls), card: cards}

@@ -14,7 +14,7 @@ from itertools import count
 from sqlalchemy import bindparam, delete, select
 
 from cds_service.store.database import Database
-from cds_service.store.tables import replay_token, written
+from cds_service.store.tables import replay_token, to_utc_text
 
 # A token is good for a little longer than it says, for clocks differ; its row must last longer still.
 LEEWAY = timedelta(minutes=5)
@@ -56,8 +56,8 @@ class ReplayStore:
         Raises:
             Unavailable: the database is gone, so nobody can tell.
         """
-        now = written(self._now())
-        row = {"key": _key(issuer, jti), "expires": written(expires + LEEWAY), "now": now}
+        now = to_utc_text(self._now())
+        row = {"key": _key(issuer, jti), "expires": to_utc_text(expires + LEEWAY), "now": now}
         with self._database.single(_WHEN_GONE) as connection:
             if next(self._uses) % _EVERY == 0:
                 connection.execute(self._remove, {"now": now})

@@ -29,7 +29,7 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class SuggestionUptake:
     """How often an order was suggested on a shown card, and how often it was accepted."""
 
     offered: int
@@ -57,7 +57,7 @@ class Figures:
     seconds: float | None = None
     timed: int = 0
     reasons: Mapping[Reason, int] = field(default_factory=dict)
-    orders: Mapping[str | None, Taken] = field(default_factory=dict)
+    orders: Mapping[str | None, SuggestionUptake] = field(default_factory=dict)
 
     @property
     def answered(self) -> int:
@@ -73,7 +73,7 @@ class Figures:
         return self.overridden / self.answered if self.answered else None
 
     @property
-    def suggestions(self) -> Taken:
+    def suggestions(self) -> SuggestionUptake:
         return _added(self.orders.values())
 
 
@@ -198,7 +198,7 @@ class Usage:
         for key, (code, system, number) in self._rows(reasons, DIMENSIONS):
             found[key].reasons[Reason(code, system)] = number
         for key, (order, offered, accepted) in self._rows(self._orders(), DIMENSIONS):
-            found[key].orders[order] = Taken(offered, accepted)
+            found[key].orders[order] = SuggestionUptake(offered, accepted)
         return found
 
     def _orders(self) -> Any:
@@ -257,14 +257,14 @@ class _Counts:
     def __init__(self) -> None:
         self.numbers = [0, 0, 0, 0]
         self.reasons: dict[Reason, int] = defaultdict(int)
-        self.orders: dict[str | None, Taken] = {}
+        self.orders: dict[str | None, SuggestionUptake] = {}
 
     def add(self, other: _Counts) -> None:
         self.numbers = [one + more for one, more in zip(self.numbers, other.numbers, strict=True)]
         for reason, number in other.reasons.items():
             self.reasons[reason] += number
         for order, taken in other.orders.items():
-            self.orders[order] = _added([self.orders.get(order, Taken(0, 0)), taken])
+            self.orders[order] = _added([self.orders.get(order, SuggestionUptake(0, 0)), taken])
 
     def figures(self, patients: int | None, seconds: float | None, timed: int) -> Figures:
         shown, silent, accepted, overridden = self.numbers
@@ -272,5 +272,5 @@ class _Counts:
         return Figures(shown, silent, accepted, overridden, patients, seconds, timed, *told)
 
 
-def _added(several: Collection[Taken]) -> Taken:
-    return Taken(sum(one.offered for one in several), sum(one.accepted for one in several))
+def _added(several: Collection[SuggestionUptake]) -> SuggestionUptake:
+    return SuggestionUptake(sum(one.offered for one in several), sum(one.accepted for one in several))

@@ -17,7 +17,7 @@ from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import Float
 
 from cds_service.errors import BadRequest
-from cds_service.store.tables import card, feedback_event, hook_call, written
+from cds_service.store.tables import card, feedback_event, hook_call, to_utc_text
 
 # What figures can be told apart by, in the order of a report's columns.
 Dimension = Literal["rule", "variant", "indicator", "site", "month"]
@@ -88,7 +88,7 @@ class Selection:
 
     def _begins(self, day: date) -> str:
         moment = datetime.combine(day, time(), self.zone)
-        return written(moment if self.zone else moment.astimezone())
+        return to_utc_text(moment if self.zone else moment.astimezone())
 
 
 class seconds_between(FunctionElement[float]):  # noqa: N801  # named like a function of SQL, which it is

@@ -16,7 +16,7 @@ from sqlalchemy import Row, Select, select
 from cds_service.errors import Unavailable
 from cds_service.logs import get_log
 from cds_service.store.database import Database
-from cds_service.store.tables import card, feedback_event, hook_call, written
+from cds_service.store.tables import card, feedback_event, hook_call, to_utc_text
 
 _WHEN_GONE = "What was answered to earlier cards could not be read."
 _PATIENCE = 0.5
@@ -26,7 +26,7 @@ _AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class OverrideAnswer:
     """The last answer to one card that was shown.
 
     Attributes:
@@ -58,7 +58,7 @@ class Answers:
         self._resume: float | None = None
         database.before_close(self.close)
 
-    def of(self, patient: str, since: datetime) -> list[Answer]:
+    def of(self, patient: str, since: datetime) -> list[OverrideAnswer]:
         """The last answer to each card, the oldest first.
 
         Args:
@@ -86,7 +86,7 @@ class Answers:
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def _read(self, patient: str, since: datetime) -> list[Answer]:
+    def _read(self, patient: str, since: datetime) -> list[OverrideAnswer]:
         with self._database.single(_WHEN_GONE) as connection:
             rows = connection.execute(query(patient, since)).all()
         last = {row.card: row for row in rows}
@@ -110,14 +110,14 @@ def query(patient: str, since: datetime) -> Select[tuple[object, ...]]:
         )
         .join(card, card.c.id == event.card)
         .join(hook_call, hook_call.c.id == card.c.call_id)
-        .where(hook_call.c.patient_hash == patient, card.c.shown, event.at >= written(since))
+        .where(hook_call.c.patient_hash == patient, card.c.shown, event.at >= to_utc_text(since))
         .order_by(event.at, event.id)
     )
 
 
-def _answer(row: Row[tuple[object, ...]]) -> Answer:
+def _answer(row: Row[tuple[object, ...]]) -> OverrideAnswer:
     accepted = row.outcome == "accepted"
-    return Answer(
+    return OverrideAnswer(
         row.rule,
         row.variant,
         row.indicator,

@@ -102,11 +102,11 @@ suggestion = Table(
 )
 
 
-def storable(text: str) -> str:
+def sanitize_text(text: str) -> str:
     """A text as every database takes it: PostgreSQL refuses the zero character, and neither takes half a character."""
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
-def written(moment: datetime) -> str:
+def to_utc_text(moment: datetime) -> str:
     """A moment as it stands in the tables."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")

@@ -1,6 +1,6 @@
 """Settings and knowledge to a Flask app.
 
-An app never changes. New knowledge or other clients make a new one (`reload.py`) on what lasts (`lasting.py`).
+An app never changes. New knowledge or other clients make a new one (`reload.py`) on what lasts (`runtime.py`).
 
 wsgi.py ── create_app ─┬─ hooks_api   discovery, calls, feedback
                        ├─ ops         health, index, metrics, the log line
@@ -35,10 +35,10 @@ from cds_service.web.api.hooks_api import Answer, Clock, Discover, Knowledge
 from cds_service.web.ops.call_recording import record_calls
 from cds_service.web.ops.cors import allow_origins
 from cds_service.web.ops.require_https import refuse_plain_http
-from cds_service.web.runtime import Lasting
+from cds_service.web.runtime import Runtime
 
 if TYPE_CHECKING:
-    from cds_service.egress.egress import Ways
+    from cds_service.egress.egress import EgressFactory
     from cds_service.sandbox.fhir_api import SamplePatients
     from cds_service.store.database import Database
     from cds_service.web.viewer.smart import Smart
@@ -50,24 +50,24 @@ def create_app(
     knowledge: Knowledge | None = None,
     answer: Answer | None = None,
     discovery: Discover | None = None,
-    lasting: Lasting | None = None,
+    runtime: Runtime | None = None,
 ) -> Flask:
     """The app, ready to serve.
 
     Args:
         knowledge, answer, discovery: what to serve instead of the shipped knowledge. All three or none.
-        lasting: what an app before it was built on; without it, made from the settings.
+        runtime: what an app before it was built on; without it, made from the settings.
     Raises:
         SettingsError, KnowledgeError: something is wrong that must be put right before the service can start. What
             lasts is as it was.
     """
-    if lasting is not None:
-        return _create(settings, knowledge, answer, discovery, lasting)
-    lasting = Lasting.of(settings)
+    if runtime is not None:
+        return _create(settings, knowledge, answer, discovery, runtime)
+    runtime = Runtime.of(settings)
     try:
-        return _create(settings, knowledge, answer, discovery, lasting)
+        return _create(settings, knowledge, answer, discovery, runtime)
     except CdsError:
-        lasting.database.close()
+        runtime.database.close()
         raise
 
 
@@ -76,41 +76,41 @@ def _create(
     knowledge: Knowledge | None,
     answer: Answer | None,
     discovery: Discover | None,
-    lasting: Lasting,
+    runtime: Runtime,
 ) -> Flask:
-    ways, recorder = lasting.ways, lasting.recorder
+    egress_factory, recorder = runtime.egress_factory, runtime.recorder
     terminology = None
     if knowledge is None or answer is None or discovery is None:
-        knowledge, answer, discovery, terminology = _shipped(settings, lasting)
+        knowledge, answer, discovery, terminology = _shipped(settings, runtime)
     log = get_log()
     app = Flask("cds_service", static_folder=None)
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body + 1
     clock = partial(_now, settings.zone)
-    store = FeedbackStore(lasting.database)
-    callers = Callers(settings, lasting.replay, ways, remote=lasting.keys)
+    store = FeedbackStore(runtime.database)
+    callers = Callers(settings, runtime.replay, egress_factory, remote=runtime.keys)
     for servers in ((), *(profile.fhir_servers for profile in callers.profiles)):
-        ways.to((*settings.fhir_allow, *servers))  # a server that may never be called is to stop the start
+        egress_factory.to((*settings.fhir_allow, *servers))  # a server that may never be called is to stop the start
     callers.check_services({service.id: service.hook for service in knowledge.services.values()})
     callers.check_aliases(
         {key for service in discovery("en", False)["services"] for key in service.get("prefetch", ())}
     )
     app.extensions.update(
-        lasting=lasting,
-        database=lasting.database,
+        runtime=runtime,
+        database=runtime.database,
         feedback_store=store,
         recorder=recorder,
-        arrivals=lasting.arrivals,
-        ways=ways,
+        body_timeouts=runtime.body_timeouts,
+        egress_factory=egress_factory,
         callers=callers,
     )
     if settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
 
     ops.observe(app, log, knowledge.version, hsts=settings.speaks_https)
-    lasting.metrics.observe(app, knowledge.services)
-    if lasting.tracing is not None:
-        lasting.tracing.observe(app, knowledge.version)
+    runtime.metrics.observe(app, knowledge.services)
+    if runtime.tracing is not None:
+        runtime.tracing.observe(app, knowledge.version)
     site = settings.site.resolve().name if settings.site else None
     record_calls(app, recorder, Pseudonyms(settings.hash_key), knowledge.version, site)
     if not settings.open:
@@ -118,8 +118,8 @@ def _create(
     if origins := _origins(settings, callers):
         allow_origins(app, origins)
     problems.register(app, log)
-    lasting.rates.count_visitors(app)
-    smart = _smart(settings, callers, lasting)
+    runtime.rates.count_visitors(app)
+    smart = _smart(settings, callers, runtime)
     hooks_api.add_routes(
         app,
         settings,
@@ -129,40 +129,40 @@ def _create(
         store,
         clock,
         callers,
-        lasting,
+        runtime,
         smart.signed_in if smart is not None else None,
     )
-    ops.add_routes(app, settings, knowledge.version, knowledge.services, lasting)
+    ops.add_routes(app, settings, knowledge.version, knowledge.services, runtime)
     _add_catalogue(app, settings, knowledge)
     samples = _add_sandbox(app, clock) if settings.sandbox else None
     if settings.has_page:
-        _add_page(app, settings, knowledge, samples, ways, clock, smart)
+        _add_page(app, settings, knowledge, samples, egress_factory, clock, smart)
     if settings.serves_report:
-        _add_report(app, settings, knowledge, lasting.database, clock)
+        _add_report(app, settings, knowledge, runtime.database, clock)
     openapi.add_route(app, knowledge.services, settings.public_url)
     if settings.prefix:
         app.wsgi_app = ops.strip_prefix(app.wsgi_app, settings.prefix)  # type: ignore[method-assign,assignment]
     _warn(log, callers, knowledge.version)
     # From here on nothing fails any more.
-    if lasting.terminology is not None:
-        lasting.terminology.close()
-    lasting.terminology = terminology
-    lasting.metrics.serves(knowledge.version)
+    if runtime.terminology is not None:
+        runtime.terminology.close()
+    runtime.terminology = terminology
+    runtime.metrics.serves(knowledge.version)
     return app
 
 
-def _shipped(settings: Settings, lasting: Lasting) -> tuple[Knowledge, Answer, Discover, TerminologyServer | None]:
+def _shipped(settings: Settings, runtime: Runtime) -> tuple[Knowledge, Answer, Discover, TerminologyServer | None]:
     """The knowledge in this distribution and the evaluation made from it."""
     from cds_service.artifacts.load import load_knowledge
     from cds_service.hooks.call import make_answer, terminology_server
     from cds_service.hooks.discovery import discovery
-    from cds_service.hooks.snooze import make_snoozer
+    from cds_service.hooks.snooze import make_snooze_filter
     from cds_service.present.explanation.explanation import worded
 
     knowledge = load_knowledge(site=settings.site)
-    snoozer = make_snoozer(knowledge, settings, lasting.answers)
-    server = terminology_server(knowledge, settings, lasting.ways, before=lasting.terminology)
-    answer = worded(knowledge, make_answer(knowledge, settings, lasting.ways, server, snoozer))
+    snooze_filter = make_snooze_filter(knowledge, settings, runtime.answers)
+    server = terminology_server(knowledge, settings, runtime.egress_factory, before=runtime.terminology)
+    answer = worded(knowledge, make_answer(knowledge, settings, runtime.egress_factory, server, snooze_filter))
     return knowledge, answer, partial(discovery, knowledge), server
 
 
@@ -182,14 +182,14 @@ def _add_catalogue(app: Flask, settings: Settings, knowledge: Knowledge) -> None
         app.register_blueprint(catalogue_blueprint(catalogue, settings.language, settings.prefix))
 
 
-def _smart(settings: Settings, callers: Callers, lasting: Lasting) -> Smart | None:
+def _smart(settings: Settings, callers: Callers, runtime: Runtime) -> Smart | None:
     """Launches from EHRs, if a client is registered for them; else nothing of it is loaded."""
     registered = [profile for profile in callers.profiles if profile.smart_client_id is not None]
     if not registered:
         return None
     from cds_service.web.viewer.smart import Smart
 
-    return Smart(settings, registered, lasting.ways, lasting.replay)
+    return Smart(settings, registered, runtime.egress_factory, runtime.replay)
 
 
 def _add_page(
@@ -197,7 +197,7 @@ def _add_page(
     settings: Settings,
     knowledge: Knowledge,
     samples: SamplePatients | None,
-    ways: Ways,
+    egress_factory: EgressFactory,
     clock: Clock,
     smart: Smart | None,
 ) -> None:
@@ -206,7 +206,7 @@ def _add_page(
     from cds_service.web.viewer.wiring import add_page
 
     if isinstance(knowledge, KnowledgeBase):
-        add_page(app, settings, knowledge, samples, ways, clock, smart)
+        add_page(app, settings, knowledge, samples, egress_factory, clock, smart)
 
 
 def _add_report(app: Flask, settings: Settings, knowledge: Knowledge, database: Database, clock: Clock) -> None:

@@ -7,19 +7,19 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from cds_service.egress.egress import Ways
+from cds_service.egress.egress import EgressFactory
 from cds_service.errors import Unavailable
 from cds_service.fhir.fetch.terminology_server import TerminologyServer
-from cds_service.hooks.observer import Watch
+from cds_service.hooks.observer import CallObserver
 from cds_service.logs import get_log
 from cds_service.security.remote_keys import RemoteKeys
-from cds_service.security.replay import Replay, UsedTokens
+from cds_service.security.replay import ReplayGuard, UsedTokens
 from cds_service.settings import Settings
 from cds_service.store.database import Database
 from cds_service.store.recorder import Recorder
 from cds_service.store.replay import ReplayStore
 from cds_service.store.snooze import Answers
-from cds_service.web.ops.body_timeout import Arrivals
+from cds_service.web.ops.body_timeout import BodyReadTimeouts
 from cds_service.web.ops.metrics import Metrics
 from cds_service.web.ops.rate_limit import Rates
 from cds_service.web.ops.tracing import Tracing, start_tracing
@@ -28,7 +28,7 @@ _BETWEEN_LOOKS = 2.0
 
 
 @dataclass(slots=True)
-class Lasting:
+class Runtime:
     """Made once in a process; every app that it serves by, one after the other, is built on it.
 
     Attributes:
@@ -42,8 +42,8 @@ class Lasting:
     recorder: Recorder
     answers: Answers
     replay: UsedTokens
-    ways: Ways
-    arrivals: Arrivals
+    egress_factory: EgressFactory
+    body_timeouts: BodyReadTimeouts
     rates: Rates
     metrics: Metrics
     tracing: Tracing | None
@@ -53,10 +53,10 @@ class Lasting:
     _usable: bool | None = None
 
     @classmethod
-    def of(cls, settings: Settings) -> Lasting:
+    def of(cls, settings: Settings) -> Runtime:
         """Raises SettingsError: the database, or something else that is to last, cannot be used."""
         metrics = Metrics()
-        ways = Ways.of(settings)
+        egress_factory = EgressFactory.of(settings)
         tracing = start_tracing(metrics) if settings.tracing else None
         rates = Rates(settings, get_log())
         database = Database(settings.database_url)
@@ -65,19 +65,19 @@ class Lasting:
             recorder=Recorder(database),
             answers=Answers(database),
             replay=UsedTokens(_Counted(ReplayStore(database), metrics)),
-            ways=ways,
-            arrivals=Arrivals(settings.body_timeout),
+            egress_factory=egress_factory,
+            body_timeouts=BodyReadTimeouts(settings.body_timeout),
             rates=rates,
             metrics=metrics,
             tracing=tracing,
         )
 
     @property
-    def watch(self) -> Watch:
+    def observer(self) -> CallObserver:
         """Who looks on while calls are answered."""
         return self.tracing or self.metrics
 
-    def lacking(self) -> dict[str, bool]:
+    def degraded(self) -> dict[str, bool]:
         """The parts without which cards are still given, and whether each is out of order.
 
         database: feedback is refused. tokens: used ones are known to this process only. records: calls are recorded
@@ -88,14 +88,14 @@ class Lasting:
             "database": not (self.database.is_ready() if self._usable is None else self._usable),
             "tokens": self.replay.resting,
             "records": self.recorder.failing,
-            "servers": "open" in self.ways.states().values(),
+            "servers": "open" in self.egress_factory.states().values(),
             "terminology": self.terminology is not None and self.terminology.failing,
             "knowledge": self.refused,
         }
 
     def refresh(self) -> None:
         """Has the metrics tell what is the case now."""
-        self.metrics.refresh(self.recorder, self.ways.states(), self.lacking())
+        self.metrics.refresh(self.recorder, self.egress_factory.states(), self.degraded())
 
     def keep_refreshing(self) -> None:
         """From now on, in a thread, so that whichever process is asked for the metrics, it knows of the others.
@@ -115,7 +115,7 @@ class Lasting:
 class _Counted:
     """The memory of used tokens; counts when it fails."""
 
-    inner: Replay
+    inner: ReplayGuard
     metrics: Metrics
 
     def first_use(self, issuer: str, jti: str, expires: datetime) -> bool:

@@ -24,11 +24,11 @@ from cds_service.cli.main import main
 from cds_service.coding import ATC, Coding
 from cds_service.errors import KnowledgeError
 from cds_service.evaluate import Evaluator
-from cds_service.fhir.bundle import Obtained, open_resource
+from cds_service.fhir.bundle import ListResult, open_resource
 from cds_service.fhir.read.record import read_record
-from cds_service.fhir.write.orders import Setting, medication_request
+from cds_service.fhir.write.orders import DraftContext, medication_request
 from cds_service.hooks.call import make_answer
-from cds_service.hooks.prefetch import needs_of
+from cds_service.hooks.prefetch import prefetch_for
 from cds_service.record import PatientRecord
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
@@ -153,8 +153,8 @@ def test_data_that_only_rules_switched_off_need_are_not_asked_for(tmp_path: Path
     service = knowledge().services[B12_CHART]
     off = "".join(f'  {rule}: {{decision: us, mode: "off"}}\n' for rule in service.rules)
     base = laid(tmp_path, HEAD + "rules:\n" + off)
-    assert "labs" in [need.key for need in needs_of(knowledge(), service)]
-    assert "labs" not in [need.key for need in needs_of(base, service)]
+    assert "labs" in [need.key for need in prefetch_for(knowledge(), service)]
+    assert "labs" not in [need.key for need in prefetch_for(base, service)]
 
 
 def test_a_rule_in_silent_mode_is_logged_and_not_shown(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_a_card_speaks_the_words_of_the_site(
 def test_a_variant_has_its_own_summary(tmp_path: Path) -> None:
     base = laid(tmp_path, TEXTS)
     pregnant = record(labs=[lab("serum-vitamin-b12", 150)], problems=(problem("pregnancy"),), born=date(1996, 1, 1))
-    (decision,) = Evaluator(base).evaluate(pregnant, NOW, ["b12-low"]).speaking
+    (decision,) = Evaluator(base).evaluate(pregnant, NOW, ["b12-low"]).firing
     assert decision.variant is not None
     assert decision.variant.summary is not None
     assert decision.variant.summary.en == "Ours in pregnancy."
@@ -308,7 +308,7 @@ def test_the_regimen_of_the_site_is_hydroxocobalamin_and_cites_its_source(tmp_pa
     order = laid(tmp_path, regimen("bnf")).orders["b12-im-regimen"]
     assert order.source == ["G09"]
     for choice in order.medicine or ():
-        drafted = medication_request(choice.medicine, "en")(Setting("Patient/p1", "2026-11-20T12:00:00Z", "why"))
+        drafted = medication_request(choice.medicine, "en")(DraftContext("Patient/p1", "2026-11-20T12:00:00Z", "why"))
         assert "B03BA03" in [c["code"] for c in drafted["medicationCodeableConcept"]["coding"] if c["system"] == ATC]
 
 
@@ -330,7 +330,7 @@ def local_result(code: str, unit: str = "pg/mL") -> Resource:
 
 def read(base: KnowledgeBase, *resources: Resource) -> PatientRecord:
     content = json.dumps(searchset(patient(), *resources)).encode()
-    return read_record("p1", [Obtained((), open_resource(content).entries)], base.terminology, base.units)
+    return read_record("p1", [ListResult((), open_resource(content).entries)], base.terminology, base.units)
 
 
 def test_a_local_laboratory_code_is_read(tmp_path: Path) -> None:
@@ -371,8 +371,8 @@ def test_a_table_as_a_spreadsheet_saves_it_is_read(tmp_path: Path) -> None:
 def test_local_laboratory_codes_are_searched_for_and_drug_codes_are_not(tmp_path: Path) -> None:
     rows = f"{LOCAL},B12S,exact,serum-vitamin-b12\n{LOCAL},W1,exact,vitamin-k-antagonist\n{LOCAL},P,prefix,serum-vitamin-b12\n"
     base = laid(tmp_path, "site: A clinic\n", CODES + rows)
-    (labs,) = [need for need in needs_of(base, base.services[B12_CHART]) if need.key == "labs"]
-    (shipped,) = [need for need in needs_of(knowledge(), base.services[B12_CHART]) if need.key == "labs"]
+    (labs,) = [need for need in prefetch_for(base, base.services[B12_CHART]) if need.key == "labs"]
+    (shipped,) = [need for need in prefetch_for(knowledge(), base.services[B12_CHART]) if need.key == "labs"]
     codes, known = (set(parse_qs(need.template)["code"][0].split(",")) for need in (labs, shipped))
     assert codes - known == {f"{LOCAL}|B12S"}
     assert known < codes
@@ -380,7 +380,7 @@ def test_local_laboratory_codes_are_searched_for_and_drug_codes_are_not(tmp_path
 
 def test_a_code_with_signs_of_the_search_syntax_is_escaped(tmp_path: Path) -> None:
     base = laid(tmp_path, "site: A clinic\n", CODES + 'http://lab.example/x?a&b,"B,1|2&3",exact,serum-vitamin-b12\n')
-    (labs,) = [need for need in needs_of(base, base.services[B12_CHART]) if need.key == "labs"]
+    (labs,) = [need for need in prefetch_for(base, base.services[B12_CHART]) if need.key == "labs"]
     assert "http://lab.example/x%3Fa%26b|B%5C%2C1%5C%7C2%263" in labs.template
     assert parse_qs(labs.template.partition("?")[2])["_sort"] == ["-date"]
 

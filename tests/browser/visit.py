@@ -62,7 +62,7 @@ def visit(browser: Browser, base: str, refusals: Collection[int] = (), **options
     page = context.new_page()
     made = Visit(page, base)
 
-    def watch(route: Route) -> None:
+    def observer(route: Route) -> None:
         request = route.request
         address = urlsplit(request.url)
         if f"{address.scheme}://{address.netloc}" != base:
@@ -81,7 +81,7 @@ def visit(browser: Browser, base: str, refusals: Collection[int] = (), **options
         if not refused or int(refused[1] or NO_ANSWER) not in refusals:
             made.faults.append(f"console {message.type}: {message.text} ({message.location.get('url')})")
 
-    context.route("**/*", watch)
+    context.route("**/*", observer)
     page.on("console", console)
     page.on("pageerror", lambda error: made.faults.append(f"script: {error}"))
     try:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cds_service.egress.breaker import Breaker, Breakers
-from cds_service.egress.egress import Egress, Ways
+from cds_service.egress.egress import Egress, EgressFactory
 from cds_service.errors import EgressError
 from tests.conftest import LogFile
 from tests.support.fault_server import FaultServer, bundle, fault_server, hang, hang_up, in_turn, resource, status, text
@@ -44,7 +44,7 @@ def nothing_there() -> str:
 )
 def test_a_server_that_keeps_failing_is_no_longer_asked(server: FaultServer, answer: Any) -> None:
     server.routes["Observation"] = answer
-    egress = Egress([server.base], breakers=Breakers(failures=3, fair=0.1))
+    egress = Egress([server.base], breakers=Breakers(failures=3, min_attempt_seconds=0.1))
     for _ in range(3):
         with suppress(EgressError):
             get(egress, server.base + "/Observation", seconds=0.3)
@@ -78,40 +78,40 @@ def test_an_answer_in_between_begins_the_count_anew(server: FaultServer) -> None
 
 def test_a_call_without_time_says_nothing_against_the_server(server: FaultServer) -> None:
     server.routes["Observation"] = hang
-    egress = Egress([server.base], breakers=Breakers(failures=2, fair=1.0))
+    egress = Egress([server.base], breakers=Breakers(failures=2, min_attempt_seconds=1.0))
     assert {refused(egress, server.base + "/Observation", seconds=0.1) for _ in range(4)} == {"timed out"}
 
 
 def test_a_server_that_is_back_is_asked_again(server: FaultServer, log: LogFile) -> None:
     clock = Clock()
-    ways = Ways(breakers=Breakers(clock, failures=2, pause=10))
-    egress, url = ways.to([server.base]), server.base + "/Observation"
+    egress_factory = EgressFactory(breakers=Breakers(clock, failures=2, pause=10))
+    egress, url = egress_factory.to([server.base]), server.base + "/Observation"
     host = f"127.0.0.1:{port_of(server)}"
     server.routes["Observation"] = in_turn(status(500), status(500), status(500), resource(bundle(["a"])))
-    assert ways.states() == {}
+    assert egress_factory.states() == {}
     for _ in range(2):
         get(egress, url)
-    assert ways.states() == {host: "open"}
+    assert egress_factory.states() == {host: "open"}
     clock.now += 9
     refused(egress, url)
     clock.now += 2
     assert get(egress, url).status == 500
-    assert ways.states() == {host: "open"}
+    assert egress_factory.states() == {host: "open"}
     refused(egress, url)
     clock.now += 11
     assert get(egress, url).status == 200
-    assert ways.states() == {host: "closed"}
+    assert egress_factory.states() == {host: "closed"}
     assert [line["event"] for line in log.lines()] == ["server fails", "server answers again"]
     assert {line["host"] for line in log.lines()} == {host}
 
 
 def test_all_ways_know_of_a_failing_server_and_only_of_that_one(server: FaultServer) -> None:
-    ways = Ways(breakers=Breakers(failures=2))
+    egress_factory = EgressFactory(breakers=Breakers(failures=2))
     with fault_server() as other:
         other.routes["Observation"] = resource(bundle(["a"]))
         server.routes["Observation"] = status(500)
-        one, two = ways.to([server.base]), ways.to([server.base, other.base])
-        assert one is ways.to([server.base])
+        one, two = egress_factory.to([server.base]), egress_factory.to([server.base, other.base])
+        assert one is egress_factory.to([server.base])
         for _ in range(2):
             get(one, server.base + "/Observation")
         refused(two, server.base + "/Observation")
@@ -122,13 +122,13 @@ def test_after_the_pause_the_queries_of_one_hook_call_go_ahead_and_no_more() -> 
     clock = Clock()
     breaker = Breaker("ehr.example:443", clock, failures=1, pause=10, trials=3)
     breaker.failed()
-    assert not breaker.lets_through()
+    assert not breaker.allow_request()
     clock.now += 10
-    assert [breaker.lets_through() for _ in range(5)] == [True, True, True, False, False]
+    assert [breaker.allow_request() for _ in range(5)] == [True, True, True, False, False]
     assert breaker.state == "half-open"
     # Trials that never end must not shut it for ever.
     clock.now += 10
-    assert breaker.lets_through()
+    assert breaker.allow_request()
 
 
 def test_failures_that_come_in_late_do_not_lengthen_the_pause() -> None:
@@ -138,7 +138,7 @@ def test_failures_that_come_in_late_do_not_lengthen_the_pause() -> None:
     clock.now += 9
     breaker.failed()
     clock.now += 1
-    assert breaker.lets_through()
+    assert breaker.allow_request()
 
 
 def test_a_breaker_counts_right_among_threads() -> None:

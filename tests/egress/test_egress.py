@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis.strategies import ip_addresses
 
 from cds_service.egress.addresses import may_call
-from cds_service.egress.egress import Egress, Ways
+from cds_service.egress.egress import Egress, EgressFactory
 from cds_service.errors import SettingsError
 from cds_service.settings import Settings, load_settings
 from tests.support.certificates import Authority, tls_server
@@ -189,10 +189,10 @@ def test_a_name_that_leads_into_a_private_network_is_not_called(names: Any, serv
 def test_a_name_may_lead_into_a_network_that_the_operator_named(names: Any, server: FaultServer) -> None:
     names(lambda _: ["127.0.0.1"])
     base = f"http://ehr.example:{port_of(server)}/fhir"
-    ways = Ways.of(Settings(private_addresses="127.0.0.0/8"))
-    assert get(ways.to([base]), base + "/Observation").status == 200
+    egress_factory = EgressFactory.of(Settings(private_addresses="127.0.0.0/8"))
+    assert get(egress_factory.to([base]), base + "/Observation").status == 200
     assert "CDS_PRIVATE_ADDRESSES" in refused(
-        Ways.of(Settings(private_addresses="10.0.0.0/8")).to([base]), base + "/Observation"
+        EgressFactory.of(Settings(private_addresses="10.0.0.0/8")).to([base]), base + "/Observation"
     )
 
 
@@ -252,8 +252,8 @@ def test_a_server_of_a_private_authority_is_believed_when_the_authority_was_give
     authority = Authority(tmp_path)
     with tls_server(authority.vouch("ehr.example")) as server:
         base = f"https://ehr.example:{server.port}/fhir"
-        ways = Ways.of(Settings(ca_file=authority.ca_file, private_addresses="127.0.0.0/8"))
-        assert get(ways.to([base]), base).status == 200
+        egress_factory = EgressFactory.of(Settings(ca_file=authority.ca_file, private_addresses="127.0.0.0/8"))
+        assert get(egress_factory.to([base]), base).status == 200
         # The address was called, and the name asked for.
         assert server.names == ["ehr.example"]
 
@@ -321,7 +321,7 @@ def test_a_handshake_that_drips_is_cut_off_at_the_deadline() -> None:
 def test_a_ca_file_without_certificates_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
     with pytest.raises(SettingsError, match="CDS_CA_FILE"):
-        Ways.of(Settings(ca_file=tmp_path / "ca.pem"))
+        EgressFactory.of(Settings(ca_file=tmp_path / "ca.pem"))
 
 
 # In time, without anybody who waits

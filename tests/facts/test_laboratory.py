@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from cds_service.facts.fact import Fact, FactTable
-from cds_service.fhir.bundle import Obtained, open_resource
+from cds_service.fhir.bundle import ListResult, open_resource
 from cds_service.fhir.read.record import read_record
 from cds_service.quantity import Interval, point
 from cds_service.record import DraftOrder, InrGoal, LabResult, PendingTest
@@ -95,7 +95,7 @@ def test_of_two_results_of_one_day_the_one_issued_later_wins(order: tuple[int, i
     sent = [observation("a", 150, "2026-11-01T08:00:00Z"), observation("b", 250, "2026-11-01T09:00:00Z")]
     resources = [{"resourceType": "Patient", "id": "p1"}, *(sent[place] for place in order)]
     entries = [entry for r in resources for entry in open_resource(json.dumps(r).encode()).entries]
-    read = read_record("p1", [Obtained((), entries)], knowledge().terminology, knowledge().units)
+    read = read_record("p1", [ListResult((), entries)], knowledge().terminology, knowledge().units)
     assert facts(read)["latest_serum_b12"].value == point(250)
 
 

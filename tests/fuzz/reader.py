@@ -18,7 +18,7 @@ FUZZ = Path(__file__).resolve().parent
 with atheris.instrument_imports(include=["cds_service.fhir", "cds_service.hooks"]):
     from cds_service.artifacts.load import load_knowledge
     from cds_service.errors import RequestError
-    from cds_service.fhir.bundle import Obtained, open_resource
+    from cds_service.fhir.bundle import ListResult, open_resource
     from cds_service.fhir.read.record import read_record
     from cds_service.hooks.contexts import CONTEXTS
     from cds_service.hooks.feedback import parse_feedback
@@ -39,7 +39,7 @@ def read(data: bytes) -> None:
     with suppress(RequestError):
         parse_feedback(data, "service")
     opened = open_resource(data)
-    obtained = [Obtained((), PATIENT), Obtained(("labs",), opened.entries)]
+    obtained = [ListResult((), PATIENT), ListResult(("labs",), opened.entries)]
     with suppress(RequestError):
         read_record("p", obtained, KNOWLEDGE.terminology, KNOWLEDGE.units, drafts=data)
 

@@ -15,8 +15,8 @@ from requests.utils import requote_uri
 from cds_service.artifacts.schema import Rule
 from cds_service.errors import Unprocessable
 from cds_service.hooks.call import make_answer
-from cds_service.hooks.messages import Call, HookRequest
-from cds_service.hooks.prefetch import needs_of
+from cds_service.hooks.messages import CallContext, HookRequest
+from cds_service.hooks.prefetch import prefetch_for
 from cds_service.hooks.response_models import HookResponse
 from cds_service.settings import Settings
 from tests.support.fault_server import FaultServer, fault_server, hang, outcome, resource, status
@@ -47,7 +47,7 @@ def answerer(deadline: float = 4.0) -> Any:
 
 
 def answer(
-    body: HookRequest, circumstances: Call | None = None, service: str = VIEW, deadline: float = 4.0
+    body: HookRequest, circumstances: CallContext | None = None, service: str = VIEW, deadline: float = 4.0
 ) -> Resource:
     """The reply, checked against the model of replies."""
     reply: Resource = json.loads(
@@ -62,7 +62,7 @@ def rules_of(reply: Resource) -> list[str]:
 
 
 def refused(
-    body: HookRequest, circumstances: Call | None = None, service: str = VIEW, deadline: float = 4.0
+    body: HookRequest, circumstances: CallContext | None = None, service: str = VIEW, deadline: float = 4.0
 ) -> Unprocessable:
     with pytest.raises(Unprocessable) as caught:
         answer(body, circumstances, service, deadline)
@@ -78,12 +78,12 @@ def without(prefetch: dict[str, Resource], *keys: str) -> dict[str, Resource]:
 def server() -> Iterator[FaultServer]:
     """A FHIR server that holds the patient who takes both."""
     with fault_server() as running:
-        for need in needs_of(knowledge(), knowledge().services[VIEW]):
+        for need in prefetch_for(knowledge(), knowledge().services[VIEW]):
             running.routes[requote_uri(need.query("p1"))] = resource(lists_of(ON_BOTH, VIEW)[need.key])
         yield running
 
 
-def allowed(server: FaultServer) -> Call:
+def allowed(server: FaultServer) -> CallContext:
     return call(fhir_servers=(server.base,))
 
 
@@ -105,7 +105,7 @@ def test_a_full_prefetch_is_answered_without_calling_anybody(server: FaultServer
 def test_both_routes_give_the_same_cards(server: FaultServer) -> None:
     fetched = answer(with_access({}, server), allowed(server))
     assert without_ids(fetched) == without_ids(answer(request(lists_of(ON_BOTH, VIEW))))
-    assert len(server.seen) == len(needs_of(knowledge(), knowledge().services[VIEW]))
+    assert len(server.seen) == len(prefetch_for(knowledge(), knowledge().services[VIEW]))
     assert {token for _, token in server.seen} == {"Bearer secret"}
 
 
@@ -281,7 +281,7 @@ def test_cards_that_are_sure_are_shown_before_the_card_of_what_is_missing() -> N
 
 
 def test_a_list_with_a_default_is_no_reason_for_a_412() -> None:
-    optional = [need.key for need in needs_of(knowledge(), knowledge().services[VIEW]) if need.optional]
+    optional = [need.key for need in prefetch_for(knowledge(), knowledge().services[VIEW]) if need.optional]
     assert optional == ["goals"]
     assert "vka-vitk-concurrent" in rules_of(answer(request(without(lists_of(ON_BOTH, VIEW), "goals"))))
     assert answer(request(without(lists_of(HEALTHY, VIEW), "goals")))["cards"] == []

@@ -13,10 +13,10 @@ import pytest
 from cds_service.artifacts.schema import Rule
 from cds_service.coding import RXNORM
 from cds_service.evaluate import Evaluator
-from cds_service.fhir.write.orders import Setting
+from cds_service.fhir.write.orders import DraftContext
 from cds_service.hooks.call import _new_id
 from cds_service.hooks.cards import CardMaker
-from cds_service.hooks.client_capabilities import Style
+from cds_service.hooks.client_capabilities import ClientCapabilities
 from cds_service.hooks.response_models import HookResponse
 from cds_service.record import PatientRecord
 from tests.support.fhir_parts import is_uuid
@@ -24,7 +24,7 @@ from tests.support.kb import NOW, draft, knowledge, knowledge_with, lab, med, pr
 
 Card = dict[str, Any]
 ALWAYS = {"fact": "patient_is_alive", "is": True}
-SETTING = Setting("Patient/p1", "2026-11-20T12:00:00+00:00", "", "Encounter/e1", "Practitioner/7")
+SETTING = DraftContext("Patient/p1", "2026-11-20T12:00:00+00:00", "", "Encounter/e1", "Practitioner/7")
 TESTS = [{"order": "order-mma"}, {"order": "order-hcy"}]
 MEDICINES = [
     {"order": "b12-im-regimen", "recommended": True},
@@ -38,14 +38,18 @@ def cards(
     patient: PatientRecord | None = None,
     new_id: Callable[[], str] | None = None,
     valid: bool = True,
-    **style: Any,
+    **capabilities: Any,
 ) -> list[Card]:
     """The cards of these rules, checked against the model of replies unless a client wants something else."""
     base = knowledge_with(*rules)
     evaluation = Evaluator(base).evaluate(patient or record(), NOW, [r.id for r in rules])
     numbers = count()
     made = CardMaker(base).cards(
-        evaluation.speaking, evaluation.facts, SETTING, Style(**style), new_id or (lambda: f"id-{next(numbers)}")
+        evaluation.firing,
+        evaluation.facts,
+        SETTING,
+        ClientCapabilities(**capabilities),
+        new_id or (lambda: f"id-{next(numbers)}"),
     )
     if valid:
         HookResponse.model_validate({"cards": made})
@@ -75,13 +79,13 @@ def empty(value: Any) -> bool:
 # --- source and links --------------------------------------------------------------------------------------------
 
 
-def published(of: Rule, **style: Any) -> Card:
+def published(of: Rule, **capabilities: Any) -> Card:
     """The card of a rule, made by a service that has pages."""
     base = knowledge_with(of)
     evaluation = Evaluator(base).evaluate(record(), NOW, [of.id])
     numbers = count()
     (made,) = CardMaker(base, "https://cds.example/b12/rules").cards(
-        evaluation.speaking, evaluation.facts, SETTING, Style(**style), lambda: f"id-{next(numbers)}"
+        evaluation.firing, evaluation.facts, SETTING, ClientCapabilities(**capabilities), lambda: f"id-{next(numbers)}"
     )
     HookResponse.model_validate({"cards": [made]})
     return made
@@ -324,21 +328,23 @@ def test_naming_code_systems_otherwise_for_one_client_leaves_the_next_one_alone(
     evaluation = Evaluator(base).evaluate(record(), NOW, ["one"])
     maker = CardMaker(base)
 
-    def made(style: Style) -> Card:
-        return maker.cards(evaluation.speaking, evaluation.facts, SETTING, style, lambda: "id")[0]
+    def made(capabilities: ClientCapabilities) -> Card:
+        return maker.cards(evaluation.firing, evaluation.facts, SETTING, capabilities, lambda: "id")[0]
 
-    before = created(made(Style()))
-    made(Style(order_systems={RXNORM: "urn:other"}))
-    assert created(made(Style())) == before
+    before = created(made(ClientCapabilities()))
+    made(ClientCapabilities(order_systems={RXNORM: "urn:other"}))
+    assert created(made(ClientCapabilities())) == before
 
 
 REMOVAL = [{"order": "remove-vitk", "of": "drafts_vitamin_k"}]
 A_DRAFT = {"fact": "drafts_vitamin_k", "is": True}
 
 
-def removal(**style: Any) -> dict[str, Any]:
+def removal(**capabilities: Any) -> dict[str, Any]:
     patient = record(orders=(draft("phytomenadione"),))
-    (suggestion,) = cards(one(when=A_DRAFT, offers=REMOVAL), patient=patient, valid=False, **style)[0]["suggestions"]
+    (suggestion,) = cards(one(when=A_DRAFT, offers=REMOVAL), patient=patient, valid=False, **capabilities)[0][
+        "suggestions"
+    ]
     (action,) = suggestion["actions"]
     return dict(action)
 

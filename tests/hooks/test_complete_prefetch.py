@@ -9,16 +9,18 @@ from typing import Any, Literal
 import pytest
 
 from cds_service.egress.egress import Egress
-from cds_service.fhir.bundle import Obtained
-from cds_service.hooks.complete_prefetch import acquire
-from cds_service.hooks.prefetch import Need
+from cds_service.fhir.bundle import ListResult
+from cds_service.hooks.complete_prefetch import complete_prefetch
+from cds_service.hooks.prefetch import PrefetchKey
 from tests.support.fault_server import Answer, FaultServer, fault_server, hang, outcome, resource, status
 from tests.support.fhir_parts import SUBJECT, Resource, patient, request, searchset
 
 ABSENT = object()
-REQUIRED = Need("conditions", "Condition?patient={{context.patientId}}", frozenset({"Condition"}), ("conditions",))
-OPTIONAL = Need("goals", "Goal?patient={{context.patientId}}", frozenset({"Goal"}), ("goals",), optional=True)
-PATIENT = Need("patient", "Patient/{{context.patientId}}", frozenset({"Patient"}))
+REQUIRED = PrefetchKey(
+    "conditions", "Condition?patient={{context.patientId}}", frozenset({"Condition"}), ("conditions",)
+)
+OPTIONAL = PrefetchKey("goals", "Goal?patient={{context.patientId}}", frozenset({"Goal"}), ("goals",), optional=True)
+PATIENT = PrefetchKey("patient", "Patient/{{context.patientId}}", frozenset({"Patient"}))
 
 Access = Literal["none", "works", "refuses", "hangs"]
 What = Literal["whole", "part", "unread"]
@@ -58,10 +60,12 @@ def server() -> Iterator[FaultServer]:
 
 
 @pytest.fixture
-def get(server: FaultServer) -> Callable[..., Obtained]:
+def get(server: FaultServer) -> Callable[..., ListResult]:
     """Obtains one need, sent in this state, beside a server in this mood."""
 
-    def obtain(need: Need, sent: Any, access: Access = "none", *, without_token: bool = False, **more: Any) -> Obtained:
+    def obtain(
+        need: PrefetchKey, sent: Any, access: Access = "none", *, without_token: bool = False, **more: Any
+    ) -> ListResult:
         moods: dict[Access, Answer] = {
             "works": resource(searchset(item("a"), item("b"))),
             "refuses": status(401),
@@ -73,12 +77,14 @@ def get(server: FaultServer) -> Callable[..., Obtained]:
         body = request({} if sent is ABSENT else {need.key: sent}, **more)
         wait = 0.15 if access == "hangs" else 5
         deadline = time.monotonic() + wait
-        return acquire([need], body, Egress((server.base,)), without_token=without_token, deadline=deadline)[0]
+        return complete_prefetch([need], body, Egress((server.base,)), without_token=without_token, deadline=deadline)[
+            0
+        ]
 
     return obtain
 
 
-def worth(obtained: Obtained) -> What:
+def worth(obtained: ListResult) -> What:
     return "unread" if obtained.unread else "part" if obtained.incomplete else "whole"
 
 
@@ -86,7 +92,7 @@ def worth(obtained: Obtained) -> What:
 @pytest.mark.parametrize("access", ["none", "works", "refuses", "hangs"])
 @pytest.mark.parametrize("sent", SENT)
 def test_a_required_list_is_what_was_sent_or_what_the_server_has(
-    sent: str, access: Access, server: FaultServer, get: Callable[..., Obtained]
+    sent: str, access: Access, server: FaultServer, get: Callable[..., ListResult]
 ) -> None:
     body, alone, entries = SENT[sent]
     obtained = get(REQUIRED, body, access)
@@ -103,7 +109,7 @@ def test_a_required_list_is_what_was_sent_or_what_the_server_has(
 @pytest.mark.parametrize("access", ["none", "works", "refuses", "hangs"])
 @pytest.mark.parametrize("sent", SENT)
 def test_an_optional_list_counts_as_read_whatever_came(
-    sent: str, access: Access, server: FaultServer, get: Callable[..., Obtained]
+    sent: str, access: Access, server: FaultServer, get: Callable[..., ListResult]
 ) -> None:
     body, alone, entries = SENT[sent]
     assert worth(get(OPTIONAL, body, access)) == "whole"
@@ -121,7 +127,7 @@ def test_an_optional_list_counts_as_read_whatever_came(
         ("absent", "hangs", "fetching failed: timed out"),
     ],
 )
-def test_an_unread_list_says_why(sent: str, access: Access, reason: str, get: Callable[..., Obtained]) -> None:
+def test_an_unread_list_says_why(sent: str, access: Access, reason: str, get: Callable[..., ListResult]) -> None:
     assert get(REQUIRED, SENT[sent][0], access).unread == reason
 
 
@@ -134,23 +140,23 @@ def test_an_unread_list_says_why(sent: str, access: Access, reason: str, get: Ca
         ("a failure beside an entry", "the server reported timeout; no fhirServer to fetch it from"),
     ],
 )
-def test_a_list_of_which_a_part_is_missing_says_why(sent: str, reason: str, get: Callable[..., Obtained]) -> None:
+def test_a_list_of_which_a_part_is_missing_says_why(sent: str, reason: str, get: Callable[..., ListResult]) -> None:
     assert get(REQUIRED, SENT[sent][0]).incomplete == reason
 
 
-def test_without_a_token_the_server_is_not_called(server: FaultServer, get: Callable[..., Obtained]) -> None:
+def test_without_a_token_the_server_is_not_called(server: FaultServer, get: Callable[..., ListResult]) -> None:
     obtained = get(REQUIRED, ABSENT, "works", fhir_token=None)
     assert obtained.unread == "not sent as prefetch; no fhirAuthorization to fetch it with"
     assert server.seen == []
 
 
-def test_a_sandbox_is_called_without_a_token(server: FaultServer, get: Callable[..., Obtained]) -> None:
+def test_a_sandbox_is_called_without_a_token(server: FaultServer, get: Callable[..., ListResult]) -> None:
     obtained = get(REQUIRED, ABSENT, "works", fhir_token=None, without_token=True)
     assert (worth(obtained), server.seen) == ("whole", [("/fhir/Condition?patient=p1", None)])
 
 
 @pytest.mark.row("FHA-02")
-def test_the_token_goes_with_every_call(server: FaultServer, get: Callable[..., Obtained]) -> None:
+def test_the_token_goes_with_every_call(server: FaultServer, get: Callable[..., ListResult]) -> None:
     get(REQUIRED, ABSENT, "works")
     assert server.seen == [("/fhir/Condition?patient=p1", "Bearer secret")]
 
@@ -158,7 +164,7 @@ def test_the_token_goes_with_every_call(server: FaultServer, get: Callable[..., 
 def test_a_server_that_may_not_be_called_is_not_called(server: FaultServer) -> None:
     body = request({}, fhir_server=server.base, fhir_token="secret")
     egress = Egress(("https://ehr.example/fhir",))
-    obtained = acquire([REQUIRED], body, egress, without_token=False, deadline=time.monotonic() + 5)[0]
+    obtained = complete_prefetch([REQUIRED], body, egress, without_token=False, deadline=time.monotonic() + 5)[0]
     assert obtained.unread is not None
     assert obtained.unread.endswith("fhirServer is not on the list of servers that may be called")
     assert server.seen == []
@@ -169,23 +175,25 @@ def test_only_what_is_lacking_is_fetched(server: FaultServer) -> None:
     server.routes["Goal?patient=p1"] = resource(searchset())
     body = request({"conditions": searchset(item("a"))}, fhir_server=server.base, fhir_token="secret")
     needs = [PATIENT, REQUIRED, OPTIONAL]
-    obtained = acquire(needs, body, Egress((server.base,)), without_token=False, deadline=time.monotonic() + 5)
+    obtained = complete_prefetch(
+        needs, body, Egress((server.base,)), without_token=False, deadline=time.monotonic() + 5
+    )
     assert sorted(path for path, _ in server.seen) == ["/fhir/Goal?patient=p1", "/fhir/Patient/p1"]
     assert [worth(part) for part in obtained] == ["whole"] * 3
 
 
 def test_a_key_that_is_not_asked_for_is_not_read() -> None:
     body = request({"conditions": None, "allergies": searchset(item("a"))})
-    assert len(acquire([REQUIRED], body, Egress(()), without_token=False, deadline=0)) == 1
+    assert len(complete_prefetch([REQUIRED], body, Egress(()), without_token=False, deadline=0)) == 1
 
 
 @pytest.mark.row("PFD-04")
 @pytest.mark.parametrize(("sent", "reason"), [(None, "sent as null"), (searchset(), "no Patient in the answer")])
-def test_the_patient_cannot_be_nothing(sent: Any, reason: str, get: Callable[..., Obtained]) -> None:
+def test_the_patient_cannot_be_nothing(sent: Any, reason: str, get: Callable[..., ListResult]) -> None:
     unread = get(PATIENT, sent).unread
     assert unread is not None
     assert unread.startswith(reason)
 
 
-def test_the_patient_may_come_in_a_bundle(get: Callable[..., Obtained]) -> None:
+def test_the_patient_may_come_in_a_bundle(get: Callable[..., ListResult]) -> None:
     assert worth(get(PATIENT, searchset(patient()))) == "whole"

@@ -11,7 +11,7 @@ import pytest
 from cds_service.artifacts.knowledge_base import Service
 from cds_service.hooks.call import make_answer
 from cds_service.hooks.discovery import discovery
-from cds_service.hooks.prefetch import Need, needs_of
+from cds_service.hooks.prefetch import PrefetchKey, prefetch_for
 from cds_service.hooks.response_models import Discovery, HookResponse
 from cds_service.settings import Settings
 from tests.support.fhir_parts import call, patient, request, searchset
@@ -36,17 +36,17 @@ def services() -> list[Service]:
     return list(knowledge().services.values())
 
 
-def needs() -> list[Need]:
+def needs() -> list[PrefetchKey]:
     """Every prefetch key of every service."""
-    return [need for service in services() for need in needs_of(knowledge(), service)]
+    return [need for service in services() for need in prefetch_for(knowledge(), service)]
 
 
-def searches() -> list[Need]:
+def searches() -> list[PrefetchKey]:
     return [need for need in needs() if need.sources]
 
 
 def keys(service: Service) -> list[str]:
-    return [need.key for need in needs_of(knowledge(), service)]
+    return [need.key for need in prefetch_for(knowledge(), service)]
 
 
 @pytest.mark.row("PRT-08")
@@ -108,13 +108,14 @@ def test_the_patient_is_asked_for_first_and_every_key_once() -> None:
 def test_what_a_service_asks_for_is_what_its_discovery_announces() -> None:
     announced = {service["id"]: service["prefetch"] for service in discovery(knowledge(), "en")["services"]}
     for service in services():
-        assert announced[service.id] == {need.key: need.template for need in needs_of(knowledge(), service)}
+        assert announced[service.id] == {need.key: need.template for need in prefetch_for(knowledge(), service)}
 
 
 def test_goals_and_family_history_are_the_only_lists_that_a_service_can_do_without() -> None:
     charts = {topic: knowledge().services[f"{topic}-patient-view"] for topic in ("vitamin-b12", "vitamin-k")}
     optional = {
-        topic: [need.key for need in needs_of(knowledge(), chart) if need.optional] for topic, chart in charts.items()
+        topic: [need.key for need in prefetch_for(knowledge(), chart) if need.optional]
+        for topic, chart in charts.items()
     }
     assert optional == {"vitamin-b12": ["goals", "familyHistory"], "vitamin-k": ["goals"]}
 
@@ -128,20 +129,20 @@ def small_service(*rules: str) -> Service:
 
 @pytest.mark.row("TOK-01")
 def test_a_rule_about_two_products_asks_for_no_goals_and_no_other_results() -> None:
-    asked = {need.key: need for need in needs_of(knowledge(), small_service("doac-vitk-silent"))}
+    asked = {need.key: need for need in prefetch_for(knowledge(), small_service("doac-vitk-silent"))}
     assert "goals" not in asked
     assert "serviceRequests" not in asked
-    assert "2132-9" not in asked.get("labs", Need("labs", "", frozenset())).template
+    assert "2132-9" not in asked.get("labs", PrefetchKey("labs", "", frozenset())).template
 
 
 def test_a_rule_that_offers_a_test_asks_for_what_is_already_ordered() -> None:
-    asked = {need.key: need for need in needs_of(knowledge(), small_service("b12-low"))}
+    asked = {need.key: need for need in prefetch_for(knowledge(), small_service("b12-low"))}
     assert {"labs", "serviceRequests"} <= asked.keys()
     assert all(code in asked["labs"].template for code in ("2132-9", "13964-2", "13965-9"))
 
 
 def test_a_key_speaks_for_one_list_of_the_record() -> None:
-    found = [source for need in needs_of(knowledge(), services()[0]) for source in need.sources]
+    found = [source for need in prefetch_for(knowledge(), services()[0]) for source in need.sources]
     assert len(found) == len(set(found))
 
 

@@ -24,7 +24,7 @@ from cds_service.cli.main import main
 from cds_service.errors import KnowledgeError, SettingsError, Unavailable
 from cds_service.evaluate import Evaluation
 from cds_service.facts.fact import FactTable
-from cds_service.hooks.snooze import Snoozed, Snoozer, make_snoozer, tell
+from cds_service.hooks.snooze import Snoozed, SnoozeFilter, make_snooze_filter, tell
 from cds_service.rules.decide import Decision
 from cds_service.settings import Settings
 from cds_service.store.call_records import CardRecord
@@ -144,7 +144,7 @@ def test_a_snooze_that_outlasts_the_answers_is_refused(site: Path) -> None:
 
 def test_without_an_overlay_that_wants_it_nothing_is_snoozed(tmp_path: Path) -> None:
     with opened(f"sqlite:///{tmp_path}/cds.db") as database:
-        assert make_snoozer(knowledge(), Settings(hash_key=KEY), Answers(database)) is None
+        assert make_snooze_filter(knowledge(), Settings(hash_key=KEY), Answers(database)) is None
 
 
 # --- who rests ---------------------------------------------------------------------------------------------------
@@ -172,8 +172,8 @@ def resting(
     days = {"disagree": {"info": 365, "warning": 90}, "stable-intake": {"info": 30}}
     answers = Answers(database)
     answers.patience = LONG
-    snoozer = Snoozer(Snooze(days, "overlay.yaml:7"), Pseudonyms(KEY), answers)
-    found = snoozer.snoozed(Evaluation(facts(), list(decisions)), client, patient, now)
+    snooze_filter = SnoozeFilter(Snooze(days, "overlay.yaml:7"), Pseudonyms(KEY), answers)
+    found = snooze_filter.snoozed(Evaluation(facts(), list(decisions)), client, patient, now)
     return [(each.decision.rule.id, each.reason, str(each.on), str(each.until)) for each in found]
 
 
@@ -376,7 +376,7 @@ def test_without_a_card_that_could_rest_the_database_is_not_asked(database: Data
 @pytest.fixture
 def app(site: Path) -> Iterator[Flask]:
     made = create_app(settings(site, explain=True))
-    made.extensions["lasting"].answers.patience = LONG
+    made.extensions["runtime"].answers.patience = LONG
     yield made
     made.extensions["database"].close()
 

@@ -13,13 +13,13 @@ from msgspec.structs import replace
 
 from cds_service.artifacts.schema import Order, SuggestionUse
 from cds_service.facts.conditions import compiled
-from cds_service.fhir.write.draft_changes import held, replaced, unit_corrected
-from cds_service.fhir.write.orders import Setting, medication_request, service_request, stop_task
+from cds_service.fhir.write.draft_changes import clear_dose, put_on_hold, replace_product
+from cds_service.fhir.write.orders import DraftContext, medication_request, service_request, stop_task
 from cds_service.hooks.suggestions import Suggestion, make_offer, suggest
 from cds_service.record import DraftOrder, LabResult, PatientRecord, PendingTest
 from tests.support.kb import ago, draft, facts, knowledge, lab, med, problem, record
 
-SETTING = Setting(
+SETTING = DraftContext(
     "Patient/p1",
     "2026-11-20T12:00:00+00:00",
     "Because.",
@@ -36,11 +36,11 @@ DRAFT = (
 
 
 def offered(
-    order: str, patient: PatientRecord, *, setting: Setting = SETTING, language: str = "en", **use: Any
+    order: str, patient: PatientRecord, *, draft_context: DraftContext = SETTING, language: str = "en", **use: Any
 ) -> list[Suggestion]:
     """What an order of the shipped catalogue comes to for a patient."""
     offer = make_offer(SuggestionUse.model_validate({"order": order, **use}), knowledge().orders[order], compiled)
-    return list(suggest(offer, facts(patient), setting, language))
+    return list(suggest(offer, facts(patient), draft_context, language))
 
 
 def resource(suggestion: Suggestion) -> dict[str, Any]:
@@ -73,9 +73,11 @@ def every() -> list[tuple[str, dict[str, str]]]:
 @pytest.mark.parametrize("author", AUTHORS)
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_every_draft_is_valid_fhir_for_every_kind_of_user(language: str, author: str | None) -> None:
-    setting = Setting(SETTING.patient, SETTING.authored, SETTING.reason, None, author)
+    draft_context = DraftContext(SETTING.patient, SETTING.authored, SETTING.reason, None, author)
     for name, use in every():
-        found = [s for p in (TAKES, LHON) for s in offered(name, p, setting=setting, language=language, **use)]
+        found = [
+            s for p in (TAKES, LHON) for s in offered(name, p, draft_context=draft_context, language=language, **use)
+        ]
         assert found, name
         for suggestion in found:
             drafted = resource(suggestion)
@@ -105,11 +107,11 @@ def drafts_of(order: Order, language: str) -> Iterator[dict[str, Any]]:
     for choice in (*(order.medicine or ()), *regimens):
         yield medication_request(choice.medicine, language)(SETTING)
     if order.hold:
-        yield held(DRAFT)
+        yield put_on_hold(DRAFT)
     if order.replace:
-        yield replaced(DRAFT, order.replace, language)
+        yield replace_product(DRAFT, order.replace, language)
     if order.correct_unit:
-        yield unit_corrected(DRAFT, "mg", language) or {}
+        yield clear_dose(DRAFT, "mg", language) or {}
     if order.stop:
         yield stop_task("MedicationStatement/m1", "product", order.label.in_language(language), SETTING)
 
@@ -149,14 +151,14 @@ def test_results_and_conditions_are_the_reason_and_the_rest_supports_it() -> Non
 
 
 def test_a_draft_of_which_no_result_is_known_names_none() -> None:
-    (suggestion,) = offered("order-hcy", record(), setting=replace(SETTING, supporting=()))
+    (suggestion,) = offered("order-hcy", record(), draft_context=replace(SETTING, supporting=()))
     assert not resource(suggestion).keys() & {"reasonReference", "supportingInfo"}
 
 
 @pytest.mark.parametrize(("urgent", "priority"), [(True, "urgent"), (False, None)])
 def test_only_what_a_critical_card_drafts_is_urgent(urgent: bool, priority: str | None) -> None:
     for name, use in every():
-        for suggestion in offered(name, TAKES, setting=replace(SETTING, urgent=urgent), **use):
+        for suggestion in offered(name, TAKES, draft_context=replace(SETTING, urgent=urgent), **use):
             assert resource(suggestion).get("priority") == priority
 
 
@@ -331,7 +333,10 @@ def test_a_proposal_to_stop_names_what_speaks_against_the_product() -> None:
     use = med("menaquinone-7")
     supporting = (use.reference, "MedicationRequest/warfarin", "Observation/inr")
     (suggestion,) = offered(
-        "stop-vitk", record(medications=(use,)), setting=replace(SETTING, supporting=supporting), of="takes_vitamin_k"
+        "stop-vitk",
+        record(medications=(use,)),
+        draft_context=replace(SETTING, supporting=supporting),
+        of="takes_vitamin_k",
     )
     assert resource(suggestion)["focus"]["reference"] == use.reference
     assert resource(suggestion)["reasonReference"] == {"reference": "MedicationRequest/warfarin"}

@@ -101,7 +101,7 @@ def ready(server: Server) -> dict[str, Any]:
     body: dict[str, Any] = answer.json()
     # The service is open, so it answers calls all the same.
     assert answer.status_code == 200
-    assert ("database" in body["lacking"]) is not body["database"]
+    assert ("database" in body["degraded"]) is not body["database"]
     return body
 
 

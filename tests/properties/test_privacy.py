@@ -17,10 +17,10 @@ from cds_service.egress.egress import Egress
 from cds_service.errors import SettingsError, Unprocessable
 from cds_service.evaluate import Evaluator
 from cds_service.fhir.read.record import read_record
-from cds_service.fhir.write.orders import Setting
-from cds_service.hooks.complete_prefetch import acquire
-from cds_service.hooks.messages import Call, parse_request
-from cds_service.hooks.prefetch import needs_of
+from cds_service.fhir.write.orders import DraftContext
+from cds_service.hooks.complete_prefetch import complete_prefetch
+from cds_service.hooks.messages import CallContext, parse_request
+from cds_service.hooks.prefetch import prefetch_for
 from cds_service.sandbox.patients import PREFETCH
 from cds_service.security.clients import ClientProfile
 from cds_service.settings import Settings, load_settings
@@ -44,8 +44,8 @@ def test_nothing_that_a_call_holds_can_be_quoted_by_its_repr(service: WorkedServ
     request = parse_request(json.dumps(body).encode(), "order-select", ClientProfile(name="tests"))
     assert (request.patient_id, request.fhir_token) == (PATIENT, TOKEN)
     knowledge = service.knowledge
-    needs = needs_of(knowledge, knowledge.services["vitamin-k-order-select"])
-    obtained = acquire(needs, request, Egress([]), without_token=False, deadline=time.monotonic() + 1)
+    needs = prefetch_for(knowledge, knowledge.services["vitamin-k-order-select"])
+    obtained = complete_prefetch(needs, request, Egress([]), without_token=False, deadline=time.monotonic() + 1)
     record = read_record(
         PATIENT,
         obtained,
@@ -57,9 +57,11 @@ def test_nothing_that_a_call_holds_can_be_quoted_by_its_repr(service: WorkedServ
     assert record.labs or record.medications
     assert record.orders
     evaluated = Evaluator(knowledge).evaluate(record, datetime.now(UTC), knowledge.rules)
-    setting = Setting(f"Patient/{PATIENT}", "2026-11-20T12:00:00+00:00", "canary", None, USER, ("Observation/canary",))
-    call = Call(ClientProfile(name="tests"), "en", datetime.now(UTC))
-    for held in (request, call, setting, *obtained, record, evaluated, evaluated.facts, evaluated.decisions):
+    draft_context = DraftContext(
+        f"Patient/{PATIENT}", "2026-11-20T12:00:00+00:00", "canary", None, USER, ("Observation/canary",)
+    )
+    call = CallContext(ClientProfile(name="tests"), "en", datetime.now(UTC))
+    for held in (request, call, draft_context, *obtained, record, evaluated, evaluated.facts, evaluated.decisions):
         assert not leaks(repr(held)), repr(held)
     parts: list[object] = [*(entry for held in obtained for entry in held.entries), *record.medications, *record.orders]
     parts += [

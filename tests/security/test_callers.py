@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cds_service.egress.egress import Answer, Ways
+from cds_service.egress.egress import EgressFactory, HttpResponse
 from cds_service.errors import Forbidden, SettingsError, Unauthorized, Unavailable
 from cds_service.security.callers import Callers
 from cds_service.security.keys import parse_key_set
@@ -61,7 +61,7 @@ def callers(
     path: Path, replay: Remembered | None = None, *, now: Callable[[], float] = time.time, **more: Any
 ) -> Callers:
     settings = Settings(clients=path, public_url=BASE, **more)
-    return Callers(settings, replay or Remembered(), Ways(), now=now)
+    return Callers(settings, replay or Remembered(), EgressFactory(), now=now)
 
 
 def reason(who: Callers, headers: dict[str, str], path: str = VIEW) -> str | None:
@@ -157,7 +157,7 @@ def test_a_client_may_go_over_to_a_new_key(tmp_path: Path, server: FaultServer) 
     url = f"{server.base}/keys"
     settings = Settings(clients=with_jku(tmp_path, url), public_url=BASE, sandbox=True)
     clock = [0.0]
-    who = Callers(settings, Remembered(), Ways(), clock=lambda: clock[0])
+    who = Callers(settings, Remembered(), EgressFactory(), clock=lambda: clock[0])
     server.routes["keys"] = resource(key_set(EHR))
     assert reason(who, said()) is None
     server.routes["keys"] = resource(key_set(new))
@@ -170,7 +170,7 @@ def test_a_key_taken_back_opens_the_door_no_longer_than_the_setting_says(tmp_pat
     path = with_jku(tmp_path, f"{server.base}/keys")
     settings = Settings(clients=path, public_url=BASE, sandbox=True, keys_lifetime=90)
     clock = [0.0]
-    who = Callers(settings, Remembered(), Ways(), clock=lambda: clock[0])
+    who = Callers(settings, Remembered(), EgressFactory(), clock=lambda: clock[0])
     server.routes["keys"] = resource(key_set(EHR))
     assert reason(who, said()) is None
     server.routes["keys"] = resource(key_set(OTHER_KEY))
@@ -215,7 +215,7 @@ def test_the_example_of_the_text_is_signed_well_and_refused_all_the_same(tmp_pat
         callers(path)
 
 
-class OneKeySet(Ways):
+class OneKeySet(EgressFactory):
     """The way out of a production service, at whose end this key set lies."""
 
     def __init__(self, keys: dict[str, Any]) -> None:
@@ -224,8 +224,8 @@ class OneKeySet(Ways):
     def to(self, bases: Sequence[str]) -> Any:
         return self
 
-    def get(self, url: str, **_: Any) -> Answer:
-        return Answer(200, self._content)
+    def get(self, url: str, **_: Any) -> HttpResponse:
+        return HttpResponse(200, self._content)
 
 
 @pytest.mark.row("JWT-18")
@@ -263,11 +263,11 @@ def test_open_mode_serves_everybody_and_looks_at_no_token(tmp_path: Path) -> Non
     replay.gone = True
     path = tmp_path / "clients.yaml"
     path.write_text("clients:\n- {name: open, on_missing_data: card}\n")
-    who = Callers(Settings(open=True, clients=path), replay, Ways())
+    who = Callers(Settings(open=True, clients=path), replay, EgressFactory())
     for headers in ({}, bearer("nonsense"), said()):
         assert who.identify(headers, VIEW).on_missing_data == "card"
-    assert Callers(Settings(open=True), replay, Ways()).identify({}, VIEW).fhir_without_token is True
-    assert Callers(Settings(open=True, explain=True), replay, Ways()).identify({}, VIEW).explain is True
+    assert Callers(Settings(open=True), replay, EgressFactory()).identify({}, VIEW).fhir_without_token is True
+    assert Callers(Settings(open=True, explain=True), replay, EgressFactory()).identify({}, VIEW).explain is True
 
 
 @pytest.mark.row("JWT-01")
@@ -281,7 +281,7 @@ def test_a_closed_service_that_could_know_nobody_does_not_start(tmp_path: Path) 
         (Settings(clients=path), "CDS_PUBLIC_URL: not set"),
     ]:
         with pytest.raises(SettingsError, match=told):
-            Callers(settings, Remembered(), Ways())
+            Callers(settings, Remembered(), EgressFactory())
 
 
 def test_a_service_that_does_not_exist_cannot_be_agreed_on(tmp_path: Path) -> None:

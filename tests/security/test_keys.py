@@ -13,13 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cds_service.egress.egress import Answer, Ways
+from cds_service.egress.egress import EgressFactory, HttpResponse
 from cds_service.errors import EgressError
 from cds_service.security.compromised_keys import published_keys
 from cds_service.security.keys import parse_key_set, thumbprint
 from cds_service.security.remote_keys import GRACE, RETRY, RemoteKeys
 from tests.conftest import LogFile
-from tests.support.fault_server import Answer as Fault
 from tests.support.fault_server import (
     FaultServer,
     drip_body,
@@ -33,6 +32,7 @@ from tests.support.fault_server import (
     status,
     text,
 )
+from tests.support.fault_server import HttpResponse as Fault
 from tests.support.signing import EXAMPLE_KEY, Signer, key_set
 
 ISSUER = "https://ehr.example"
@@ -192,19 +192,19 @@ def test_the_published_key_of_the_text_is_known_by_its_thumbprint() -> None:
 class Scripted:
     """A way out whose answers the test sets, and a clock that the test moves."""
 
-    answer: Callable[[], Answer]
+    answer: Callable[[], HttpResponse]
     now: float = 1_000_000.0
     asked: list[str] = field(default_factory=list)
 
-    def get(self, url: str, *, headers: Mapping[str, str], deadline: float, max_bytes: int) -> Answer:
+    def get(self, url: str, *, headers: Mapping[str, str], deadline: float, max_bytes: int) -> HttpResponse:
         self.asked.append(url)
         return self.answer()
 
     def serves(self, *signers: Signer) -> None:
-        self.answer = lambda: Answer(200, json.dumps(key_set(*signers)).encode())
+        self.answer = lambda: HttpResponse(200, json.dumps(key_set(*signers)).encode())
 
     def fails(self) -> None:
-        def fail() -> Answer:
+        def fail() -> HttpResponse:
             raise EgressError("no connection")
 
         self.answer = fail
@@ -215,7 +215,7 @@ LIFETIME = 600.0
 
 @pytest.fixture
 def way() -> Scripted:
-    scripted = Scripted(lambda: Answer(404))
+    scripted = Scripted(lambda: HttpResponse(404))
     scripted.serves(EC)
     return scripted
 
@@ -289,9 +289,18 @@ def test_a_server_that_is_down_is_asked_no_more_than_twice_a_minute(keys: Remote
 
 @pytest.mark.parametrize(
     "answer",
-    [Answer(404), Answer(302), Answer(500), Answer(200, b""), Answer(200, b"<html>"), Answer(200, b'{"keys": 1}')],
+    [
+        HttpResponse(404),
+        HttpResponse(302),
+        HttpResponse(500),
+        HttpResponse(200, b""),
+        HttpResponse(200, b"<html>"),
+        HttpResponse(200, b'{"keys": 1}'),
+    ],
 )
-def test_an_answer_that_is_no_key_set_does_not_replace_one(keys: RemoteKeys, way: Scripted, answer: Answer) -> None:
+def test_an_answer_that_is_no_key_set_does_not_replace_one(
+    keys: RemoteKeys, way: Scripted, answer: HttpResponse
+) -> None:
     assert names(keys, "ec") == ["ec"]
     way.answer = lambda: answer
     way.now += LIFETIME
@@ -301,13 +310,13 @@ def test_an_answer_that_is_no_key_set_does_not_replace_one(keys: RemoteKeys, way
 
 def test_a_set_that_the_client_has_emptied_opens_nothing(keys: RemoteKeys, way: Scripted) -> None:
     assert names(keys, "ec") == ["ec"]
-    way.answer = lambda: Answer(200, b'{"keys": []}')
+    way.answer = lambda: HttpResponse(200, b'{"keys": []}')
     way.now += LIFETIME
     assert names(keys, "ec") == []
 
 
 def test_private_keys_on_show_are_not_used_and_told(keys: RemoteKeys, way: Scripted, log: LogFile) -> None:
-    way.answer = lambda: Answer(200, json.dumps({"keys": [EC.private_jwk(), NEW.jwk()]}).encode())
+    way.answer = lambda: HttpResponse(200, json.dumps({"keys": [EC.private_jwk(), NEW.jwk()]}).encode())
     assert names(keys, "ec") == []
     assert names(keys, "new") == ["new"]
     assert [line["reason"] for line in log.lines("key set")] == [
@@ -318,7 +327,7 @@ def test_private_keys_on_show_are_not_used_and_told(keys: RemoteKeys, way: Scrip
 def test_calls_that_come_together_share_one_fetch(keys: RemoteKeys, way: Scripted) -> None:
     serve, asked, over = way.answer, threading.Event(), threading.Event()
 
-    def slowly() -> Answer:
+    def slowly() -> HttpResponse:
         asked.set()
         over.wait(10)
         return serve()
@@ -337,7 +346,7 @@ def test_who_has_a_key_does_not_wait_for_anothers_fetch(keys: RemoteKeys, way: S
     assert names(keys, "ec") == ["ec"]
     serve, asked, over = way.answer, threading.Event(), threading.Event()
 
-    def slowly() -> Answer:
+    def slowly() -> HttpResponse:
         asked.set()
         over.wait(10)
         return serve()
@@ -364,7 +373,7 @@ def server() -> Iterator[FaultServer]:
 
 def remote(server: FaultServer, clock: Callable[[], float]) -> RemoteKeys:
     url = f"{server.base}/keys"
-    return RemoteKeys(url, "ehr", Ways().to([url]), LIFETIME, clock, patience=0.3)
+    return RemoteKeys(url, "ehr", EgressFactory().to([url]), LIFETIME, clock, patience=0.3)
 
 
 @pytest.mark.row("JWT-16")

@@ -25,7 +25,7 @@ from cds_service.fhir.fetch.terminology_server import TerminologyServer
 from cds_service.server.reload import Reloading, check_knowledge
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
-from cds_service.web.runtime import Lasting
+from cds_service.web.runtime import Runtime
 from tests.artifacts.test_overlay import HEAD
 from tests.conftest import LogFile
 from tests.fhir.fetch.test_terminology_server import CANONICALS, Clock, concepts, question, said, server_at, unknown
@@ -48,11 +48,11 @@ BROKEN = HEAD + "nonsense: 1\n"
 @pytest.fixture
 def make_reloading(tmp_path: Path) -> Iterator[Callable[..., Reloading]]:
     """Makes services that can be reloaded: `make_reloading(site=...)`."""
-    made: list[Lasting] = []
+    made: list[Runtime] = []
 
     def make(answer: Any = None, **given: Any) -> Reloading:
         settings = Settings(**{"open": True, "database_url": f"sqlite:///{tmp_path}/cds.db"} | given)
-        made.append(lasting := Lasting.of(settings))
+        made.append(lasting := Runtime.of(settings))
         fake = {"knowledge": knowledge(), "answer": answer, "discovery": discovery} if answer else {}
         create = partial(create_app, settings, lasting=lasting, **fake)
         return Reloading(create, partial(check_knowledge, settings), lasting)
@@ -198,9 +198,9 @@ def test_database_counters_and_failing_servers_outlast_a_reload(make_reloading: 
     Client(app).post(VIEW, json=request_body())
     assert app.reload()
     after = app._app.extensions
-    assert [after[name] is before[name] for name in ("database", "recorder", "ways", "arrivals", "lasting")] == [
-        True
-    ] * 5
+    assert [
+        after[name] is before[name] for name in ("database", "recorder", "egress_factory", "body_timeouts", "runtime")
+    ] == [True] * 5
     assert 'status="200"} 1.0' in Client(app).get("/metrics").text
 
 

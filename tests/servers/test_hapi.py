@@ -22,7 +22,7 @@ from cds_service.artifacts.worked_patients import WorkedPatient
 from cds_service.egress.egress import Egress
 from cds_service.fhir.fetch.client import Fetched, fetch_all
 from cds_service.hooks.call import make_answer
-from cds_service.hooks.messages import Call, parse_request
+from cds_service.hooks.messages import CallContext, parse_request
 from cds_service.security.clients import OPEN
 from cds_service.settings import Settings
 from tests.servers.fixtures import store
@@ -179,7 +179,7 @@ def test_a_result_with_a_local_code_that_the_site_lists_is_found_by_the_search(h
     reply = answer(
         "vitamin-b12-patient-view",
         parse_request(json.dumps(request).encode(), "patient-view", OPEN),
-        Call(OPEN, "en", NOW, {"notes": {}}),
+        CallContext(OPEN, "en", NOW, {"notes": {}}),
     )
 
     assert [card["extension"]["cds-service.rule"]["id"] for card in reply["cards"]] == ["b12-low"]

@@ -102,14 +102,14 @@ def hook_call(hook: str, prefetch: Json, patient: Any = None, drafts: Json | Non
 
 def broken(examples: list[tuple[str, Json]], kind: str) -> list[tuple[str, Json]]:
     """A fixed sample of all ways to put something wrong in place of one member of one example."""
-    ways = [
+    egress_factory = [
         (name, resource, member, wrong)
         for name, resource in examples
         if resource["resourceType"] == kind
         for member in resource
         for wrong in WRONG
     ]
-    chosen = random.Random(SEED).sample(ways, min(BROKEN_PER_TYPE, len(ways)))
+    chosen = random.Random(SEED).sample(egress_factory, min(BROKEN_PER_TYPE, len(egress_factory)))
     return [
         (f"{name} {member}={wrong!r}", {**of_patient(resource), member: wrong})
         for name, resource, member, wrong in chosen

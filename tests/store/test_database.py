@@ -187,8 +187,8 @@ def test_the_folder_of_the_file_is_made(tmp_path: Path) -> None:
 def test_a_transaction_waits_for_the_disk_and_a_single_statement_does_not(tmp_path: Path) -> None:
     """SQLite: FULL (2) and NORMAL (1) with a write-ahead log; NORMAL may lose commits when the power fails"""
     database = Database(f"sqlite:///{tmp_path}/cds.db")
-    with database.transaction("") as lasting, database.single("") as swift:
-        for connection, synchronous, patience in ((lasting, 2, 10_000), (swift, 1, 3_000)):
+    with database.transaction("") as runtime, database.single("") as swift:
+        for connection, synchronous, patience in ((runtime, 2, 10_000), (swift, 1, 3_000)):
             assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
             assert connection.execute(text("PRAGMA synchronous")).scalar() == synchronous
             assert connection.execute(text("PRAGMA busy_timeout")).scalar() == patience
@@ -206,8 +206,8 @@ def test_a_careless_postgresql_is_told_to_wait_for_the_disk_and_a_careful_one_is
     name = postgres_url.rpartition("/")[2]
     _execute(postgres_url, f"ALTER DATABASE {name} SET synchronous_commit = '{set_to}'")
     database = Database(postgres_url)
-    with database.transaction("") as lasting, database.single("") as swift:
-        for connection, commit in ((lasting, kept), (swift, "off")):
+    with database.transaction("") as runtime, database.single("") as swift:
+        for connection, commit in ((runtime, kept), (swift, "off")):
             assert connection.execute(text("SHOW synchronous_commit")).scalar() == commit
             assert connection.execute(text("SHOW statement_timeout")).scalar() == "5s"
     database.close()

@@ -17,7 +17,7 @@ from cds_service.store.feedback import FeedbackEvent, FeedbackStore
 from cds_service.store.purge import purge
 from cds_service.store.recorder import Recorder
 from cds_service.store.replay import LEEWAY, ReplayStore
-from cds_service.store.tables import card, feedback_event, hook_call, metadata, replay_token, suggestion, written
+from cds_service.store.tables import card, feedback_event, hook_call, metadata, replay_token, suggestion, to_utc_text
 from tests.store.test_recorder import call
 
 NOW = datetime.now(UTC)
@@ -41,7 +41,7 @@ def fill(database: Database, number: int = 2) -> None:
             replay.first_use("ehr", f"{age}-{n}", then - LEEWAY + timedelta(hours=1))
         feedback.add([FeedbackEvent("s", f"{age}-{n}-1", "overridden", then) for n in range(number)])
     assert recorder.flush()
-    long_ago = {"received": written(NOW - timedelta(days=500))}
+    long_ago = {"received": to_utc_text(NOW - timedelta(days=500))}
     with database.transaction("") as connection:
         connection.execute(update(feedback_event).where(feedback_event.c.card.like("500%")).values(long_ago))
 

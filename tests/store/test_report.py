@@ -10,7 +10,7 @@ import pytest
 
 from cds_service.errors import BadRequest, Unavailable
 from cds_service.store.database import Database
-from cds_service.store.report_figures import DIMENSIONS, Calls, Figures, Reason, Taken, Usage
+from cds_service.store.report_figures import DIMENSIONS, Calls, Figures, Reason, SuggestionUptake, Usage
 from cds_service.store.report_query import Dimension, Selection
 from cds_service.store.tables import card, suggestion
 from tests.support.records import AT, SERVICE, answer, keep, opened, shown
@@ -96,8 +96,12 @@ def test_suggestions_are_counted_by_their_orders(database: Database) -> None:
     answer(database, first, "accepted", accepted=(first.suggestions[0].id, first.suggestions[1].id))
     answer(database, second, "accepted", accepted=(second.suggestions[1].id,))
     found = total(database)
-    assert found.orders == {"order-mma": Taken(2, 1), "order-hcy": Taken(1, 1), None: Taken(1, 1)}
-    assert found.suggestions == Taken(4, 3)
+    assert found.orders == {
+        "order-mma": SuggestionUptake(2, 1),
+        "order-hcy": SuggestionUptake(1, 1),
+        None: SuggestionUptake(1, 1),
+    }
+    assert found.suggestions == SuggestionUptake(4, 3)
 
 
 def test_suggestions_that_were_accepted_one_after_the_other_all_count(database: Database) -> None:
@@ -105,7 +109,7 @@ def test_suggestions_that_were_accepted_one_after_the_other_all_count(database: 
     keep(database, one)
     answer(database, one, "accepted", after=10, accepted=(one.suggestions[0].id,))
     answer(database, one, "accepted", after=20, accepted=(one.suggestions[1].id,))
-    assert total(database).orders == {"order-mma": Taken(1, 1), "order-hcy": Taken(1, 1)}
+    assert total(database).orders == {"order-mma": SuggestionUptake(1, 1), "order-hcy": SuggestionUptake(1, 1)}
     assert total(database).accepted == 1
 
 
@@ -114,14 +118,14 @@ def test_a_suggestion_of_a_card_that_was_overridden_in_the_end_is_not_accepted(d
     keep(database, one)
     answer(database, one, "accepted", after=10, accepted=(one.suggestions[0].id,))
     answer(database, one, "overridden", after=20)
-    assert total(database).orders == {"order-mma": Taken(1, 0)}
+    assert total(database).orders == {"order-mma": SuggestionUptake(1, 0)}
 
 
 def test_a_suggestion_of_another_card_is_not_accepted_by_a_name_that_only_begins_alike(database: Database) -> None:
     one = shown(orders=("order-mma",))
     keep(database, one)
     answer(database, one, "accepted", accepted=(one.suggestions[0].id + "0", "x" + one.suggestions[0].id))
-    assert total(database).orders == {"order-mma": Taken(1, 0)}
+    assert total(database).orders == {"order-mma": SuggestionUptake(1, 0)}
 
 
 # --- how fast, for how many --------------------------------------------------------------------------------------
@@ -310,10 +314,10 @@ def test_an_empty_database_has_no_figures(database: Database) -> None:
 # --- snapshots ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("patient", [False, True])
-def test_within_a_snapshot_nothing_changes_and_nobody_is_held_up(database: Database, patient: bool) -> None:
+@pytest.mark.parametrize("no_timeout", [False, True])
+def test_within_a_snapshot_nothing_changes_and_nobody_is_held_up(database: Database, no_timeout: bool) -> None:
     keep(database, shown())
-    with database.snapshot("", patient=patient) as connection:
+    with database.snapshot("", no_timeout=no_timeout) as connection:
         usage = Usage(connection, IN_UTC)
         keep(database, shown(), at=AT)
         assert (usage.calls().number, usage.figures()[()].patients) == (1, 1)

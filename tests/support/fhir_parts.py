@@ -9,8 +9,8 @@ from uuid import UUID
 
 import msgspec
 
-from cds_service.hooks.messages import Call, HookRequest
-from cds_service.hooks.prefetch import needs_of
+from cds_service.hooks.messages import CallContext, HookRequest
+from cds_service.hooks.prefetch import prefetch_for
 from cds_service.security.clients import ClientProfile
 from tests.support.kb import NOW, ago, knowledge
 
@@ -65,7 +65,7 @@ def searchset(*resources: Resource, **more: Any) -> Resource:
 def lists_of(resources: Sequence[Resource], service: str) -> dict[str, Resource]:
     """These resources as the full prefetch of a service."""
     found: dict[str, Resource] = {}
-    for need in needs_of(knowledge(), knowledge().services[service]):
+    for need in prefetch_for(knowledge(), knowledge().services[service]):
         mine = [r for r in resources if r["resourceType"] in need.types]
         found[need.key] = searchset(*mine) if need.sources else mine[0]
     return found
@@ -85,8 +85,8 @@ def request(
     return HookRequest(**(fields | more))
 
 
-def call(language: Any = "en", **profile: Any) -> Call:
-    return Call(ClientProfile(name="test", **profile), language, NOW, {"notes": {}})
+def call(language: Any = "en", **profile: Any) -> CallContext:
+    return CallContext(ClientProfile(name="test", **profile), language, NOW, {"notes": {}})
 
 
 def without_ids(value: Any) -> Any:

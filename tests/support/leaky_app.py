@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, text
 
-from cds_service.hooks.messages import Call, HookRequest
+from cds_service.hooks.messages import CallContext, HookRequest
 from cds_service.logs import configure
 from cds_service.settings import load_settings
 from cds_service.web.app import create_app
@@ -80,7 +80,7 @@ FAULTS: dict[str, Callable[[], None]] = {
 
 
 class _Leaky(Recorder):
-    def __call__(self, service_id: str, request: HookRequest, call: Call) -> dict[str, Any]:
+    def __call__(self, service_id: str, request: HookRequest, call: CallContext) -> dict[str, Any]:
         if request.patient_id in FAULTS:
             FAULTS[request.patient_id]()
         return super().__call__(service_id, request, call)

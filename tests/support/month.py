@@ -22,9 +22,9 @@ from flask import Flask
 from sqlalchemy import bindparam, update
 
 from cds_service.settings import Settings
-from cds_service.store.report_figures import Figures, Reason, Taken
+from cds_service.store.report_figures import Figures, Reason, SuggestionUptake
 from cds_service.store.report_query import Dimension
-from cds_service.store.tables import hook_call, written
+from cds_service.store.tables import hook_call, to_utc_text
 from cds_service.web.app import create_app
 from tests.support.real_inputs import SAMPLES, hooks_of, knowledge, sample_request, services
 
@@ -191,7 +191,7 @@ class Month:
         for app in self.apps.values():
             assert app.extensions["recorder"].flush()
         change = update(hook_call).where(hook_call.c.id == bindparam("call")).values(at=bindparam("moment"))
-        rows = [{"call": call["id"], "moment": written(call["at"])} for call in self.calls]
+        rows = [{"call": call["id"], "moment": to_utc_text(call["at"])} for call in self.calls]
         with self.apps[None].extensions["database"].transaction("") as connection:
             connection.execute(change, rows)
 
@@ -231,7 +231,7 @@ def _figures(cards: Sequence[Seen]) -> Figures:
         seconds=median(waited) if waited else None,
         timed=len(waited),
         reasons=dict(reasons),
-        orders={order: Taken(number, taken[order]) for order, number in offered.items()},
+        orders={order: SuggestionUptake(number, taken[order]) for order, number in offered.items()},
     )
 
 

@@ -6,12 +6,12 @@ import time
 
 import pytest
 
-from cds_service.egress.egress import Answer, Egress
+from cds_service.egress.egress import Egress, HttpResponse
 from cds_service.errors import EgressError
 from tests.support.fault_server import FaultServer
 
 
-def get(egress: Egress, url: str, seconds: float = 2.0) -> Answer:
+def get(egress: Egress, url: str, seconds: float = 2.0) -> HttpResponse:
     """One GET; fails the test if it goes on after its deadline."""
     began = time.monotonic()
     try:

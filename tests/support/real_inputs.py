@@ -21,14 +21,14 @@ from cds_service.artifacts.load import knowledge_dir, load_knowledge
 from cds_service.artifacts.worked_patients import WorkedPatient, read_worked
 from cds_service.hooks.call import make_answer
 from cds_service.hooks.discovery import discovery
-from cds_service.hooks.messages import Call, HookRequest
+from cds_service.hooks.messages import CallContext, HookRequest
 from cds_service.hooks.response_models import HookResponse
 from cds_service.sandbox.patients import WorkedResources, hook_request, patient_resources, prefetch_of
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
 
 Json = dict[str, Any]
-Answer = Callable[[str, HookRequest, Call], Json]
+Answer = Callable[[str, HookRequest, CallContext], Json]
 
 # The day of the latest date in tests/wire/requests; every call of these tests is judged as of then.
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

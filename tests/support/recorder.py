@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
-from cds_service.hooks.messages import Call, HookRequest
+from cds_service.hooks.messages import CallContext, HookRequest
 
 SERVICES = {
     "vitamin-b12-patient-view": "patient-view",
@@ -26,10 +26,10 @@ class Recorder:
     """Answers every call alike and keeps what it was asked. Set `fails` to have it raise."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[str, HookRequest, Call]] = []
+        self.calls: list[tuple[str, HookRequest, CallContext]] = []
         self.fails: Exception | None = None
 
-    def __call__(self, service_id: str, request: HookRequest, call: Call) -> dict[str, Any]:
+    def __call__(self, service_id: str, request: HookRequest, call: CallContext) -> dict[str, Any]:
         self.calls.append((service_id, request, call))
         if self.fails is not None:
             raise self.fails
@@ -40,7 +40,7 @@ class Recorder:
         return self.calls[-1][1]
 
     @property
-    def call(self) -> Call:
+    def call(self) -> CallContext:
         return self.calls[-1][2]
 
 

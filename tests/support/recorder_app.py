@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from cds_service.hooks.messages import Call, HookRequest
+from cds_service.hooks.messages import CallContext, HookRequest
 from cds_service.logs import configure
 from cds_service.settings import load_settings
 from cds_service.web.app import create_app
@@ -13,7 +13,7 @@ from tests.support.recorder import Recorder, discovery, knowledge
 
 
 class _Slow(Recorder):
-    def __call__(self, service_id: str, request: HookRequest, call: Call) -> dict[str, Any]:
+    def __call__(self, service_id: str, request: HookRequest, call: CallContext) -> dict[str, Any]:
         if request.patient_id == "slow":
             time.sleep(1)
         return super().__call__(service_id, request, call)
@@ -22,4 +22,4 @@ class _Slow(Recorder):
 configure("info")
 settings = load_settings()
 app = create_app(settings, knowledge=knowledge(), answer=_Slow(), discovery=discovery)
-app.extensions["arrivals"].watch(settings.port)
+app.extensions["body_timeouts"].watch(settings.port)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cds_service.coding import ATC, ICD10, LOINC, RXNORM, SNOMED
-from cds_service.fhir.bundle import Obtained, open_resource
+from cds_service.fhir.bundle import ListResult, open_resource
 from cds_service.fhir.read.record import read_record
 from cds_service.record import PatientRecord, Source
 from cds_service.terminology import Analyte, ConceptCodes, Terminology
@@ -112,8 +112,8 @@ def read(
     """The record of patient p1 from these resources, which came under one key for all lists."""
     held = open_resource(bundle(resources, **(urls or {})))
     obtained = (
-        Obtained((), open_resource(bundle([patient], **(urls or {}))).entries),
-        Obtained(ALL, held.entries),
+        ListResult((), open_resource(bundle([patient], **(urls or {}))).entries),
+        ListResult(ALL, held.entries),
     )
     return read_record(
         "p1",

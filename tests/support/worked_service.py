@@ -15,13 +15,13 @@ from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.load import knowledge_dir, load_knowledge
 from cds_service.artifacts.worked_patients import Expected, WorkedPatient, read_worked
 from cds_service.hooks.call import make_answer
-from cds_service.hooks.messages import Call, HookRequest, parse_request
+from cds_service.hooks.messages import CallContext, HookRequest, parse_request
 from cds_service.sandbox.patients import WorkedResources, hook_request, patient_resources, prefetch_of
 from cds_service.security.clients import ClientProfile
 from cds_service.settings import Settings
 
 Json = dict[str, Any]
-Answer = Callable[[str, HookRequest, Call], Json]
+Answer = Callable[[str, HookRequest, CallContext], Json]
 # Rule, variant, severity and what is offered.
 Signature = tuple[str, str, str, tuple[str, ...]]
 
@@ -113,7 +113,7 @@ class WorkedService:
             if service.hook != hook:
                 continue
             parsed = parse_request(msgspec.json.encode(request), hook, profile)
-            call = Call(profile, "zh" if language == "zh" else "en", now, {"notes": {}})
+            call = CallContext(profile, "zh" if language == "zh" else "en", now, {"notes": {}})
             response = msgspec.json.decode(msgspec.json.encode(answer(service.id, parsed, call)))
             if trace:
                 explained = response["extension"].pop("cds-service.explain")

@@ -24,7 +24,7 @@ import requests
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from cds_service.hooks.prefetch import Need, needs_of
+from cds_service.hooks.prefetch import PrefetchKey, prefetch_for
 from cds_service.sandbox.patients import prefetch_of
 from tests.support.fault_server import (
     Answer,
@@ -58,7 +58,7 @@ from tests.support.real_inputs import (
 
 SERVICE = "vitamin-b12-patient-view"
 LOW_B12 = next(sample for sample in SAMPLES if sample.id == "b12-low-metformin")
-NEEDS = {need.key: need for need in needs_of(knowledge(), knowledge().services[SERVICE])}
+NEEDS = {need.key: need for need in prefetch_for(knowledge(), knowledge().services[SERVICE])}
 SENT = prefetch_of(resources_of(LOW_B12))
 TOKEN = "canary-token"
 REQUIRED, NOT_REQUIRED = "labs", "familyHistory"
@@ -69,7 +69,7 @@ BIG = json.dumps({"resourceType": "Bundle", "type": "searchset"})
 SHORT, LONG = 0.6, 4.9
 
 
-def path_of(need: Need) -> str:
+def path_of(need: PrefetchKey) -> str:
     """What a request for this list looks like at the server, below its base."""
     url = f"http://x/fhir/{need.query(LOW_B12.id)}"
     return str(requests.Request("GET", url).prepare().path_url).removeprefix("/fhir/")

@@ -18,8 +18,8 @@ from cds_service.artifacts.worked_patients import WorkedPatient, read_worked
 from cds_service.coding import RXNORM
 from cds_service.errors import SettingsError
 from cds_service.hooks.call import make_answer
-from cds_service.hooks.messages import Call, parse_request
-from cds_service.hooks.prefetch import needs_of
+from cds_service.hooks.messages import CallContext, parse_request
+from cds_service.hooks.prefetch import prefetch_for
 from cds_service.hooks.response_models import Discovery, HookResponse
 from cds_service.sandbox.patients import hook_request, patient_resources, prefetch_of
 from cds_service.security.client_file import READY, load_profiles, ready_names
@@ -59,7 +59,7 @@ def reply(profile: ClientProfile, service: str, body: Json | bytes) -> Json:
     """What a client with this profile gets, as JSON data."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     asked = parse_request(data, knowledge().services[service].hook, profile)
-    answered = _answer()(service, asked, Call(profile, profile.language or "en", NOW, {"notes": {}}))
+    answered = _answer()(service, asked, CallContext(profile, profile.language or "en", NOW, {"notes": {}}))
     made: Json = msgspec.json.decode(msgspec.json.encode(answered))
     return made
 
@@ -271,7 +271,7 @@ def fhir() -> Iterator[FaultServer]:
 
 def queries(sample: WorkedPatient) -> dict[str, str]:
     """What the service asks a FHIR server for, by prefetch key, as it stands in the address."""
-    needs = needs_of(knowledge(), knowledge().services[VIEW])
+    needs = prefetch_for(knowledge(), knowledge().services[VIEW])
     return {need.key: need.query(sample.id).replace("|", "%7C") for need in needs}
 
 

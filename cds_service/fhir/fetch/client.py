@@ -14,9 +14,9 @@ from functools import lru_cache
 from typing import Literal
 from urllib.parse import urljoin
 
-from cds_service.egress.egress import Answer, Call, Egress
+from cds_service.egress.egress import Cancellation, Egress, HttpResponse
 from cds_service.errors import EgressError
-from cds_service.fhir.bundle import Opened, open_resource
+from cds_service.fhir.bundle import ParsedResource, open_resource
 
 # Threads mostly wait for servers. A call lives no longer than its request's deadline, so with this many a server that
 # hangs holds up others for one deadline at most.
@@ -112,7 +112,7 @@ class _Run:
     entries: int = 0
     ended: bool = False
     fault: str | None = None
-    call: Call = field(default_factory=Call)
+    call: Cancellation = field(default_factory=Cancellation)
     began: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
 
@@ -156,7 +156,7 @@ class _Server:
                 return f"more than {self.max_pages} pages"
             seen.add(url)
             answer = self._answer(url, run.call, budget)
-            opened = open_resource(answer.body) if answer.status == 200 else Opened()
+            opened = open_resource(answer.body) if answer.status == 200 else ParsedResource()
             fault = _fault(answer, opened, is_search, run.query)
             # A Bundle may hold an error beside its entries: those are kept, and said to be incomplete.
             if fault and not (is_search and opened.entries and opened.outcome is not None and fault != _NO_SEARCHSET):
@@ -176,7 +176,7 @@ class _Server:
             except EgressError:
                 return f"page {len(seen) + 1} is at an address outside the FHIR server of this request"
 
-    def _answer(self, url: str, call: Call, max_bytes: int) -> Answer:
+    def _answer(self, url: str, call: Cancellation, max_bytes: int) -> HttpResponse:
         self.egress.check(url, below=self.base)
         headers = {"Accept": "application/fhir+json"}
         if self.token is not None:
@@ -189,7 +189,7 @@ class _Server:
         return answer
 
 
-def _fault(answer: Answer, opened: Opened, is_search: bool, query: str) -> str | None:
+def _fault(answer: HttpResponse, opened: ParsedResource, is_search: bool, query: str) -> str | None:
     """What is wrong with an answer, in words that hold nothing of the address or the patient."""
     if answer.status != 200:
         again = f" (to be asked again in {answer.retry_after:.0f} s)" if answer.retry_after else ""
@@ -207,7 +207,7 @@ def _fault(answer: Answer, opened: Opened, is_search: bool, query: str) -> str |
     return None
 
 
-def _shortfall(last: Opened, entries: int) -> str | None:
+def _shortfall(last: ParsedResource, entries: int) -> str | None:
     if last.total is not None and entries < last.total:
         return f"{entries} of {last.total} entries came"
     return None

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from cds_service.fhir.codeable_concept import Written, concepts_of, read_reference, read_written
-from cds_service.fhir.reference import Medications, Whose
+from cds_service.fhir.codeable_concept import Concept, concepts_of, parse_concept, read_reference
+from cds_service.fhir.reference import Medications, PatientMatcher
 from cds_service.record import Source
 from cds_service.terminology import Kind, Terminology
 
@@ -22,7 +22,7 @@ class UnclearSubjectError(msgspec.ValidationError):
 
 
 @dataclass(slots=True)
-class Reading:
+class ReadContext:
     """The reading of one record.
 
     Attributes:
@@ -37,13 +37,13 @@ class Reading:
 
     terminology: Terminology
     units: Mapping[str, str]
-    whose: Whose
+    patient_matcher: PatientMatcher
     medications: Medications
     reasons: dict[str, frozenset[str]] = field(default_factory=dict)
-    remarks: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
     gaps: dict[Source, Counter[str]] = field(default_factory=dict)
     units_asked: set[str] = field(default_factory=set)
-    unmatched: Counter[tuple[str, Written]] = field(default_factory=Counter)
+    unmatched: Counter[tuple[str, Concept]] = field(default_factory=Counter)
     lookups: set[str] = field(default_factory=set)
     _unmatched: dict[tuple[str, bytes], int] = field(default_factory=dict)
     _subjects: dict[bytes, bool | None] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Reading:
     def concepts(self, kind: Kind, raw: msgspec.Raw) -> frozenset[str]:
         return concepts_of(self.terminology, kind, raw)
 
-    def is_ours(self, kind: str, *subjects: msgspec.Raw, missing: bool = False) -> bool:
+    def is_call_patient(self, kind: str, *subjects: msgspec.Raw, missing: bool = False) -> bool:
         """Whether the subject (or `patient`) is the patient of the call; if not, that is remarked.
 
         Args:
@@ -67,7 +67,7 @@ class Reading:
                 ours = self._is_patient(written)
                 break
         if not ours:
-            self.remarks[f"{kind} dropped: its subject is not the patient of the call, or not stated"] += 1
+            self.notes[f"{kind} dropped: its subject is not the patient of the call, or not stated"] += 1
         if ours is None:
             raise UnclearSubjectError("no subject that could be told")
         return ours
@@ -76,7 +76,7 @@ class Reading:
         """Whether a Reference is to the patient of the call; the same one or two come with every entry."""
         if written not in self._subjects:
             reference = read_reference(msgspec.Raw(written)).reference
-            self._subjects[written] = None if reference is None else self.whose.is_patient(reference)
+            self._subjects[written] = None if reference is None else self.patient_matcher.is_patient(reference)
         return self._subjects[written]
 
     def count_unmatched(self, kind: str, raw: msgspec.Raw) -> None:
@@ -87,7 +87,7 @@ class Reading:
     def read_unmatched(self) -> None:
         """Reads the codes that have been counted so far."""
         for (kind, written), count in self._unmatched.items():
-            self.unmatched[kind, read_written(msgspec.Raw(written))] += count
+            self.unmatched[kind, parse_concept(msgspec.Raw(written))] += count
         self._unmatched.clear()
 
     def gap(self, source: Source, what: str) -> None:
@@ -98,10 +98,10 @@ class Reading:
         return {source: counted(kinds) for source, kinds in self.gaps.items()}
 
 
-def counted(remarks: Counter[str]) -> str:
+def counted(notes: Counter[str]) -> str:
     """Remarks with how often each happened.
 
     >>> counted(Counter({"Observation could not be read": 2}))
     '2 × Observation could not be read'
     """
-    return "; ".join(f"{count} × {what}" for what, count in remarks.items())
+    return "; ".join(f"{count} × {what}" for what, count in notes.items())

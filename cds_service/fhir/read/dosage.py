@@ -10,7 +10,7 @@ import msgspec
 
 from cds_service.coding import SNOMED, UCUM, system_uri
 from cds_service.fhir.bundle import UNREADABLE
-from cds_service.fhir.codeable_concept import capped, read_written
+from cds_service.fhir.codeable_concept import capped, parse_concept
 from cds_service.fhir.dates import Moment
 from cds_service.fhir.read.dose_text import TextDose, read_dose_text
 from cds_service.fhir.read.dose_words import measured, route_in_text, route_of_form
@@ -253,7 +253,7 @@ def unit_of(quantity: QuantityShape) -> tuple[str, float] | None:
 
 
 def _route(dosage: DosageShape) -> Route | None:
-    written = read_written(dosage.route)
+    written = parse_concept(dosage.route)
     for coding in written.codings:
         if system_uri(coding.system) == SNOMED and coding.code in _SNOMED_ROUTES:
             return _SNOMED_ROUTES[coding.code]

@@ -8,10 +8,10 @@ from dataclasses import replace
 import msgspec
 
 from cds_service.fhir.bundle import UNREADABLE, Entry, resource_type
-from cds_service.fhir.read.context import ERRONEOUS, Reading
+from cds_service.fhir.read.context import ERRONEOUS, ReadContext
 from cds_service.fhir.read.medication import read_draft
 from cds_service.fhir.read.problems import read_draft_test
-from cds_service.fhir.read.relevance import SOURCES, may_matter
+from cds_service.fhir.read.relevance import SOURCES, may_be_relevant
 from cds_service.fhir.reference import literal
 from cds_service.fhir.shapes import OtherShape
 from cds_service.record import DraftOrder
@@ -38,7 +38,7 @@ _OTHER_ORDERS = frozenset(
 _other = msgspec.json.Decoder(OtherShape)
 
 
-def read_drafts(entries: Sequence[Entry], reading: Reading) -> tuple[DraftOrder, ...]:
+def read_drafts(entries: Sequence[Entry], reading: ReadContext) -> tuple[DraftOrder, ...]:
     """The orders in the Bundle, none marked as selected yet; Medications in it are no orders."""
     orders: list[DraftOrder] = []
     for number, entry in enumerate(entries, 1):
@@ -46,8 +46,8 @@ def read_drafts(entries: Sequence[Entry], reading: Reading) -> tuple[DraftOrder,
         try:
             order = _read_draft(kind, entry, entry.full_url or f"{kind}/#{number}", reading)
         except UNREADABLE:
-            reading.remarks[f"draft {kind} could not be read"] += 1
-            if kind in SOURCES and may_matter(kind, entry.resource, reading):
+            reading.notes[f"draft {kind} could not be read"] += 1
+            if kind in SOURCES and may_be_relevant(kind, entry.resource, reading):
                 source = "draft-orders" if kind in _MEDICATION_ORDERS else SOURCES[kind]
                 reading.gap(source, "draft order could not be read")
             continue
@@ -56,7 +56,7 @@ def read_drafts(entries: Sequence[Entry], reading: Reading) -> tuple[DraftOrder,
     return tuple(orders)
 
 
-def _read_draft(kind: str, entry: Entry, address: str, reading: Reading) -> DraftOrder | None:
+def _read_draft(kind: str, entry: Entry, address: str, reading: ReadContext) -> DraftOrder | None:
     if kind in _MEDICATION_ORDERS:
         medicine = read_draft(entry.resource, kind, reading, address)
         if medicine is None:
@@ -69,7 +69,7 @@ def _read_draft(kind: str, entry: Entry, address: str, reading: Reading) -> Draf
         return None if test is None else DraftOrder(test[0], selected=False, tests=test[1])
     if kind in _OTHER_ORDERS:
         other = _other.decode(entry.resource)
-        if other.status != ERRONEOUS and reading.is_ours(kind, other.subject, other.patient, missing=True):
+        if other.status != ERRONEOUS and reading.is_call_patient(kind, other.subject, other.patient, missing=True):
             return DraftOrder(f"{kind}/{other.id}" if other.id else address, selected=False)
     return None
 

@@ -13,9 +13,9 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from cds_service.fhir.bundle import UNREADABLE
-from cds_service.fhir.codeable_concept import Written, concepts_of, optional, read_reference, read_written
+from cds_service.fhir.codeable_concept import Concept, concepts_of, optional, parse_concept, read_reference
 from cds_service.fhir.dates import Moment, moment
-from cds_service.fhir.read.context import ERRONEOUS, Reading
+from cds_service.fhir.read.context import ERRONEOUS, ReadContext
 from cds_service.fhir.read.dosage import Dosing, read_dosing, unit_of
 from cds_service.fhir.read.strength import UNKNOWN, Strength, strength_in_name, strength_of_ratio
 from cds_service.fhir.read.timing import duration_days
@@ -82,10 +82,10 @@ class Product(NamedTuple):
     strength: Strength
     known: bool = True
     by_text: bool = False
-    written: Written = Written()
+    written: Concept = Concept()
 
 
-def read_medication(raw: msgspec.Raw, kind: str, reading: Reading, address: str) -> MedicationUse | None:
+def read_medication(raw: msgspec.Raw, kind: str, reading: ReadContext, address: str) -> MedicationUse | None:
     """One entry of the medication lists; None if it is not of this patient, not taken, or of no interest.
 
     Raises:
@@ -97,7 +97,7 @@ def read_medication(raw: msgspec.Raw, kind: str, reading: Reading, address: str)
     unclear = status is None and entry.status is None and (entry.intent in _ORDERED or kind not in _REQUESTS)
     if (status is None and not unclear) or entry.do_not_perform is True:
         return None
-    if not reading.is_ours(kind, entry.subject, entry.patient):
+    if not reading.is_call_patient(kind, entry.subject, entry.patient):
         return None
     product = _product(entry, reading)
     if not product.known:
@@ -111,20 +111,22 @@ def read_medication(raw: msgspec.Raw, kind: str, reading: Reading, address: str)
     return _use(entry, kind, status, product, reading, address)
 
 
-def read_draft(raw: msgspec.Raw, kind: str, reading: Reading, address: str) -> tuple[str, MedicationUse | None] | None:
+def read_draft(
+    raw: msgspec.Raw, kind: str, reading: ReadContext, address: str
+) -> tuple[str, MedicationUse | None] | None:
     """A drafted medicine: its reference, and the use if the knowledge names it; None if it is not to be judged."""
     entry = _entry.decode(raw)
     if entry.status in _PAST_ORDERS or entry.do_not_perform is True:
         return None
     # The EHR itself holds the session's drafts for this patient; some clients leave the subject out.
-    if not reading.is_ours(kind, entry.subject, entry.patient, missing=True):
+    if not reading.is_call_patient(kind, entry.subject, entry.patient, missing=True):
         return None
     reference = f"{kind}/{entry.id}" if entry.id else address
     # While an order is being written it may have no medicine yet (CDS Hooks, order-select).
     product = _product(entry, reading, may_be_blank=True)
     if not product.known:
         reading.gap("draft-orders", "draft order whose medicine could not be looked up")
-    if not product.concepts and product.written != Written():
+    if not product.concepts and product.written != Concept():
         reading.unmatched[kind, product.written] += 1
     return reference, _use(entry, kind, "draft", product, reading, reference) if product.concepts else None
 
@@ -147,13 +149,13 @@ def _status(entry: MedicationEntry, kind: str) -> _Status | None:
 def _by_adherence(entry: MedicationEntry) -> _Status | None:
     """R5 says in `adherence` what `status` said before; a statement without it is one that the medicine is taken."""
     adherence = optional(_adherence, entry.adherence)
-    code = read_written(adherence.code).code if adherence is not None else ""
+    code = parse_concept(adherence.code).code if adherence is not None else ""
     if not code or code in _TAKING:
         return "active"
     return "ended" if code in _STOPPED else None
 
 
-def _product(entry: MedicationEntry, reading: Reading, *, may_be_blank: bool = False) -> Product:
+def _product(entry: MedicationEntry, reading: ReadContext, *, may_be_blank: bool = False) -> Product:
     """The product, from codes and text, from the Medication referred to, or from the reference's display."""
     raw, reference = entry.medication_codeable_concept, read_reference(entry.medication_reference)
     if bytes(entry.medication):  # R5: a CodeableReference
@@ -162,11 +164,11 @@ def _product(entry: MedicationEntry, reading: Reading, *, may_be_blank: bool = F
         reference = read_reference(inner.reference) if inner is not None else reference
     if reference.reference or reference.display or len(written := bytes(raw)) > _CACHED_BYTES:
         medication = reading.medications.find(reference.reference, entry.contained) if reference.reference else None
-        product = _recognised(reading.terminology, read_written(raw), _display(reference), medication)
+        product = _recognised(reading.terminology, parse_concept(raw), _display(reference), medication)
     else:
         product = _recognised_by_code(reading.terminology, written)
     if not product.concepts and product.by_text:
-        reading.remarks["medicine by text alone that no value set names"] += 1
+        reading.notes["medicine by text alone that no value set names"] += 1
     if not reference.reference:
         return product._replace(known=True) if may_be_blank else product
     if not product.known and (address := reading.medications.address(reference.reference)):
@@ -177,14 +179,14 @@ def _product(entry: MedicationEntry, reading: Reading, *, may_be_blank: bool = F
 @lru_cache(maxsize=4096)
 def _recognised_by_code(terminology: Terminology, written: bytes) -> Product:
     """Most products are named by a CodeableConcept alone, the same ones again and again: each is recognised once."""
-    return _recognised(terminology, read_written(msgspec.Raw(written)), "", None)
+    return _recognised(terminology, parse_concept(msgspec.Raw(written)), "", None)
 
 
 def _recognised(
-    terminology: Terminology, written: Written, display: str, medication: MedicationShape | None
+    terminology: Terminology, written: Concept, display: str, medication: MedicationShape | None
 ) -> Product:
     """The product that all its names together mean, and its strength by its ingredient or else by a name."""
-    told = read_written(medication.code) if medication is not None else Written()
+    told = parse_concept(medication.code) if medication is not None else Concept()
     texts = [text for text in (written.text, told.text, display) if text]
     codings = (*written.codings, *told.codings)
     concepts = terminology.concepts("medication", codings, " | ".join(texts))
@@ -196,7 +198,7 @@ def _recognised(
     by_text = bool(texts) and not codings
     known = bool(texts or parts or any(coding.code or coding.display for coding in codings))
     if not concepts:
-        return Product(concepts, name, "", UNKNOWN, known, by_text, Written(codings, " | ".join(texts)))
+        return Product(concepts, name, "", UNKNOWN, known, by_text, Concept(codings, " | ".join(texts)))
     strength = _strength(parts, concepts)
     if strength == UNKNOWN:
         names = dict.fromkeys((*texts, *(coding.display for coding in codings)))
@@ -266,7 +268,7 @@ def _form(medication: MedicationShape | None) -> str:
     older = optional(_drug_product, medication.product)
     for raw in (medication.form, medication.dose_form, older.form if older else msgspec.Raw(b"")):
         try:
-            written = read_written(raw)
+            written = parse_concept(raw)
         except UNREADABLE:
             continue
         if written.label:
@@ -279,14 +281,14 @@ def _use(
     kind: str,
     status: _Status | Literal["draft"],
     product: Product,
-    reading: Reading,
+    reading: ReadContext,
     address: str,
 ) -> MedicationUse:
     # MedicationRequest has `dosageInstruction`; Epic's examples put the members of older versions beside it.
     raw = entry.dosage_instruction if bytes(entry.dosage_instruction) else entry.dosage
     dosing = read_dosing(raw, product.strength, product.name, product.form)
     if dosing.unreadable:
-        reading.remarks[f"{kind} whose dosage could not be read: dose unknown"] += 1
+        reading.notes[f"{kind} whose dosage could not be read: dose unknown"] += 1
     start, end, at_once = _dates(entry, kind, status, dosing)
     course = dosing.course_days
     if course is None:
@@ -335,7 +337,7 @@ def _dates(entry: MedicationEntry, kind: str, status: str, dosing: Dosing) -> tu
     return at, at if status == "ended" else None, at is not None
 
 
-def _reasons(entry: MedicationEntry, reading: Reading) -> frozenset[str]:
+def _reasons(entry: MedicationEntry, reading: ReadContext) -> frozenset[str]:
     """Condition value sets of the stated reasons: codes, texts, and the Conditions referred to."""
     found: frozenset[str] = frozenset()
     for raw in (entry.reason_code, entry.reason_codeable_concept, entry.reason_for_use_codeable_concept, entry.reason):
@@ -345,7 +347,7 @@ def _reasons(entry: MedicationEntry, reading: Reading) -> frozenset[str]:
             try:
                 found |= reading.concepts("condition", one)
             except UNREADABLE:
-                reading.remarks["stated reason for a medicine could not be read"] += 1
+                reading.notes["stated reason for a medicine could not be read"] += 1
     references = optional(_references, entry.reason_reference) or []
     for reference in references if isinstance(references, list) else [references]:
         if reference.display:

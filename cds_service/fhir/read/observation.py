@@ -16,9 +16,9 @@ import msgspec
 
 from cds_service.coding import UCUM, system_uri
 from cds_service.fhir.bundle import UNREADABLE
-from cds_service.fhir.codeable_concept import capped, concepts_of, optional, read_written
+from cds_service.fhir.codeable_concept import capped, concepts_of, optional, parse_concept
 from cds_service.fhir.dates import Moment, moment
-from cds_service.fhir.read.context import Reading
+from cds_service.fhir.read.context import ReadContext
 from cds_service.fhir.shapes import (
     LabRangeShape,
     ObservationHead,
@@ -60,7 +60,7 @@ _ranges = msgspec.json.Decoder(list[LabRangeShape] | None)
 _foci = msgspec.json.Decoder(list[ReferenceShape])
 
 
-def read_observation(raw: msgspec.Raw, reading: Reading, address: str) -> Sequence[LabResult | PendingTest]:
+def read_observation(raw: msgspec.Raw, reading: ReadContext, address: str) -> Sequence[LabResult | PendingTest]:
     """The results in one Observation and its components, or the test in progress that it announces.
 
     Args:
@@ -80,7 +80,7 @@ def read_observation(raw: msgspec.Raw, reading: Reading, address: str) -> Sequen
         reading.count_unmatched("Observation", head.code)
         return ()
     body = _body.decode(raw)
-    if not reading.is_ours("Observation", body.subject) or _is_about_another(body, reading):
+    if not reading.is_call_patient("Observation", body.subject) or _is_about_another(body, reading):
         return ()
     reference = f"Observation/{body.id}" if body.id else address
     issued = moment(body.issued)
@@ -102,7 +102,7 @@ def read_observation(raw: msgspec.Raw, reading: Reading, address: str) -> Sequen
     return results
 
 
-def _is_about_another(body: ObservationShape, reading: Reading) -> bool:
+def _is_about_another(body: ObservationShape, reading: ReadContext) -> bool:
     """Whether `focus` names anything but the patient: FHIR R4 has it for results in a mother's chart that are her
     unborn child's, of an implant, a donor.
     """
@@ -110,9 +110,9 @@ def _is_about_another(body: ObservationShape, reading: Reading) -> bool:
     if focus in (b"", b"null", b"[]"):
         return False
     named = optional(_foci, body.focus) or [ReferenceShape()]
-    if all(one.reference is not None and reading.whose.is_patient(one.reference) for one in named):
+    if all(one.reference is not None and reading.patient_matcher.is_patient(one.reference) for one in named):
         return False
-    reading.remarks["Observation dropped: it is about somebody or something else than its subject (focus)"] += 1
+    reading.notes["Observation dropped: it is about somebody or something else than its subject (focus)"] += 1
     return True
 
 
@@ -132,7 +132,7 @@ def _result(
     result: ResultShape,
     concept: str,
     analyte: Analyte,
-    reading: Reading,
+    reading: ReadContext,
     reference: str,
     when: Moment | None,
     issued: datetime | None,
@@ -141,7 +141,7 @@ def _result(
     if unusable is None and when is None:
         value, unusable = None, "no date"
     if unusable is not None:
-        reading.remarks[f"{concept} result unusable: {unusable}"] += 1
+        reading.notes[f"{concept} result unusable: {unusable}"] += 1
     return LabResult(
         concept=concept,
         value=value,
@@ -158,7 +158,7 @@ def _result(
 
 
 def _value(
-    result: ResultShape, concept: str, analyte: Analyte, reading: Reading
+    result: ResultShape, concept: str, analyte: Analyte, reading: ReadContext
 ) -> tuple[Interval | None, str | None, str]:
     """The value in the analyte's unit, or why there is none; and the value as the laboratory wrote it."""
     quantity = result.value_quantity
@@ -190,7 +190,7 @@ def _value(
     return value, None, reported
 
 
-def _multiplier(quantity: QuantityShape, concept: str, analyte: Analyte, reading: Reading) -> float | str:
+def _multiplier(quantity: QuantityShape, concept: str, analyte: Analyte, reading: ReadContext) -> float | str:
     """What the written number is multiplied with to be in the analyte's unit, or why that cannot be known.
 
     `Quantity.code` counts when its system is UCUM, else the text in `unit`; the two may not contradict each other.
@@ -214,7 +214,7 @@ def _multiplier(quantity: QuantityShape, concept: str, analyte: Analyte, reading
     return "unit never used for this analyte" if found in refused else found
 
 
-def _factor(unit: str, concept: str, analyte: Analyte, reading: Reading) -> float | None:
+def _factor(unit: str, concept: str, analyte: Analyte, reading: ReadContext) -> float | None:
     if unit == analyte.unit:
         return 1.0
     listed = alias(unit, concept, reading.units)
@@ -223,7 +223,7 @@ def _factor(unit: str, concept: str, analyte: Analyte, reading: Reading) -> floa
     return factor(listed or unit, analyte.unit, analyte.molar_mass)
 
 
-def _known(text: str, concept: str, reading: Reading) -> bool:
+def _known(text: str, concept: str, reading: ReadContext) -> bool:
     """Whether a unit text that does not convert is a unit at all (else it is a remark, and no contradiction)."""
     if alias(text, concept, reading.units) is not None:
         return True
@@ -231,7 +231,7 @@ def _known(text: str, concept: str, reading: Reading) -> bool:
     return _may_be_asked(text, reading) and factor(text, f"({text})") is not None
 
 
-def _may_be_asked(unit: str, reading: Reading) -> bool:
+def _may_be_asked(unit: str, reading: ReadContext) -> bool:
     """The UCUM library takes milliseconds for a unit it has not seen: a call may show it only so many."""
     if len(unit) > _LONGEST_UNIT or (unit not in reading.units_asked and len(reading.units_asked) >= _MOST_UNITS):
         return False
@@ -294,7 +294,7 @@ def _flag(raw: msgspec.Raw) -> str | None:
     if not bytes(raw):
         return None
     try:
-        written = read_written(raw)
+        written = parse_concept(raw)
     except UNREADABLE:
         return None
     code = next((coding.code for coding in written.codings if coding.code), "")

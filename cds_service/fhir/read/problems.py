@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from cds_service.fhir.codeable_concept import optional, read_written
+from cds_service.fhir.codeable_concept import optional, parse_concept
 from cds_service.fhir.dates import Moment, moment
-from cds_service.fhir.read.context import ERRONEOUS, Reading
+from cds_service.fhir.read.context import ERRONEOUS, ReadContext
 from cds_service.fhir.shapes import (
     ConditionShape,
     FamilyMemberHistoryShape,
@@ -54,17 +54,17 @@ _targets = msgspec.json.Decoder(list[GoalTargetShape] | GoalTargetShape | None)
 _period = msgspec.json.Decoder(PeriodShape | None)
 
 
-def read_condition(raw: msgspec.Raw, reading: Reading, address: str) -> Problem | None:
+def read_condition(raw: msgspec.Raw, reading: ReadContext, address: str) -> Problem | None:
     """A Condition as a problem; None if it is refuted, entered in error, not of this patient, or of no interest."""
     condition = _condition.decode(raw)
     concepts = reading.concepts("condition", condition.code)
     if not concepts:
         reading.count_unmatched("Condition", condition.code)
-    if not concepts or read_written(condition.verification_status).code in _DENIED:
+    if not concepts or parse_concept(condition.verification_status).code in _DENIED:
         return None
-    if not reading.is_ours("Condition", condition.subject, condition.patient):
+    if not reading.is_call_patient("Condition", condition.subject, condition.patient):
         return None
-    status = read_written(condition.clinical_status).code
+    status = parse_concept(condition.clinical_status).code
     if status == ERRONEOUS:
         return None
     abated = (condition.abatement_date_time, condition.abatement_period, condition.abatement_boolean)
@@ -78,14 +78,14 @@ def read_condition(raw: msgspec.Raw, reading: Reading, address: str) -> Problem 
     )
     return Problem(
         concepts=concepts,
-        text=read_written(condition.code).label,
+        text=parse_concept(condition.code).label,
         reference=f"Condition/{condition.id}" if condition.id else address,
         current=status in _CURRENT if status else not over,
         since=_first(*dates),
     )
 
 
-def read_procedure(raw: msgspec.Raw, reading: Reading, address: str) -> Problem | None:
+def read_procedure(raw: msgspec.Raw, reading: ReadContext, address: str) -> Problem | None:
     """A completed Procedure as a problem; None if it was not done, is not of this patient, or of no interest."""
     procedure = _procedure.decode(raw)
     if procedure.status != "completed" or True in (procedure.not_done, procedure.not_performed):
@@ -93,7 +93,7 @@ def read_procedure(raw: msgspec.Raw, reading: Reading, address: str) -> Problem 
     concepts = reading.concepts("condition", procedure.code)
     if not concepts:
         reading.count_unmatched("Procedure", procedure.code)
-    if not concepts or not reading.is_ours("Procedure", procedure.subject):
+    if not concepts or not reading.is_call_patient("Procedure", procedure.subject):
         return None
     dates = (
         procedure.performed_date_time,
@@ -103,13 +103,13 @@ def read_procedure(raw: msgspec.Raw, reading: Reading, address: str) -> Problem 
     )
     return Problem(
         concepts=concepts,
-        text=read_written(procedure.code).label,
+        text=parse_concept(procedure.code).label,
         reference=f"Procedure/{procedure.id}" if procedure.id else address,
         since=_first(*dates),
     )
 
 
-def read_family_history(raw: msgspec.Raw, reading: Reading, address: str) -> list[Problem]:
+def read_family_history(raw: msgspec.Raw, reading: ReadContext, address: str) -> list[Problem]:
     """The conditions of one relative that the knowledge names; none if the entry was made in error or is not ours."""
     history = _family_history.decode(raw)
     if history.status == ERRONEOUS:
@@ -119,32 +119,34 @@ def read_family_history(raw: msgspec.Raw, reading: Reading, address: str) -> lis
     found = [
         Problem(
             concepts=concepts,
-            text=read_written(condition.code).label,
+            text=parse_concept(condition.code).label,
             reference=f"FamilyMemberHistory/{history.id}" if history.id else address,
         )
         for condition in conditions
         if (concepts := reading.concepts("condition", condition.code))
     ]
-    return found if found and reading.is_ours("FamilyMemberHistory", history.patient) else []
+    return found if found and reading.is_call_patient("FamilyMemberHistory", history.patient) else []
 
 
-def read_service_request(raw: msgspec.Raw, kind: str, reading: Reading, address: str) -> PendingTest | None:
+def read_service_request(raw: msgspec.Raw, kind: str, reading: ReadContext, address: str) -> PendingTest | None:
     """An active or drafted order of a test; None if it is over, refused, not of this patient, or of no interest."""
     request = _service_request.decode(raw)
     if request.status not in ("active", "draft") or request.do_not_perform is True:
         return None
     tests = reading.concepts("observation", request.code)
-    if not tests or not reading.is_ours(kind, request.subject):
+    if not tests or not reading.is_call_patient(kind, request.subject):
         return None
     return PendingTest(tests, f"{kind}/{request.id}" if request.id else address, _first(request.authored_on))
 
 
-def read_draft_test(raw: msgspec.Raw, kind: str, reading: Reading, address: str) -> tuple[str, frozenset[str]] | None:
+def read_draft_test(
+    raw: msgspec.Raw, kind: str, reading: ReadContext, address: str
+) -> tuple[str, frozenset[str]] | None:
     """A drafted ServiceRequest: its reference and the tests it asks for; None if it is not to be judged."""
     request = _service_request.decode(raw)
     if request.status in (ERRONEOUS, "revoked", "cancelled", "completed", "stopped") or request.do_not_perform is True:
         return None
-    if not reading.is_ours(kind, request.subject, missing=True):
+    if not reading.is_call_patient(kind, request.subject, missing=True):
         return None
     return f"{kind}/{request.id}" if request.id else address, reading.concepts("observation", request.code)
 
@@ -156,7 +158,7 @@ class DatedGoal(NamedTuple):
     goal: InrGoal
 
 
-def read_goal(raw: msgspec.Raw, reading: Reading, address: str) -> DatedGoal | None:
+def read_goal(raw: msgspec.Raw, reading: ReadContext, address: str) -> DatedGoal | None:
     """The INR range of a Goal; None if it is of something else, given up, or states no range."""
     goal = _goal.decode(raw)
     if (goal.lifecycle_status or goal.status) not in _PURSUED:
@@ -173,14 +175,14 @@ def read_goal(raw: msgspec.Raw, reading: Reading, address: str) -> DatedGoal | N
             return _ours(goal, found, reading, address)
     # Many goals are a sentence: "Target INR 2.0-3.0".
     written = (
-        _RANGE_IN_TEXT.findall(read_written(goal.description).text) if _INR in by_description and not targets else []
+        _RANGE_IN_TEXT.findall(parse_concept(goal.description).text) if _INR in by_description and not targets else []
     )
     found = _inr_range(float(written[0][0]), float(written[0][1])) if len(written) == 1 else None
     return _ours(goal, found, reading, address) if found is not None else None
 
 
-def _ours(goal: GoalShape, limits: tuple[float, float], reading: Reading, address: str) -> DatedGoal | None:
-    if not reading.is_ours("Goal", goal.subject):
+def _ours(goal: GoalShape, limits: tuple[float, float], reading: ReadContext, address: str) -> DatedGoal | None:
+    if not reading.is_call_patient("Goal", goal.subject):
         return None
     since = _first(goal.status_date, goal.start_date) or date.min
     return DatedGoal(since, InrGoal(*limits, f"Goal/{goal.id}" if goal.id else address))

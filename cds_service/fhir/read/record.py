@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 import msgspec
 
 from cds_service.errors import TooLarge, Unprocessable
-from cds_service.fhir.bundle import MAX_ENTRIES, UNREADABLE, Entry, Obtained, open_resource, resource_type
+from cds_service.fhir.bundle import MAX_ENTRIES, UNREADABLE, Entry, ListResult, open_resource, resource_type
 from cds_service.fhir.dates import moment
-from cds_service.fhir.read.context import Reading
+from cds_service.fhir.read.context import ReadContext
 from cds_service.fhir.read.drafts import read_drafts, selected
 from cds_service.fhir.read.medication import MEDICATION_SOURCES, read_medication
 from cds_service.fhir.read.observation import read_observation
@@ -26,8 +26,8 @@ from cds_service.fhir.read.problems import (
     read_procedure,
     read_service_request,
 )
-from cds_service.fhir.read.relevance import SOURCES, may_matter
-from cds_service.fhir.reference import Medications, Whose, literal, normal_base
+from cds_service.fhir.read.relevance import SOURCES, may_be_relevant
+from cds_service.fhir.reference import Medications, PatientMatcher, literal, normal_base
 from cds_service.fhir.shapes import PatientShape
 from cds_service.record import (
     LabResult,
@@ -61,7 +61,7 @@ class _Lists:
 
 def read_record(
     patient_id: str,
-    obtained: Sequence[Obtained],
+    obtained: Sequence[ListResult],
     terminology: Terminology,
     units: Mapping[str, str],
     *,
@@ -95,7 +95,7 @@ def read_record(
     medications.add(entry for kind, entry, _ in entries if kind == "Medication")
     if drafted is not None:
         medications.add(entry for entry in drafted.entries if _type(entry) == "Medication")
-    reading = Reading(terminology, units, Whose(patient_id, server, addresses), medications)
+    reading = ReadContext(terminology, units, PatientMatcher(patient_id, server, addresses), medications)
     lists = _Lists()
     # Medicines last: their reasons may refer to Conditions.
     late: list[tuple[str, Entry]] = []
@@ -111,7 +111,7 @@ def read_record(
     orders = None
     if drafted is not None:
         if drafted.unreadable or not drafted.resource_type:
-            reading.remarks["draft order that could not be opened"] += max(drafted.unreadable, 1)
+            reading.notes["draft order that could not be opened"] += max(drafted.unreadable, 1)
             reading.gap("draft-orders", "draft order that could not be opened")
         orders = selected(read_drafts(drafted.entries, reading), selections)
     unread, incomplete = _states(obtained, reading)
@@ -126,7 +126,7 @@ def read_record(
         orders=orders,
         unread=unread,
         incomplete=incomplete,
-        notes=tuple(f"{count} × {what}" for what, count in reading.remarks.items()),
+        notes=tuple(f"{count} × {what}" for what, count in reading.notes.items()),
         unmatched=tuple(Unmatched(kind, *written, count) for (kind, written), count in reading.unmatched.items()),
         lookups=tuple(sorted(reading.lookups)),
     )
@@ -183,7 +183,7 @@ def _patient_of(patient_id: str, shape: PatientShape) -> Patient:
     )
 
 
-def _read_one(kind: str, entry: Entry, reading: Reading, lists: _Lists) -> None:
+def _read_one(kind: str, entry: Entry, reading: ReadContext, lists: _Lists) -> None:
     """Reads one entry into its list; one that cannot be read leaves a gap there, if it may matter."""
     try:
         if kind == "Observation":
@@ -196,11 +196,11 @@ def _read_one(kind: str, entry: Entry, reading: Reading, lists: _Lists) -> None:
             if found is not None:
                 _keep(found, lists)
     except UNREADABLE:
-        if may_matter(kind, entry.resource, reading):
+        if may_be_relevant(kind, entry.resource, reading):
             reading.gap(SOURCES[kind], f"{kind} could not be read")
 
 
-def _found(kind: str, entry: Entry, reading: Reading) -> MedicationUse | Problem | PendingTest | DatedGoal | None:
+def _found(kind: str, entry: Entry, reading: ReadContext) -> MedicationUse | Problem | PendingTest | DatedGoal | None:
     address = entry.full_url or kind
     match kind:
         case "Condition":
@@ -241,7 +241,7 @@ def _recency(result: LabResult) -> tuple[bool, int, datetime, datetime]:
     return result.effective is not None, day, result.effective_at or _LONG_AGO, result.issued or _LONG_AGO
 
 
-def _states(obtained: Sequence[Obtained], reading: Reading) -> tuple[dict[Source, str], dict[Source, str]]:
+def _states(obtained: Sequence[ListResult], reading: ReadContext) -> tuple[dict[Source, str], dict[Source, str]]:
     """Which lists could not be read at all, and which only in part. One failed key of several makes a list unread."""
     unread: dict[Source, str] = {}
     incomplete = reading.incomplete()

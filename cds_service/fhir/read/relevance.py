@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from cds_service.fhir.bundle import UNREADABLE
-from cds_service.fhir.codeable_concept import Written, read_written
-from cds_service.fhir.read.context import ERRONEOUS, Reading
+from cds_service.fhir.codeable_concept import Concept, parse_concept
+from cds_service.fhir.read.context import ERRONEOUS, ReadContext
 from cds_service.fhir.read.medication import MEDICATION_SOURCES
 from cds_service.record import Source
 from cds_service.terminology import Kind
@@ -37,7 +37,7 @@ _KINDS: dict[Source, Kind] = {
 _TELLING = ("code", "medicationCodeableConcept", "medication", "description")
 
 
-def may_matter(kind: str, raw: msgspec.Raw, reading: Reading) -> bool:
+def may_be_relevant(kind: str, raw: msgspec.Raw, reading: ReadContext) -> bool:
     """A second, lenient look at a resource that could not be decoded: is it certainly none of ours?"""
     try:
         members: Any = msgspec.json.decode(raw)
@@ -51,22 +51,22 @@ def may_matter(kind: str, raw: msgspec.Raw, reading: Reading) -> bool:
     if not isinstance(components, list):
         return True
     told = [written for member in _TELLING if (written := _leniently(members.get(member))) is not None]
-    told += [_leniently(part.get("code")) or Written() for part in components if isinstance(part, dict)]
+    told += [_leniently(part.get("code")) or Concept() for part in components if isinstance(part, dict)]
     about = _KINDS[SOURCES[kind]]
     readable = bool(told) and all(written.label for written in told)
     return not readable or any(reading.terminology.concepts(about, *written) for written in told)
 
 
-def _leniently(concept: Any) -> Written | None:
+def _leniently(concept: Any) -> Concept | None:
     """What can be made out of a CodeableConcept of any shape; an empty one if nothing can; None if there is none."""
     if concept is None:
         return None
     try:
-        return read_written(msgspec.Raw(msgspec.json.encode(concept)))
+        return parse_concept(msgspec.Raw(msgspec.json.encode(concept)))
     except UNREADABLE:
-        return Written()
+        return Concept()
 
 
-def _of_somebody_else(subject: Any, reading: Reading) -> bool:
+def _of_somebody_else(subject: Any, reading: ReadContext) -> bool:
     reference = subject.get("reference") if isinstance(subject, dict) else None
-    return isinstance(reference, str) and reading.whose.is_patient(reference) is False
+    return isinstance(reference, str) and reading.patient_matcher.is_patient(reference) is False

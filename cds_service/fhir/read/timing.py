@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-from cds_service.fhir.codeable_concept import read_written
+from cds_service.fhir.codeable_concept import parse_concept
 from cds_service.fhir.dates import Moment, moment
 from cds_service.fhir.read.dose_text import read_dose_text
 from cds_service.fhir.shapes import QuantityShape, RepeatShape, TimingShape
@@ -160,7 +160,7 @@ def _on_days_of_week(rate: Interval, repeat: RepeatShape) -> Interval | None:
 
 
 def _of_code(timing: TimingShape) -> tuple[Interval | None, str, bool]:
-    written = read_written(timing.code)
+    written = parse_concept(timing.code)
     for coding in written.codings:
         rate = _CODES.get(coding.code.lower())
         if rate is not None:

@@ -21,7 +21,7 @@ Json = dict[str, Any]
 _draft = msgspec.json.Decoder(Json)
 
 
-def held(written: bytes) -> Json | None:
+def put_on_hold(written: bytes) -> Json | None:
     """The draft with status on-hold; None if it has no id by which the client could find it."""
     draft = _opened(written)
     if draft is None:
@@ -30,7 +30,7 @@ def held(written: bytes) -> Json | None:
     return draft | {"status": "on-hold"}
 
 
-def replaced(written: bytes, product: Product, language: str) -> Json | None:
+def replace_product(written: bytes, product: Product, language: str) -> Json | None:
     """The draft with another product and the dosage it had; None if it has no id by which the client could find it."""
     draft = _opened(written)
     if draft is None:
@@ -46,7 +46,7 @@ def replaced(written: bytes, product: Product, language: str) -> Json | None:
     return _without_orphans(changed, old)
 
 
-def unit_corrected(written: bytes, unit: Literal["mg", "ug"], language: str) -> Json | None:
+def clear_dose(written: bytes, unit: Literal["mg", "ug"], language: str) -> Json | None:
     """The draft with its dose in another unit and the number left out, for somebody to fill in.
 
     A Quantity without a value is valid FHIR, and nobody can sign such a dose by oversight. What the dosage said in

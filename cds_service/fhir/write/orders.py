@@ -33,7 +33,7 @@ _ABORT = {
 }
 
 
-class Setting(Private, frozen=True):
+class DraftContext(Private, frozen=True):
     """Whom and what a draft is for.
 
     Attributes:
@@ -54,7 +54,7 @@ class Setting(Private, frozen=True):
 
 
 # What of a draft is the same for every patient is made once; this fills in the rest.
-Draft = Callable[[Setting], dict[str, Any]]
+Draft = Callable[[DraftContext], dict[str, Any]]
 
 
 def service_request(order: LabOrder, language: str) -> Draft:
@@ -68,8 +68,8 @@ def service_request(order: LabOrder, language: str) -> Draft:
     }
     note = {"note": [{"text": order.note.in_language(language)}]} if order.note else {}
 
-    def draft(setting: Setting) -> dict[str, Any]:
-        return {**test, **_about(setting, "subject"), **_why(setting, "supportingInfo"), **note}
+    def draft(draft_context: DraftContext) -> dict[str, Any]:
+        return {**test, **_about(draft_context, "subject"), **_why(draft_context, "supportingInfo"), **note}
 
     return draft
 
@@ -87,14 +87,14 @@ def medication_request(medicine: Medicine, language: str) -> Draft:
     }
     schedule = [_dosage(number, step, medicine, language) for number, step in enumerate(medicine.schedule, start=1)]
 
-    def draft(setting: Setting) -> dict[str, Any]:
-        why = _why(setting, "supportingInformation")
-        return {**product, **_about(setting, "subject"), **why, "dosageInstruction": schedule}
+    def draft(draft_context: DraftContext) -> dict[str, Any]:
+        why = _why(draft_context, "supportingInformation")
+        return {**product, **_about(draft_context, "subject"), **why, "dosageInstruction": schedule}
 
     return draft
 
 
-def stop_task(reference: str, product: str, label: str, setting: Setting) -> dict[str, Any]:
+def stop_task(reference: str, product: str, label: str, draft_context: DraftContext) -> dict[str, Any]:
     """A proposal to stop something that is taken: a draft Task to abort it, for orders and statements alike.
 
     Args:
@@ -105,7 +105,7 @@ def stop_task(reference: str, product: str, label: str, setting: Setting) -> dic
     if product:
         focus["display"] = product
     # FHIR R4 has room for one reason in a Task: what speaks against the product, not the product.
-    because = next((one for one in setting.supporting if one != reference), None)
+    because = next((one for one in draft_context.supporting if one != reference), None)
     return {
         "resourceType": "Task",
         "status": "draft",
@@ -113,32 +113,32 @@ def stop_task(reference: str, product: str, label: str, setting: Setting) -> dic
         "code": {"coding": [_ABORT], "text": label},
         "description": f"{label}: {product}" if product else label,
         **({"focus": focus} if focus else {}),
-        **_about(setting, "for"),
-        "reasonCode": {"text": setting.reason},
+        **_about(draft_context, "for"),
+        "reasonCode": {"text": draft_context.reason},
         **({"reasonReference": {"reference": because}} if because else {}),
     }
 
 
-def _about(setting: Setting, subject: str) -> dict[str, Any]:
-    about: dict[str, Any] = {subject: {"reference": setting.patient}, "authoredOn": setting.authored}
-    if setting.encounter:
-        about["encounter"] = {"reference": setting.encounter}
-    if setting.author:
-        about["requester"] = {"reference": setting.author}
-    if setting.urgent:
+def _about(draft_context: DraftContext, subject: str) -> dict[str, Any]:
+    about: dict[str, Any] = {subject: {"reference": draft_context.patient}, "authoredOn": draft_context.authored}
+    if draft_context.encounter:
+        about["encounter"] = {"reference": draft_context.encounter}
+    if draft_context.author:
+        about["requester"] = {"reference": draft_context.author}
+    if draft_context.urgent:
         about["priority"] = "urgent"
     return about
 
 
-def _why(setting: Setting, supporting: str) -> dict[str, Any]:
+def _why(draft_context: DraftContext, supporting: str) -> dict[str, Any]:
     """The reason in words, the results and conditions that are it, and what else it rests on.
 
     `supporting`: the member for the latter, which the resource types call differently.
     """
-    why: dict[str, Any] = {"reasonCode": [{"text": setting.reason}]}
+    why: dict[str, Any] = {"reasonCode": [{"text": draft_context.reason}]}
     # Request resources of FHIR R4 take an Observation or a Condition as their reason, and no medicine or procedure.
-    reasons = [one for one in setting.supporting if one.startswith(_REASONS)]
-    others = [one for one in setting.supporting if not one.startswith(_REASONS)]
+    reasons = [one for one in draft_context.supporting if one.startswith(_REASONS)]
+    others = [one for one in draft_context.supporting if not one.startswith(_REASONS)]
     for member, references in (("reasonReference", reasons), (supporting, others)):
         if references:
             why[member] = [{"reference": reference} for reference in references]

@@ -14,7 +14,7 @@ from cds_service.facts.observations import age_in_years, is_future
 from cds_service.facts.reversal import daily_dose, is_active
 from cds_service.hooks.missing_data_card import list_name
 from cds_service.hooks.texts import clean, quantity
-from cds_service.present.chart.series import CURVES, as_written, curves, flag_of, own_range
+from cds_service.present.chart.series import TRENDS, as_written, flag_of, own_range, trends
 from cds_service.present.chart.texts import chart_say, reason_in, unit_name
 from cds_service.present.texts import Language, has_words, say
 from cds_service.record import LabResult, MedicationUse, PatientRecord, Problem
@@ -50,12 +50,12 @@ EXPOSURES: Mapping[str, frozenset[str]] = {
     ),
     "vka": frozenset({"vitamin-k-antagonist"}),
 }
-_NAMES = {concept: name for name, (concept, _) in CURVES.items()}
+_NAMES = {concept: name for name, (concept, _) in TRENDS.items()}
 _LOCAL = re.compile(r"[A-Za-z]+/[A-Za-z0-9.-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class ChartExtras:
     """What the chart shows and the record does not keep.
 
     Attributes:
@@ -70,7 +70,7 @@ class Beside:
     optional: tuple[str, ...] = ()
 
 
-def chart(knowledge: KnowledgeBase, facts: FactTable, beside: Beside, language: Language) -> Json:
+def chart(knowledge: KnowledgeBase, facts: FactTable, beside: ChartExtras, language: Language) -> Json:
     """The chart as JSON data; texts of the record are plain text in it, to be shown as such.
 
     Args:
@@ -90,7 +90,7 @@ def chart(knowledge: KnowledgeBase, facts: FactTable, beside: Beside, language: 
         ],
         "medicines": [_medicine(use, facts, language) for use in _by_start(record.medications)],
         "results": [_result(concept, result, knowledge, facts, language) for concept, result in results],
-        "series": curves(knowledge, facts, language),
+        "series": trends(knowledge, facts, language),
         "exposures": [
             _exposure(group, use, facts, language)
             for group, concepts in EXPOSURES.items()
@@ -110,7 +110,7 @@ def chart(knowledge: KnowledgeBase, facts: FactTable, beside: Beside, language: 
     }
 
 
-def _patient(record: PatientRecord, beside: Beside, today: date) -> Json:
+def _patient(record: PatientRecord, beside: ChartExtras, today: date) -> Json:
     patient = record.patient
     return {
         "id": patient.id,
@@ -122,7 +122,7 @@ def _patient(record: PatientRecord, beside: Beside, today: date) -> Json:
     }
 
 
-def _problem(problem: Problem, beside: Beside, status: str) -> Json:
+def _problem(problem: Problem, beside: ChartExtras, status: str) -> Json:
     return {
         "ref": _ref(problem.reference),
         "text": clean(problem.text),
@@ -213,7 +213,7 @@ def _result(concept: str, result: LabResult, knowledge: KnowledgeBase, facts: Fa
     return row
 
 
-def _notes(record: PatientRecord, beside: Beside, language: Language) -> list[str]:
+def _notes(record: PatientRecord, beside: ChartExtras, language: Language) -> list[str]:
     notes = [
         chart_say("unread", language, list_name(source, language), reason_in(reason, language))
         for source, reason in record.unread.items()

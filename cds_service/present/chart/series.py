@@ -23,7 +23,7 @@ from cds_service.terminology import Analyte
 Json = dict[str, Any]
 
 # What is drawn, by the name the page knows it by, and the units a reader may want to see it in.
-CURVES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+TRENDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "b12": ("serum-vitamin-b12", ("pg/mL", "pmol/L")),
     "mma": ("methylmalonic-acid", ("umol/L", "nmol/L")),
     "homocysteine": ("homocysteine", ("umol/L", "mg/L")),
@@ -40,11 +40,11 @@ _RANGE = re.compile(
 _WRITTEN = re.compile(r"(?P<sign>[<>]=?)?\s*(?P<number>-?\d{1,15}(?:\.\d{1,15})?)(?:\s+(?P<unit>.{1,40}))?")
 
 
-def curves(knowledge: KnowledgeBase, facts: FactTable, language: Language) -> list[Json]:
+def trends(knowledge: KnowledgeBase, facts: FactTable, language: Language) -> list[Json]:
     """One entry per analyte of `CURVES` that has at least one point, in their order."""
     return [
         _curve(knowledge, facts, language, name)
-        for name, (concept, _) in CURVES.items()
+        for name, (concept, _) in TRENDS.items()
         if any(_is_drawn(facts, result) for result in facts.record.labs.get(concept, ()))
     ]
 
@@ -91,7 +91,7 @@ def flag_of(result: LabResult, knowledge: KnowledgeBase) -> str | None:
 
 
 def _curve(knowledge: KnowledgeBase, facts: FactTable, language: Language, name: str) -> Json:
-    concept, units = CURVES[name]
+    concept, units = TRENDS[name]
     value_set = knowledge.terminology.value_sets[concept]
     analyte = value_set.analyte
     assert analyte is not None

@@ -11,14 +11,14 @@ from datetime import date
 from typing import Any
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase, Service
-from cds_service.hooks.messages import Call, HookRequest
+from cds_service.hooks.messages import CallContext, HookRequest
 from cds_service.present.catalogue.phrases import Phrases
 from cds_service.present.explanation.clauses import Clauses, Node, day_said
 from cds_service.present.explanation.texts import why_say
 from cds_service.present.texts import LANGUAGES, Language, say
 
 Json = dict[str, Any]
-Answer = Callable[[str, HookRequest, Call], Json]
+Answer = Callable[[str, HookRequest, CallContext], Json]
 
 _TRACE = "cds-service.explain"
 _CHART_HOOKS = ("patient-view", "encounter-start")
@@ -30,20 +30,20 @@ _MOST_NAMED = 4
 
 def worded(knowledge: KnowledgeBase, answer: Answer) -> Answer:
     """The same answers, with the trace in words where there is one."""
-    tellers = {language: Teller(knowledge, language) for language in LANGUAGES}
+    tellers = {language: ExplanationWriter(knowledge, language) for language in LANGUAGES}
 
-    def answered(service_id: str, request: HookRequest, call: Call) -> Json:
+    def answered(service_id: str, request: HookRequest, call: CallContext) -> Json:
         reply = answer(service_id, request, call)
         if _TRACE in reply["extension"]:
-            teller, service = tellers[call.language], knowledge.services[service_id]
-            trace = teller.told(service, reply["extension"][_TRACE], reply["cards"], call.now.date())
+            writer, service = tellers[call.language], knowledge.services[service_id]
+            trace = writer.told(service, reply["extension"][_TRACE], reply["cards"], call.now.date())
             reply["extension"][_TRACE] = trace
         return reply
 
     return answered
 
 
-class Teller:
+class ExplanationWriter:
     """Puts traces into one language; holds no patient data."""
 
     def __init__(self, knowledge: KnowledgeBase, language: Language) -> None:

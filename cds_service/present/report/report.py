@@ -89,19 +89,19 @@ def make_report(
     selection: Selection,
     made: datetime,
     *,
-    patient: bool = False,
+    no_timeout: bool = False,
     comments: bool = False,
 ) -> Report:
     """Reads the figures of a selection, all of one moment.
 
     Args:
         made: the present moment, in the site's time zone.
-        patient: the database may take its time.
+        no_timeout: no limit on how long a query takes.
         comments: read the users' free text, too.
     Raises:
         Unavailable: the database does not answer, or not in time.
     """
-    with database.snapshot(_WHEN_GONE, patient=patient) as connection:
+    with database.snapshot(_WHEN_GONE, no_timeout=no_timeout) as connection:
         usage = Usage(connection, selection)
         details = usage.figures("rule", "variant", "indicator", "site", "month")
         by_rule = {key[0] or "": figures for key, figures in usage.figures("rule").items()}

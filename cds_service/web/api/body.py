@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from flask import request
 
 from cds_service.errors import BadRequest, TooLarge, WrongMediaType
-from cds_service.web.ops.body_timeout import Arrivals
+from cds_service.web.ops.body_timeout import BodyReadTimeouts
 
 _MEDIA_TYPES = frozenset({"application/json", "application/fhir+json", "application/json+fhir"})
 
@@ -21,7 +21,7 @@ class BodyReader:
     """
 
     limit: int
-    arrivals: Arrivals
+    body_timeouts: BodyReadTimeouts
 
     def read(self) -> bytes:
         """The body; counted while reading if no size is told.
@@ -38,7 +38,7 @@ class BodyReader:
         told = request.content_length
         if told is not None and told > self.limit:
             raise self._too_large()
-        with self.arrivals.reading():
+        with self.body_timeouts.reading():
             # The app lets one byte more through, so that a body cut off at the limit cannot pass for a whole one.
             body = request.get_data(cache=False)
         if len(body) > self.limit:

@@ -15,7 +15,7 @@ from cds_service import __version__
 from cds_service.errors import Unauthorized
 from cds_service.settings import Settings
 from cds_service.web.api.operation_outcome import json_response
-from cds_service.web.runtime import Lasting
+from cds_service.web.runtime import Runtime
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -26,7 +26,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a
 
 
 def add_routes(
-    app: Flask, settings: Settings, knowledge_version: str, service_ids: Iterable[str], lasting: Lasting
+    app: Flask, settings: Settings, knowledge_version: str, service_ids: Iterable[str], runtime: Runtime
 ) -> None:
     """Adds the index, the health routes and, if the settings have them, the metrics."""
     index = {
@@ -44,15 +44,15 @@ def add_routes(
         return json_response({"status": "live"})
 
     def ready() -> Response:
-        """Who runs can answer calls. What is lacking besides is told, but is no reason to send calls elsewhere: mostly
+        """Who runs can answer calls. What is degraded besides is told, but is no reason to send calls elsewhere: mostly
         all replicas lack it at once, and without them there would be no cards at all.
         """
-        lacking = [part for part, is_lacking in lasting.lacking().items() if is_lacking]
+        degraded = [part for part, is_degraded in runtime.degraded().items() if is_degraded]
         return json_response(
             {
-                "status": "degraded" if lacking else "ready",
-                "lacking": lacking,
-                "database": "database" not in lacking,
+                "status": "degraded" if degraded else "ready",
+                "degraded": degraded,
+                "database": "database" not in degraded,
                 "knowledge": knowledge_version,
             }
         )
@@ -61,16 +61,16 @@ def add_routes(
     app.add_url_rule("/health/live", "live", live, methods=["GET"])
     app.add_url_rule("/health/ready", "ready", ready, methods=["GET"])
     if settings.serves_metrics:
-        app.add_url_rule("/metrics", "metrics", lambda: _metrics(settings.metrics_token, lasting), methods=["GET"])
+        app.add_url_rule("/metrics", "metrics", lambda: _metrics(settings.metrics_token, runtime), methods=["GET"])
 
 
-def _metrics(token: str | None, lasting: Lasting) -> Response:
+def _metrics(token: str | None, runtime: Runtime) -> Response:
     given = request.headers.get("Authorization", "")
     if token is not None and not compare_digest(given.encode(), f"Bearer {token}".encode()):
-        lasting.rates.refused(request.remote_addr)
+        runtime.rates.refused(request.remote_addr)
         raise Unauthorized("The token for /metrics is missing or wrong.")
-    lasting.refresh()
-    content, content_type = lasting.metrics.page(request.headers.get("Accept", ""))
+    runtime.refresh()
+    content, content_type = runtime.metrics.page(request.headers.get("Accept", ""))
     return Response(content, content_type=content_type)
 
 

@@ -13,7 +13,7 @@ from werkzeug.http import parse_accept_header
 
 from cds_service.errors import Forbidden, NotFound, Unauthorized
 from cds_service.hooks.feedback import parse_feedback
-from cds_service.hooks.messages import Call, HookRequest, parse_request
+from cds_service.hooks.messages import CallContext, HookRequest, parse_request
 from cds_service.security.callers import Callers
 from cds_service.security.clients import ClientProfile
 from cds_service.settings import Settings
@@ -21,10 +21,10 @@ from cds_service.store.feedback import FeedbackStore
 from cds_service.web.api.body import BodyReader
 from cds_service.web.api.operation_outcome import json_response
 from cds_service.web.ops.call_recording import begin
-from cds_service.web.runtime import Lasting
+from cds_service.web.runtime import Runtime
 
 Language = Literal["en", "zh"]
-Answer = Callable[[str, HookRequest, Call], dict[str, Any]]
+Answer = Callable[[str, HookRequest, CallContext], dict[str, Any]]
 Clock = Callable[[], datetime]
 # A language, and whether to tell versions.
 Discover = Callable[[Language, bool], dict[str, Any]]
@@ -58,7 +58,7 @@ def add_routes(
     store: FeedbackStore,
     clock: Clock,
     callers: Callers,
-    lasting: Lasting,
+    runtime: Runtime,
     signed_in: Callable[[], ClientProfile] | None = None,
 ) -> None:
     """Adds the routes to the app.
@@ -68,18 +68,18 @@ def add_routes(
         discovery: the reply to discovery in a language, with versions or without.
         clock: the present moment in the site's time zone.
         callers: who may call. They are asked for before anything of the body is read.
-        lasting: how often callers may, who looks on, and where bodies that are being read are noted.
+        runtime: how often callers may, who looks on, and where bodies that are being read are noted.
         signed_in: whose clinician the page was opened by; without it, only clients call, with their tokens.
     """
     services = knowledge.services
     discovered = lru_cache(maxsize=4)(discovery)
-    rates, watch = lasting.rates, lasting.watch
-    bodies = BodyReader(settings.max_body, lasting.arrivals)
+    rates, observer = runtime.rates, runtime.observer
+    bodies = BodyReader(settings.max_body, runtime.body_timeouts)
 
     def caller(path: str) -> ClientProfile:
         address = request.remote_addr
         try:
-            with watch.step("identify"):
+            with observer.step("identify"):
                 profile = signed_in() if signed_in and _from_page() else callers.identify(request.headers, path)
         except (Unauthorized, Forbidden):
             rates.refused(address)
@@ -99,13 +99,15 @@ def add_routes(
         fields: dict[str, Any] = {"service": service_id, "hook": service.hook, "client": profile.name, "notes": {}}
         g.fields = fields
         language = _language(profile, settings)
-        kept = begin(language)
+        outcome = begin(language)
         hook_request = parse_request(bodies.read(), service.hook, profile)
-        kept.patient, kept.user = hook_request.patient_id, hook_request.user_id
+        outcome.patient, outcome.user = hook_request.patient_id, hook_request.user_id
         fields["notes"].update(dict.fromkeys(hook_request.notes, 1))
         # The page asks so. A trace names every result it rests on, so a closed service gives it to its own page only.
         explained = "HTTP_X_CDS_EXPLAIN" in request.environ and (callers.is_open or _from_page())
-        reply = answer(service_id, hook_request, Call(profile, language, clock(), fields, kept, watch, explained))
+        reply = answer(
+            service_id, hook_request, CallContext(profile, language, clock(), fields, outcome, observer, explained)
+        )
         fields.setdefault("cards", _rule_ids(reply))
         return json_response(reply)
 
@@ -114,9 +116,9 @@ def add_routes(
         _service(services, service_id, profile)
         events = parse_feedback(bodies.read(), service_id)
         g.fields = {"service": service_id, "client": profile.name, "feedback": len(events)}
-        with watch.step("store"):
+        with observer.step("store"):
             store.add(events)
-        watch.answered(service_id, [event.outcome for event in events])
+        observer.answered(service_id, [event.outcome for event in events])
         return json_response({"received": len(events)})
 
     # Clients build addresses from what an administrator typed, so a slash too many must do no harm.

@@ -78,14 +78,14 @@ _READY: Json = {
     "type": "object",
     "properties": {
         "status": {"enum": ["ready", "degraded"]},
-        "lacking": {
+        "degraded": {
             "type": "array",
             "items": {"enum": ["database", "tokens", "records", "servers", "terminology", "knowledge"]},
         },
         "database": {"type": "boolean"},
         "knowledge": {"type": "string"},
     },
-    "required": ["status", "lacking", "database", "knowledge"],
+    "required": ["status", "degraded", "database", "knowledge"],
 }
 _INDEX: Json = {"type": "object", "properties": {"service": {"const": "cds-service"}}, "required": ["service"]}
 _DOCUMENT: Json = {"type": "object", "properties": {"openapi": {"const": "3.1.0"}}, "required": ["openapi", "paths"]}
@@ -145,7 +145,7 @@ OPERATIONS: Mapping[str, Operation] = {
         "operation",
         "Can it take calls?",
         (200, 500),
-        {200: ("It can; `degraded` if something besides is out of order, which `lacking` names", _JSON, _READY)},
+        {200: ("It can; `degraded` if something besides is out of order, which `degraded` names", _JSON, _READY)},
     ),
     "metrics": Operation(
         "operation",

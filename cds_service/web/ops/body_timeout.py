@@ -27,7 +27,7 @@ _PAUSE = 0.5  # seconds between two looks at what is being read
 _LAST_SENT, _LAST_RECEIVED = 8 + 9 * 4, 8 + 11 * 4
 
 
-class Arrivals:
+class BodyReadTimeouts:
     """The bodies that are being read, by thread; each application has its own.
 
     Args:

@@ -7,17 +7,17 @@ from time import perf_counter
 
 from flask import Flask, Response, g
 
-from cds_service.hooks.call_outcome import Kept
+from cds_service.hooks.call_outcome import CallOutcome
 from cds_service.store.call_records import CallRecord
 from cds_service.store.pseudonym import Pseudonyms
 from cds_service.store.recorder import Recorder
 
 
-def begin(language: str) -> Kept:
+def begin(language: str) -> CallOutcome:
     """From here on the call at hand is one to be recorded; to be filled in."""
     g.language = language
-    g.kept = kept = Kept()
-    return kept
+    g.outcome = outcome = CallOutcome()
+    return outcome
 
 
 def record_calls(app: Flask, recorder: Recorder, hashes: Pseudonyms, knowledge: str, site: str | None) -> None:
@@ -29,8 +29,8 @@ def record_calls(app: Flask, recorder: Recorder, hashes: Pseudonyms, knowledge: 
     """
 
     def finish(response: Response) -> Response:
-        kept: Kept | None = g.get("kept")
-        if kept is None:
+        outcome: CallOutcome | None = g.get("outcome")
+        if outcome is None:
             return response
         fields = g.fields
         seconds = perf_counter() - g.start
@@ -47,12 +47,12 @@ def record_calls(app: Flask, recorder: Recorder, hashes: Pseudonyms, knowledge: 
                 language=g.language,
                 status=response.status_code,
                 duration_ms=round(seconds * 1000, 2),
-                patient=kept.patient and hashes.of("patient", client, kept.patient),
-                user=kept.user and hashes.of("user", client, kept.user),
-                unread=kept.unread,
-                undecided=kept.undecided,
+                patient=outcome.patient and hashes.of("patient", client, outcome.patient),
+                user=outcome.user and hashes.of("user", client, outcome.user),
+                unread=outcome.unread,
+                undecided=outcome.undecided,
                 # A refused call shows nothing, whatever it had come to.
-                cards=kept.cards if response.status_code == 200 else (),
+                cards=outcome.cards if response.status_code == 200 else (),
             )
         )
         return response

@@ -28,7 +28,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from cds_service import __version__
 from cds_service.egress.breaker import State
 from cds_service.fhir.fetch.client import Outcome
-from cds_service.hooks.call_outcome import Kept
+from cds_service.hooks.call_outcome import CallOutcome
 from cds_service.hooks.observer import Step
 from cds_service.store.recorder import Recorder
 from cds_service.web.ops.workers import FOLDER
@@ -91,7 +91,7 @@ class Metrics:
         self._reloads = self._counter("reloads", "Attempts to read knowledge and clients anew.", "outcome")
         self._waiting = self._gauge("records_waiting", "Records of calls that wait to be written.")
         self._servers = self._gauge("servers", "Processes for which a server is in this state.", "server", "state")
-        self._lacking = self._gauge("lacking", "Processes for which a part is out of order.", "part")
+        self._degraded = self._gauge("degraded", "Processes for which a part is out of order.", "part")
         self._knowledge = self._gauge("knowledge", "Processes that answer by this version.", "version")
         build = self._gauge("build", "Processes of this build.", "version")
         build[(__version__,)].set(1)
@@ -131,15 +131,15 @@ class Metrics:
             return
         self._calls[name, service.hook, status].inc()
         self._seconds[(name,)].observe(perf_counter() - g.start)
-        kept: Kept | None = g.get("kept")
-        if kept is None:
+        outcome: CallOutcome | None = g.get("outcome")
+        if outcome is None:
             return
-        for card in kept.cards:
+        for card in outcome.cards:
             if not card.shown or status == 200:
                 self._cards[card.rule, card.indicator, "yes" if card.shown else "no"].inc()
-        for rule in kept.undecided:
+        for rule in outcome.undecided:
             self._undecided[(rule,)].inc()
-        for each in kept.unread:
+        for each in outcome.unread:
             self._unread[(each,)].inc()
         for resource, counts in g.fields.get("unmatched", {}).items():
             self._unmatched[(resource,)].inc(sum(counts.values()))
@@ -176,12 +176,12 @@ class Metrics:
             self._knowledge[known].set(0)
         self._knowledge[(version,)].set(1)
 
-    def refresh(self, recorder: Recorder, states: Mapping[str, State], lacking: Mapping[str, bool]) -> None:
+    def refresh(self, recorder: Recorder, states: Mapping[str, State], degraded: Mapping[str, bool]) -> None:
         """Takes over what is the case now.
 
         Args:
             states: host and port of each server called so far -> the state of its breaker.
-            lacking: part -> whether it is out of order.
+            degraded: part -> whether it is out of order.
         """
         with self._lock:
             written, dropped = recorder.written, recorder.dropped
@@ -192,8 +192,8 @@ class Metrics:
         for server, state in states.items():
             for each in _STATES:
                 self._servers[server, each].set(state == each)
-        for part, is_lacking in lacking.items():
-            self._lacking[(part,)].set(is_lacking)
+        for part, is_degraded in degraded.items():
+            self._degraded[(part,)].set(is_degraded)
 
     def page(self, accept: str) -> tuple[bytes, str]:
         """All numbers, and their content type.

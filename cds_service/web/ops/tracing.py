@@ -23,7 +23,7 @@ from flask import Flask, Response, g, request
 from cds_service import __version__
 from cds_service.errors import SettingsError
 from cds_service.fhir.fetch.client import Outcome
-from cds_service.hooks.observer import Step, Watch
+from cds_service.hooks.observer import CallObserver, Step
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
@@ -42,7 +42,7 @@ class Tracing:
         other: who looks on besides.
     """
 
-    def __init__(self, tracer: Tracer, other: Watch) -> None:
+    def __init__(self, tracer: Tracer, other: CallObserver) -> None:
         from opentelemetry import context, trace
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -113,7 +113,7 @@ def _attributes(status: int, knowledge_version: str) -> dict[str, str | int]:
     }
 
 
-def start_tracing(other: Watch) -> Tracing:
+def start_tracing(other: CallObserver) -> Tracing:
     """Spans to where the standard OTEL_ variables say, by OTLP over HTTP.
 
     Args:

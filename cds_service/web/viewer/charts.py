@@ -12,17 +12,17 @@ import msgspec
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.errors import BadRequest, Forbidden, NotFound, Unprocessable
 from cds_service.evaluate import Evaluator
-from cds_service.fhir.bundle import UNREADABLE, Obtained, open_resource
+from cds_service.fhir.bundle import UNREADABLE, ListResult, open_resource
 from cds_service.fhir.codeable_concept import optional
 from cds_service.fhir.dates import moment
 from cds_service.fhir.fetch.client import Fetched
 from cds_service.fhir.read.record import read_record
-from cds_service.fhir.reference import Whose, is_somebody_elses, normal_base
+from cds_service.fhir.reference import PatientMatcher, is_other_patient, normal_base
 from cds_service.fhir.shapes import ConditionShape
 from cds_service.hooks.complete_prefetch import from_fetch
-from cds_service.hooks.prefetch import Need, needs_of_all
+from cds_service.hooks.prefetch import PrefetchKey, needs_of_all
 from cds_service.hooks.texts import clean
-from cds_service.present.chart.chart import Beside, chart
+from cds_service.present.chart.chart import ChartExtras, chart
 from cds_service.present.texts import Language
 from cds_service.record import PatientRecord
 from cds_service.sandbox.patients import TYPES
@@ -88,12 +88,12 @@ class Charts:
             raise NotFound("The FHIR server has no such patient.")
         if failure is not None:
             raise ServerFault(f"The FHIR server did not give the patient: {failure}. Try again, or tell who runs it.")
-        whose = Whose(patient_id, normal_base(source.base()))
-        obtained = {need.key: from_fetch(need, fetched[need.key], whose) for need in self._needs}
+        patient_matcher = PatientMatcher(patient_id, normal_base(source.base()))
+        obtained = {need.key: from_fetch(need, fetched[need.key], patient_matcher) for need in self._needs}
         prefetch = {
             need.key: sent
             for need in self._needs
-            if (sent := _sent(need, obtained[need.key], fetched[need.key], whose)) is not None
+            if (sent := _sent(need, obtained[need.key], fetched[need.key], patient_matcher)) is not None
         }
         # Without an optional list the rules use their defaults, so it does not count as missing.
         held = [
@@ -106,16 +106,16 @@ class Charts:
         if record.lookups:
             found = source.fetch({reference: reference for reference in record.lookups[:_MOST_LOOKUPS]})
             pages = [page for one in found.values() for page in one.pages]
-            more = Obtained((), tuple(entry for page in pages for entry in open_resource(page).entries))
+            more = ListResult((), tuple(entry for page in pages for entry in open_resource(page).entries))
             record = self._record(patient_id, [*held, more], source)
         facts = self._evaluator.facts(record, self._now())
         wanting = tuple(
             each for need in self._needs if need.optional and obtained[need.key].unread for each in need.sources
         )
-        beside = Beside(_name(prefetch.get("patient", {})), _ended(held), wanting)
+        beside = ChartExtras(_name(prefetch.get("patient", {})), _ended(held), wanting)
         return {**chart(self._knowledge, facts, beside, language), "prefetch": prefetch}
 
-    def _record(self, patient_id: str, obtained: Sequence[Obtained], source: Source) -> PatientRecord:
+    def _record(self, patient_id: str, obtained: Sequence[ListResult], source: Source) -> PatientRecord:
         try:
             return read_record(
                 patient_id,
@@ -142,14 +142,14 @@ def checked_kind(text: str) -> str:
     return text
 
 
-def _sent(need: Need, obtained: Obtained, fetched: Fetched, whose: Whose) -> Any:
+def _sent(need: PrefetchKey, obtained: ListResult, fetched: Fetched, patient_matcher: PatientMatcher) -> Any:
     """A list as an EHR would send it: one Bundle, which says so if it is not whole; None if nothing can be sent."""
     if obtained.unread is not None:
         return None
     if not need.sources:
         return msgspec.json.decode(obtained.entries[0].resource)
     # A careless server may give more than was asked for; of whom it is not, it is none of the page's business.
-    entries = [entry for entry in obtained.entries if not is_somebody_elses(entry, whose)]
+    entries = [entry for entry in obtained.entries if not is_other_patient(entry, patient_matcher)]
     bundle: Json = {"resourceType": "Bundle", "type": "searchset", "total": len(entries)}
     if entries:
         bundle["entry"] = [
@@ -206,7 +206,7 @@ def _is_list(value: object) -> bool:
     return isinstance(value, list)
 
 
-def _ended(obtained: Sequence[Obtained]) -> dict[str, date]:
+def _ended(obtained: Sequence[ListResult]) -> dict[str, date]:
     """When Conditions ended, by reference."""
     found: dict[str, date] = {}
     for entry in (entry for one in obtained for entry in one.entries if entry.resource_type == "Condition"):

@@ -14,7 +14,7 @@ from cds_service.egress.egress import Egress
 from cds_service.errors import EgressError, Forbidden, NotFound, RequestError
 from cds_service.fhir.bundle import open_resource
 from cds_service.fhir.fetch.client import Fetched, fetch_all
-from cds_service.fhir.reference import Whose, is_somebody_elses, normal_base
+from cds_service.fhir.reference import PatientMatcher, is_other_patient, normal_base
 from cds_service.sandbox.fhir_api import SamplePatients
 
 Json = dict[str, Any]
@@ -149,10 +149,10 @@ class Launched:
         if kind == "Patient" and resource_id != self.patient:
             raise Forbidden(_OTHER)
         body = self.remote.read(kind, resource_id)
-        whose = Whose(self.patient, normal_base(self.base()))
+        patient_matcher = PatientMatcher(self.patient, normal_base(self.base()))
         if kind not in ("Patient", "Medication"):
             entries = open_resource(body).entries
-            if not entries or any(is_somebody_elses(entry, whose) for entry in entries):
+            if not entries or any(is_other_patient(entry, patient_matcher) for entry in entries):
                 raise Forbidden(_OTHER)
         return body
 

@@ -8,7 +8,7 @@ from hashlib import sha256
 import msgspec
 from flask import Response, g, request
 
-from cds_service.security.cookies import Seal
+from cds_service.security.cookies import SealedCookie
 from cds_service.security.smart import Pending, Session
 
 _LAUNCH, _SESSION = "cds_launch_", "cds_session_"
@@ -30,8 +30,8 @@ class Sessions:
     """
 
     def __init__(self, key: str, prefix: str, *, secure: bool, now: Callable[[], float]) -> None:
-        self._launches = Seal(key, "launch")
-        self._sessions = Seal(key, "session")
+        self._launches = SealedCookie(key, "launch")
+        self._sessions = SealedCookie(key, "session")
         self._prefix = prefix
         self._secure = secure
         self._now = now

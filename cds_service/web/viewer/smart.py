@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from flask import Blueprint, Response, g, redirect, render_template, request
 
-from cds_service.egress.egress import Ways
+from cds_service.egress.egress import EgressFactory
 from cds_service.errors import SettingsError, Unauthorized
 from cds_service.present.texts import Language
 from cds_service.security.client_file import read_secret
@@ -45,20 +45,20 @@ class Smart:
         self,
         settings: Settings,
         profiles: Sequence[ClientProfile],
-        ways: Ways,
+        egress_factory: EgressFactory,
         used: Once,
         *,
         now: Callable[[], float] = time.time,
     ) -> None:
         key, public = _ready(settings, profiles)
         self._profiles = {profile.name: profile for profile in profiles}
-        self._ways = ways
+        self._egress_factory = egress_factory
         self._used = used
         self._now = now
         self._language = settings.language
         self._prefix = settings.prefix
         held = {one.name: read_secret(one.smart_client_secret) for one in profiles if one.smart_client_secret}
-        self._launcher = Launcher(profiles, ways, sorted(READABLE), f"{public}/smart/callback", held)
+        self._launcher = Launcher(profiles, egress_factory, sorted(READABLE), f"{public}/smart/callback", held)
         self._sessions = Sessions(key, settings.prefix, secure=public.startswith("https://"), now=now)
 
     def signed_in(self) -> ClientProfile:
@@ -79,7 +79,7 @@ class Smart:
         profile = self._profiles.get(session.client) if session is not None else None
         if session is None or profile is None:
             return {}
-        way = self._ways.to(profile.fhir_servers)
+        way = self._egress_factory.to(profile.fhir_servers)
         name = urlsplit(session.iss).hostname or SERVER
         return {SERVER: Launched(Remote(SERVER, name, session.iss, way, session.token), session.patient)}
 

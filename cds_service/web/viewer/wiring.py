@@ -9,7 +9,7 @@ from flask import Flask, request
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.load import knowledge_dir
-from cds_service.egress.egress import Egress, Ways
+from cds_service.egress.egress import Egress, EgressFactory
 from cds_service.errors import EgressError, SettingsError
 from cds_service.present.texts import Language
 from cds_service.sandbox.fhir_api import SamplePatients
@@ -28,7 +28,7 @@ def add_page(
     settings: Settings,
     knowledge: KnowledgeBase,
     samples: SamplePatients | None,
-    ways: Ways,
+    egress_factory: EgressFactory,
     clock: Clock,
     smart: Smart | None,
 ) -> None:
@@ -41,7 +41,7 @@ def add_page(
         SettingsError: a server that the page is to show may not be called.
         KnowledgeError: the list of sample orders cannot be read.
     """
-    egress = ways.to(settings.fhir_allow)
+    egress = egress_factory.to(settings.fhir_allow)
     fixed: dict[str, Source] = {} if samples is None else {SANDBOX: Embedded(samples, partial(_sandbox, settings))}
     fixed |= {one.id: one for one in _remote(settings, egress)}
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cds_service.coding import LOINC
-from cds_service.fhir.bundle import Obtained, open_resource
+from cds_service.fhir.bundle import ListResult, open_resource
 from cds_service.fhir.read.record import read_record
 from cds_service.quantity import point
 from cds_service.record import DraftOrder
@@ -155,15 +155,15 @@ def test_other_resources_in_the_bundle_are_no_orders(resource: dict[str, Any]) -
     ],
 )
 def test_a_bundle_without_a_type_or_with_odd_members_is_opened(written: dict[str, Any]) -> None:
-    patient = Obtained((), open_resource(bundle([PATIENT])).entries)
-    record = read_record("p1", (patient, Obtained(ALL)), TERMINOLOGY, UNITS, drafts=json.dumps(written).encode())
+    patient = ListResult((), open_resource(bundle([PATIENT])).entries)
+    record = read_record("p1", (patient, ListResult(ALL)), TERMINOLOGY, UNITS, drafts=json.dumps(written).encode())
     assert record.orders is not None
     assert len(record.orders) == 1
 
 
 @pytest.mark.parametrize("written", [b"{}", b"7", b'{"resourceType": "Bundle", "entry": 7}'])
 def test_drafts_that_cannot_be_opened_are_noted(written: bytes) -> None:
-    patient = Obtained((), open_resource(bundle([PATIENT])).entries)
+    patient = ListResult((), open_resource(bundle([PATIENT])).entries)
     record = read_record("p1", (patient,), TERMINOLOGY, UNITS, drafts=written)
     assert (record.orders, record.notes) == ((), ("1 × draft order that could not be opened",))
 

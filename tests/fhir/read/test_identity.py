@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cds_service.errors import Unprocessable
-from cds_service.fhir.bundle import Entry, Obtained, open_resource
+from cds_service.fhir.bundle import Entry, ListResult, open_resource
 from cds_service.fhir.read.record import read_record
 from tests.support.small_terminology import (
     ALL,
@@ -37,8 +37,8 @@ def test_another_patient_is_refused(patient_id: str | None) -> None:
         read(patient={**PATIENT, "id": patient_id})
 
 
-@pytest.mark.parametrize("obtained", [(), (Obtained(()),), (Obtained(ALL),)])
-def test_a_missing_patient_is_refused(obtained: tuple[Obtained, ...]) -> None:
+@pytest.mark.parametrize("obtained", [(), (ListResult(()),), (ListResult(ALL),)])
+def test_a_missing_patient_is_refused(obtained: tuple[ListResult, ...]) -> None:
     with pytest.raises(Unprocessable):
         read_record("p1", obtained, TERMINOLOGY, UNITS)
 
@@ -188,5 +188,5 @@ def test_a_strangers_resource_of_any_type_is_left_out(resource: dict[str, Any]) 
 def test_an_entry_whose_type_was_not_looked_at_is_read_all_the_same() -> None:
     (patient,) = open_resource(bundle([PATIENT])).entries
     (lab,) = open_resource(bundle([observation()])).entries
-    obtained = (Obtained((), [Entry(patient.resource)]), Obtained(("observations",), [Entry(lab.resource)]))
+    obtained = (ListResult((), [Entry(patient.resource)]), ListResult(("observations",), [Entry(lab.resource)]))
     assert read_record("p1", obtained, TERMINOLOGY, UNITS).labs

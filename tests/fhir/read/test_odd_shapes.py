@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from cds_service.coding import LOINC, RXNORM
-from cds_service.fhir.bundle import Entry, Obtained, open_resource
+from cds_service.fhir.bundle import Entry, ListResult, open_resource
 from cds_service.fhir.read.record import read_record
 from tests.support.small_terminology import (
     ME,
@@ -152,8 +152,8 @@ def test_the_unchanged_resource_is_read(resource: dict[str, Any]) -> None:
 @pytest.mark.row("TOY-24")
 def test_brackets_nested_too_deep_cost_only_their_own_resource() -> None:
     deep = b'{"resourceType": "Observation", "id": "deep", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
-    patient = Obtained((), open_resource(bundle([PATIENT])).entries)
+    patient = ListResult((), open_resource(bundle([PATIENT])).entries)
     entries = [*open_resource(bundle([observation()])).entries, Entry(msgspec.Raw(deep))]
-    record = read_record("p1", (patient, Obtained(("observations",), entries)), TERMINOLOGY, UNITS)
+    record = read_record("p1", (patient, ListResult(("observations",), entries)), TERMINOLOGY, UNITS)
     assert record.labs
     assert record.incomplete == {"observations": "1 × Observation could not be read"}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cds_service.coding import ICD10, LOINC, SNOMED
-from cds_service.fhir.bundle import Obtained, open_resource
+from cds_service.fhir.bundle import ListResult, open_resource
 from cds_service.fhir.read.record import read_record
 from cds_service.record import PatientRecord, Source
 from tests.support.small_terminology import ALL, ME, PATIENT, TERMINOLOGY, UNITS, bundle, observation, read
@@ -228,16 +228,16 @@ def test_one_that_cannot_be_read_leaves_its_list_incomplete(resource: dict[str, 
     assert record.labs
 
 
-def obtained(*held: Obtained) -> PatientRecord:
-    patient = Obtained((), open_resource(bundle([PATIENT])).entries)
+def obtained(*held: ListResult) -> PatientRecord:
+    patient = ListResult((), open_resource(bundle([PATIENT])).entries)
     return read_record("p1", (patient, *held), TERMINOLOGY, UNITS)
 
 
 def test_a_list_is_unread_if_one_of_its_keys_is() -> None:
     record = obtained(
-        Obtained(("observations",), open_resource(bundle([observation()])).entries),
-        Obtained(("observations",), unread="the FHIR server did not answer"),
-        Obtained(("conditions",)),
+        ListResult(("observations",), open_resource(bundle([observation()])).entries),
+        ListResult(("observations",), unread="the FHIR server did not answer"),
+        ListResult(("conditions",)),
     )
     assert record.unread == {"observations": "the FHIR server did not answer"}
     assert record.labs
@@ -245,12 +245,12 @@ def test_a_list_is_unread_if_one_of_its_keys_is() -> None:
 
 def test_a_missing_page_and_a_bad_entry_are_both_told() -> None:
     bad = open_resource(bundle([observation(code=7)])).entries
-    record = obtained(Obtained(("observations",), bad, incomplete="a page is missing"))
+    record = obtained(ListResult(("observations",), bad, incomplete="a page is missing"))
     assert record.incomplete == {"observations": "a page is missing; 1 × Observation could not be read"}
 
 
 def test_a_list_that_was_read_and_is_empty_is_neither_unread_nor_incomplete() -> None:
-    record = obtained(Obtained(ALL))
+    record = obtained(ListResult(ALL))
     assert (record.unread, record.incomplete, record.orders) == ({}, {}, None)
 
 

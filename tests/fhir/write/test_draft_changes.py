@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from cds_service.artifacts.schema import Order, Product, SuggestionUse
 from cds_service.facts.conditions import compiled
-from cds_service.fhir.write.draft_changes import held, replaced, unit_corrected
-from cds_service.fhir.write.orders import Setting
+from cds_service.fhir.write.draft_changes import clear_dose, put_on_hold, replace_product
+from cds_service.fhir.write.orders import DraftContext
 from cds_service.hooks.suggestions import Suggestion, make_offer, suggest
 from cds_service.record import DraftOrder
 from tests.support.kb import draft, facts, knowledge, med, record
@@ -52,13 +52,13 @@ def written(**members: Any) -> bytes:
 
 
 def swapped(raw: bytes = written(), product: Product = PRODUCT, language: str = "en") -> dict[str, Any]:
-    found = replaced(raw, product, language)
+    found = replace_product(raw, product, language)
     assert found is not None
     return found
 
 
 def test_a_draft_on_hold_changes_nothing_but_the_status() -> None:
-    assert held(written()) == {**DRAFT, "status": "on-hold"}
+    assert put_on_hold(written()) == {**DRAFT, "status": "on-hold"}
 
 
 def test_a_replaced_draft_changes_nothing_but_the_product() -> None:
@@ -69,7 +69,9 @@ def test_a_replaced_draft_changes_nothing_but_the_product() -> None:
     assert found.keys() == DRAFT.keys()
 
 
-@pytest.mark.parametrize("changed", [held(written()), replaced(written(), PRODUCT, "zh")], ids=["held", "replaced"])
+@pytest.mark.parametrize(
+    "changed", [put_on_hold(written()), replace_product(written(), PRODUCT, "zh")], ids=["held", "replaced"]
+)
 def test_a_changed_draft_is_valid(changed: dict[str, Any]) -> None:
     assert MedicationRequest.model_validate(changed).id == "d1"
 
@@ -85,14 +87,14 @@ def test_a_product_without_codes_is_named_in_words_alone() -> None:
 
 def test_the_narrative_goes_because_it_tells_the_old_state() -> None:
     narrative = {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml">Cyanocobalamin</div>'}
-    found = held(written(text=narrative))
+    found = put_on_hold(written(text=narrative))
     assert found is not None
     assert "text" not in found
     assert "text" not in swapped(written(text=narrative))
 
 
 def test_what_is_said_about_the_old_status_goes_with_it() -> None:
-    assert held(written(_status={"extension": [{"url": "http://example.org/x", "valueBoolean": True}]})) == {
+    assert put_on_hold(written(_status={"extension": [{"url": "http://example.org/x", "valueBoolean": True}]})) == {
         **DRAFT,
         "status": "on-hold",
     }
@@ -103,12 +105,12 @@ def test_a_draft_that_the_client_could_not_find_again_is_not_changed(number: int
     raw = json.dumps(
         {name: value for name, value in DRAFT.items() if name != "id"} | ({"id": number} if number else {})
     )
-    assert held(raw.encode()) is None
-    assert replaced(raw.encode(), PRODUCT, "en") is None
+    assert put_on_hold(raw.encode()) is None
+    assert replace_product(raw.encode(), PRODUCT, "en") is None
 
 
 def test_a_draft_that_cannot_be_read_to_its_end_is_not_changed() -> None:
-    assert held(b'{"id": "d1", "note": ' + b"[" * 100_000 + b"]" * 100_000 + b"}") is None
+    assert put_on_hold(b'{"id": "d1", "note": ' + b"[" * 100_000 + b"]" * 100_000 + b"}") is None
 
 
 def referring(reference: str, *contained: str) -> bytes:
@@ -167,7 +169,7 @@ def test_numbers_come_back_to_the_last_digit(number: str) -> None:
     raw = written(note=[{"extension": [{"url": "http://x.example", "valueDecimal": 0}]}]).replace(
         b'"valueDecimal": 0', b'"valueDecimal": ' + number.encode()
     )
-    for changed in (held(raw), replaced(raw, PRODUCT, "en"), unit_corrected(raw, "mg", "en")):
+    for changed in (put_on_hold(raw), replace_product(raw, PRODUCT, "en"), clear_dose(raw, "mg", "en")):
         assert f'"valueDecimal":{number}'.encode() in msgspec.json.encode(changed)
 
 
@@ -189,7 +191,7 @@ _CHANGED = {
 @given(extra=st.dictionaries(_TEXTS.filter(lambda name: name not in _CHANGED), _JSON, max_size=6))
 def test_members_that_nobody_has_heard_of_come_back_as_they_were(extra: dict[str, Any]) -> None:
     raw = msgspec.json.encode({**DRAFT, **extra})
-    for changed in (held(raw), replaced(raw, PRODUCT, "en"), unit_corrected(raw, "mg", "en")):
+    for changed in (put_on_hold(raw), replace_product(raw, PRODUCT, "en"), clear_dose(raw, "mg", "en")):
         assert changed is not None
         back = json.loads(msgspec.json.encode(changed), parse_float=str)
         before = json.loads(msgspec.json.encode(extra), parse_float=str)
@@ -204,14 +206,14 @@ def test_ids_and_references_of_any_kind_come_back_as_they_were() -> None:
         "_authoredOn": {"extension": [{"url": "http://x.example", "valueCode": "unknown"}]},
         "unheardOf": {"a": [None, True, {}, []]},
     }
-    for changed in (held(written(**odd)), swapped(written(**odd))):
+    for changed in (put_on_hold(written(**odd)), swapped(written(**odd))):
         assert changed is not None
         assert {name: changed[name] for name in odd} == odd
 
 
 def test_an_order_of_dstu2_is_not_rewritten() -> None:
     old = written(resourceType="MedicationOrder")
-    assert (held(old), replaced(old, PRODUCT, "en"), unit_corrected(old, "mg", "en")) == (None, None, None)
+    assert (put_on_hold(old), replace_product(old, PRODUCT, "en"), clear_dose(old, "mg", "en")) == (None, None, None)
 
 
 def test_the_codeable_reference_of_r5_is_replaced_in_its_own_shape() -> None:
@@ -224,7 +226,7 @@ def test_the_codeable_reference_of_r5_is_replaced_in_its_own_shape() -> None:
 
 # --- as a suggestion ---------------------------------------------------------------------------------------------
 
-SETTING = Setting("Patient/p1", "2026-11-20T12:00:00+00:00", "Because.")
+SETTING = DraftContext("Patient/p1", "2026-11-20T12:00:00+00:00", "Because.")
 
 
 def offered(order: str, fact: str, draft_order: DraftOrder, language: str = "en") -> list[Suggestion]:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from fhir.resources.R4B.medicationrequest import MedicationRequest
 
-from cds_service.fhir.write.draft_changes import unit_corrected
+from cds_service.fhir.write.draft_changes import clear_dose
 
 DRAFT: dict[str, Any] = {
     "resourceType": "MedicationRequest",
@@ -33,7 +33,7 @@ DRAFT: dict[str, Any] = {
 
 
 def corrected(draft: dict[str, Any] = DRAFT, unit: Literal["mg", "ug"] = "ug", language: str = "en") -> dict[str, Any]:
-    found = unit_corrected(msgspec.json.encode(draft), unit, language)
+    found = clear_dose(msgspec.json.encode(draft), unit, language)
     assert found is not None
     return found
 
@@ -100,7 +100,7 @@ def test_a_dosage_of_an_odd_shape_is_written_anew(dosages: Any) -> None:
 
 def test_a_draft_without_an_id_cannot_be_updated() -> None:
     draft = {key: one for key, one in DRAFT.items() if key != "id"}
-    assert unit_corrected(msgspec.json.encode(draft), "ug", "en") is None
+    assert clear_dose(msgspec.json.encode(draft), "ug", "en") is None
 
 
 def test_the_corrected_draft_is_valid_fhir() -> None:

@@ -12,13 +12,13 @@ import msgspec
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.worked_patients import WorkedPatient
 from cds_service.evaluate import Evaluation, Evaluator
-from cds_service.fhir.bundle import Entry, Obtained, open_resource
+from cds_service.fhir.bundle import Entry, ListResult, open_resource
 from cds_service.fhir.read.record import read_record
-from cds_service.fhir.write.orders import Setting
+from cds_service.fhir.write.orders import DraftContext
 from cds_service.hooks.cards import CardMaker
-from cds_service.hooks.client_capabilities import Style
+from cds_service.hooks.client_capabilities import ClientCapabilities
 from cds_service.hooks.missing_data_card import incomplete_card
-from cds_service.hooks.prefetch import needs_of
+from cds_service.hooks.prefetch import prefetch_for
 from cds_service.record import PatientRecord
 from cds_service.rules.explain import explain
 from tests.knowledge.mutation.mutants import Mutant, applied
@@ -115,14 +115,14 @@ class _Judge:
             explained = explain(self._knowledge, evaluation.facts, reasons_wanted)
             outcome.explained.update({d.rule.id: {"outcome": d.outcome} for d in evaluation.decisions})
             outcome.explained.update({node["rule"]: node for node in explained})
-            asked |= evaluation.facts.asked.keys()
+            asked |= evaluation.facts.derived.keys()
         return outcome, asked
 
     def _made(self, bed: Bed, evaluation: Evaluation) -> list[dict[str, object]]:
         ids = (str(number) for number in count())
-        setting = Setting(f"Patient/{bed.worked.id}", bed.now.isoformat(), "")
-        style = Style(chart=bed.worked.hook in ("patient-view", "encounter-start"))
-        cards = self._cards.cards(evaluation.speaking, evaluation.facts, setting, style, lambda: next(ids))
+        draft_context = DraftContext(f"Patient/{bed.worked.id}", bed.now.isoformat(), "")
+        style = ClientCapabilities(chart=bed.worked.hook in ("patient-view", "encounter-start"))
+        cards = self._cards.cards(evaluation.firing, evaluation.facts, draft_context, style, lambda: next(ids))
         if evaluation.undecided:
             cards.append(incomplete_card(self._knowledge, [], style, lambda: next(ids)))
         return cards
@@ -140,16 +140,16 @@ def _concerns(mutant: Mutant, bed: Bed) -> bool:
 
 def _record(service: WorkedService, worked: WorkedPatient) -> PatientRecord:
     resources = service.resources(worked)
-    needs = [need for one in service.knowledge.services.values() for need in needs_of(service.knowledge, one)]
+    needs = [need for one in service.knowledge.services.values() for need in prefetch_for(service.knowledge, one)]
     sources = {kind: need.sources for need in needs for kind in need.types if need.sources}
     lists = [
-        Obtained(sources[kind], [entry for one in found for entry in _entries(one)])
+        ListResult(sources[kind], [entry for one in found for entry in _entries(one)])
         for kind, found in resources.by_type.items()
         if kind in sources
     ]
     return read_record(
         worked.id,
-        [Obtained((), _entries(resources.patient)), *lists],
+        [ListResult((), _entries(resources.patient)), *lists],
         service.knowledge.terminology,
         service.knowledge.units,
         drafts=msgspec.json.encode(resources.drafts or {"resourceType": "Bundle", "type": "collection"})

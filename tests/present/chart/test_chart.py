@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from cds_service.fhir.read import observation
-from cds_service.hooks.prefetch import needs_of, needs_of_all
-from cds_service.present.chart.chart import EXPOSURES, Beside, chart
-from cds_service.present.chart.series import CURVES, as_written, flag_of, own_range
+from cds_service.hooks.prefetch import needs_of_all, prefetch_for
+from cds_service.present.chart.chart import EXPOSURES, ChartExtras, chart
+from cds_service.present.chart.series import TRENDS, as_written, flag_of, own_range
 from cds_service.present.chart.texts import WORDS, chart_say, reason_in
 from cds_service.quantity import Interval, point
 from cds_service.record import InrGoal, LabResult, Patient, PatientRecord, PendingTest, Unmatched
@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 
 def charted(patient: PatientRecord, language: str = "en", **beside: Any) -> Json:
-    made = chart(knowledge(), facts(patient), Beside(**beside), language)  # type: ignore[arg-type]
+    made = chart(knowledge(), facts(patient), ChartExtras(**beside), language)  # type: ignore[arg-type]
     return msgspec.json.decode(msgspec.json.encode(made))
 
 
@@ -274,7 +274,7 @@ def test_every_exposure_and_curve_is_a_value_set_of_the_knowledge_that_is_asked_
     for concepts in EXPOSURES.values():
         assert all(known[concept].kind == "medication" for concept in concepts)
     (labs,) = [need for need in needs_of_all(knowledge()) if need.key == "labs"]
-    for concept, _ in CURVES.values():
+    for concept, _ in TRENDS.values():
         preferred = known[concept].preferred
         assert preferred is not None
         assert f"{preferred.system}|{preferred.code}" in labs.template
@@ -299,7 +299,7 @@ def test_a_product_that_a_rule_counts_with_a_group_is_drawn_with_it(group: str, 
 def test_what_all_services_need_is_what_each_of_them_needs() -> None:
     whole = {need.key: need for need in needs_of_all(knowledge())}
     for service in knowledge().services.values():
-        for need in needs_of(knowledge(), service):
+        for need in prefetch_for(knowledge(), service):
             codes = set(re.findall(r"\|([^,&]+)", need.template))
             assert codes <= set(re.findall(r"\|([^,&]+)", whole[need.key].template))
 
@@ -365,6 +365,6 @@ def test_tests_that_are_under_way_are_there() -> None:
 
 def test_the_chart_of_a_later_day_has_an_older_patient() -> None:
     patient = record()
-    later = chart(knowledge(), facts(patient, NOW + timedelta(days=60)), Beside(name="Ada"), "en")
+    later = chart(knowledge(), facts(patient, NOW + timedelta(days=60)), ChartExtras(name="Ada"), "en")
     assert (charted(patient)["patient"]["age"], later["patient"]["age"]) == (76, 77)
     assert later["patient"]["name"] == "Ada"

@@ -13,9 +13,9 @@ import pytest
 
 import cds_service
 from cds_service.artifacts.worked_patients import WorkedPatient
-from cds_service.hooks.messages import Call, HookRequest
+from cds_service.hooks.messages import CallContext, HookRequest
 from cds_service.present.explanation.clauses import Clauses, interval
-from cds_service.present.explanation.explanation import Teller, worded
+from cds_service.present.explanation.explanation import ExplanationWriter, worded
 from cds_service.present.explanation.texts import reason_said, unusable_said
 from cds_service.present.texts import LANGUAGES, Language
 from cds_service.quantity import Interval
@@ -53,7 +53,7 @@ def told(worked: WorkedPatient, service: WorkedService, language: Language) -> l
 
 
 def told_of(outcome: Outcome, worked: WorkedPatient, service: WorkedService, language: Language) -> list[Node]:
-    teller = Teller(service.knowledge, language)
+    teller = ExplanationWriter(service.knowledge, language)
     trace: list[Node] = []
     for name, response in outcome.responses.items():
         one = service.knowledge.services[name]
@@ -67,7 +67,7 @@ def of(patient: PatientRecord, rule: str, language: Language = "en", service: st
     one = knowledge().services[service]
     evaluation = evaluator().evaluate(patient, NOW, one.rules)
     nodes = explain(knowledge(), evaluation.facts, evaluation.decisions)
-    trace = Teller(knowledge(), language).told(one, nodes, [], NOW.date())
+    trace = ExplanationWriter(knowledge(), language).told(one, nodes, [], NOW.date())
     return next(node for node in trace if node["rule"] == rule)
 
 
@@ -179,7 +179,7 @@ def test_a_rule_that_speaks_without_a_card_says_why(others: int, said: str) -> N
     service = knowledge().services["vitamin-b12-patient-view"]
     cards = [{"extension": {"cds-service.rule": {"id": f"other-{number}"}}} for number in range(others)]
     node = {"rule": "b12-borderline", "outcome": "speaks"}
-    (first, *_) = Teller(knowledge(), "en").told(service, [node], cards, NOW.date())
+    (first, *_) = ExplanationWriter(knowledge(), "en").told(service, [node], cards, NOW.date())
     assert first["text"].startswith("Speaks, but its card is not shown: ")
     assert said in first["text"]
 
@@ -188,9 +188,9 @@ def test_a_set_aside_card_says_until_when_and_why() -> None:
     service = knowledge().services["vitamin-b12-patient-view"]
     rest = {"until": "2026-12-01", "on": "2026-11-01", "reason": "patient-declines", "text": "snoozed"}
     node = {"rule": "b12-low", "outcome": "snoozed", "snoozed": rest}
-    (first, *_) = Teller(knowledge(), "en").told(service, [node], [], NOW.date())
+    (first, *_) = ExplanationWriter(knowledge(), "en").told(service, [node], [], NOW.date())
     assert first["text"] == "Not shown until 1 Dec 2026: its card was set aside on 1 Nov 2026 (Patient declines)."
-    (first, *_) = Teller(knowledge(), "zh").told(service, [node], [], NOW.date())
+    (first, *_) = ExplanationWriter(knowledge(), "zh").told(service, [node], [], NOW.date())
     assert first["text"] == first["snoozed"]["text"]
     assert "患者拒绝" in first["text"]
 
@@ -284,7 +284,7 @@ def test_only_an_answer_with_a_trace_is_put_into_words() -> None:
     replies = iter([{"cards": [], "extension": {}}, {"cards": [], "extension": {"cds-service.explain": trace}}])
     answer = worded(knowledge(), lambda service, request, call: next(replies))
     request = HookRequest("patient-view", "", "p1", "")
-    call = Call(ClientProfile(name="tests"), "zh", NOW)
+    call = CallContext(ClientProfile(name="tests"), "zh", NOW)
     assert answer("vitamin-b12-patient-view", request, call)["extension"] == {}
     told_ = answer("vitamin-b12-patient-view", request, call)["extension"]["cds-service.explain"]
     assert told_[0]["text"] == "条件成立，但本机构仅判断与计数，不显示。"

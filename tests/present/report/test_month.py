@@ -42,7 +42,7 @@ def month(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def reported(month: Month, selection: Selection) -> Report:
     database = month.apps[None].extensions["database"]
-    return make_report(database, read_review_limits(knowledge_dir()), selection, datetime.now(UTC), patient=True)
+    return make_report(database, read_review_limits(knowledge_dir()), selection, datetime.now(UTC), no_timeout=True)
 
 
 def comparable(figures: Figures) -> Figures:

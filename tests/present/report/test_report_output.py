@@ -296,7 +296,7 @@ def test_a_chinese_report_has_no_english_words(used: Database) -> None:
 
 
 def run(database: Database, *words: str, **variables: str) -> Result:
-    url = str(database._swift.url)
+    url = str(database._fast.url)
     return CliRunner(env={"CDS_DATABASE_URL": url, "CDS_TIME_ZONE": "UTC", **variables}).invoke(
         main, ["report", *words]
     )

@@ -30,7 +30,7 @@ THEIRS = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 def test_a_service_that_lacks_nothing_is_ready(client: FlaskClient) -> None:
     response = client.get("/health/ready")
     assert response.status_code == 200
-    assert response.json == {"status": "ready", "lacking": [], "database": True, "knowledge": "1.2.3+test"}
+    assert response.json == {"status": "ready", "degraded": [], "database": True, "knowledge": "1.2.3+test"}
 
 
 @pytest.mark.parametrize("is_open", [True, False])
@@ -48,7 +48,7 @@ def test_without_its_database_a_service_answers_calls_and_says_what_it_lacks(
     assert response.status_code == 200
     assert response.json["status"] == "degraded"
     assert response.json["database"] is False
-    assert set(response.json["lacking"]) - {"records"} == ({"database"} if is_open else {"database", "tokens"})
+    assert set(response.json["degraded"]) - {"records"} == ({"database"} if is_open else {"database", "tokens"})
 
 
 def test_records_that_cannot_be_written_degrade_the_service_until_they_are(
@@ -59,10 +59,10 @@ def test_records_that_cannot_be_written_degrade_the_service_until_they_are(
     _away(f"sqlite:///{tmp_path}/cds.db")
     client.post(VIEW, json=request_body())
     assert not recorder.flush()
-    assert "records" in client.get("/health/ready").json["lacking"]
+    assert "records" in client.get("/health/ready").json["degraded"]
     _back(f"sqlite:///{tmp_path}/cds.db")
     assert recorder.flush()
-    assert client.get("/health/ready").json["lacking"] == []
+    assert client.get("/health/ready").json["degraded"] == []
 
 
 def test_a_terminology_server_that_does_not_answer_degrades_the_service(make_app: Callable[..., Flask]) -> None:
@@ -70,23 +70,23 @@ def test_a_terminology_server_that_does_not_answer_degrades_the_service(make_app
         failing = True
 
     app = make_app()
-    app.extensions["lasting"].terminology = Silent()
-    assert app.test_client().get("/health/ready").json["lacking"] == ["terminology"]
+    app.extensions["runtime"].terminology = Silent()
+    assert app.test_client().get("/health/ready").json["degraded"] == ["terminology"]
 
 
 def test_a_database_that_hangs_does_not_hold_up_who_asks(make_app: Callable[..., Flask]) -> None:
     """What was seen last is told; a probe would give up before the database does."""
     app = make_app()
-    lasting, asked = app.extensions["lasting"], []
+    runtime, asked = app.extensions["runtime"], []
 
     class Hanging:
         def is_ready(self) -> bool:
             asked.append(True)
             raise AssertionError("who asks must not wait for this")
 
-    lasting._usable = False
-    lasting.database = Hanging()
-    assert app.test_client().get("/health/ready").json["lacking"] == ["database"]
+    runtime._usable = False
+    runtime.database = Hanging()
+    assert app.test_client().get("/health/ready").json["degraded"] == ["database"]
     assert app.test_client().get("/metrics").status_code == 200
     assert asked == []
 

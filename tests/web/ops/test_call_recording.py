@@ -106,7 +106,7 @@ def test_patient_and_user_are_kept_as_hashes_only(app: Flask) -> None:
     third = the_call(app, call(client, B12, sample_request(other, "patient-view", prefetch=True)))
     assert len(first["patient_hash"]) == len(first["user_hash"]) == 64
     assert first["patient_hash"] == second["patient_hash"] != third["patient_hash"]
-    database = sqlite3.connect(app.extensions["database"]._lasting.url.database)
+    database = sqlite3.connect(app.extensions["database"]._durable.url.database)
     everything = "\n".join(database.iterdump())
     database.close()
     for identity in (body["context"]["patientId"], body["context"]["userId"]):

@@ -175,7 +175,7 @@ def test_lists_asked_of_fhir_servers_are_counted_by_what_came_of_it(make_shipped
 
 def test_a_server_that_is_left_alone_is_told_with_its_state(make_app: Callable[..., Flask]) -> None:
     app = make_app()
-    breakers: Breakers = app.extensions["ways"]._breakers
+    breakers: Breakers = app.extensions["egress_factory"]._breakers
     breakers.of("ehr.example", 443).succeeded()
     client = app.test_client()
     assert numbers(client)['cds_servers{server="ehr.example:443",state="closed"}'] == 1
@@ -184,8 +184,8 @@ def test_a_server_that_is_left_alone_is_told_with_its_state(make_app: Callable[.
     found = numbers(client)
     assert found['cds_servers{server="ehr.example:443",state="open"}'] == 1
     assert found['cds_servers{server="ehr.example:443",state="closed"}'] == 0
-    assert found['cds_lacking{part="servers"}'] == 1
-    assert client.get("/health/ready").json["lacking"] == ["servers"]
+    assert found['cds_degraded{part="servers"}'] == 1
+    assert client.get("/health/ready").json["degraded"] == ["servers"]
 
 
 def test_callers_who_are_refused_are_counted_by_the_reason_in_the_log(
@@ -210,12 +210,12 @@ def test_tokens_that_could_not_be_checked_against_the_used_ones_are_counted(
 ) -> None:
     app = make_app(open=False, clients=client_file(tmp_path), public_url=BASE, metrics=True)
     client = app.test_client()
-    counted = app.extensions["lasting"].replay._shared
+    counted = app.extensions["runtime"].replay._shared
     monkeypatch.setattr(type(counted.inner), "first_use", _unavailable)
     assert client.post(VIEW, json=request_body(), headers=said()).status_code == 200
     found = numbers(client)
     assert found["cds_tokens_not_checked_total"] == 1
-    assert found['cds_lacking{part="tokens"}'] == 1
+    assert found['cds_degraded{part="tokens"}'] == 1
 
 
 def test_calls_that_came_too_often_are_counted(make_app: Callable[..., Flask]) -> None:
@@ -304,7 +304,7 @@ def test_every_reason_for_refusing_a_caller_is_a_sentence_written_in_the_source(
 
 
 def test_a_reason_that_is_one_too_many_is_not_counted_by_name(make_app: Callable[..., Flask]) -> None:
-    metrics = make_app().extensions["lasting"].metrics
+    metrics = make_app().extensions["runtime"].metrics
     reasons = [f"Reason {number}." for number in range(60)]
     for reason in reasons:
         metrics._refused[(metrics._reason(reason),)].inc()

@@ -20,11 +20,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from cds_service.errors import SettingsError
-from cds_service.hooks.observer import NOBODY
+from cds_service.hooks.observer import NULL_OBSERVER
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
 from cds_service.web.ops.tracing import Tracing, make_provider, start_tracing
-from cds_service.web.runtime import Lasting
+from cds_service.web.runtime import Runtime
 from tests.hooks.test_feedback import OVERRIDDEN
 from tests.process.test_privacy import serving
 from tests.support.canaries import AUTHORIZATION, PATIENT, TOKEN, calling, leaks, person, selecting
@@ -43,7 +43,7 @@ class Traced:
         self.provider = make_provider(SimpleSpanProcessor(self.exporter))
         given = settings.pop("app", {})
         values = Settings(**{"open": True, "database_url": f"sqlite:///{folder}/cds.db"} | settings)
-        self.lasting = Lasting.of(values)
+        self.lasting = Runtime.of(values)
         self.lasting.tracing = Tracing(self.provider.get_tracer("test"), self.lasting.metrics)
         self.client: FlaskClient = create_app(values, lasting=self.lasting, **given).test_client()
 
@@ -255,7 +255,7 @@ def test_without_the_setting_nothing_of_opentelemetry_is_imported(tmp_path: Path
 def test_without_the_libraries_the_start_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace.export", None)
     with pytest.raises(SettingsError, match=r"^CDS_TRACING: .*Install cds-service\[tracing\]"):
-        start_tracing(NOBODY)
+        start_tracing(NULL_OBSERVER)
 
 
 class Collector:

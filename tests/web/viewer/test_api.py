@@ -16,7 +16,7 @@ from requests.utils import requote_uri
 
 from cds_service.artifacts.load import knowledge_dir
 from cds_service.errors import KnowledgeError, SettingsError
-from cds_service.hooks.prefetch import needs_of, needs_of_all
+from cds_service.hooks.prefetch import needs_of_all, prefetch_for
 from cds_service.sandbox.orders import SampleOrder, read_orders
 from cds_service.sandbox.patients import patient_resources
 from cds_service.settings import Settings, load_settings
@@ -239,7 +239,7 @@ def test_a_reference_of_the_chart_leads_to_its_resource(page: FlaskClient) -> No
 def test_a_call_with_the_charts_prefetch_needs_no_server(page: FlaskClient, service: Any) -> None:
     """The page filters the prefetch by the keys of the service, as an EHR does."""
     chart = page.get("/app/api/chart/sandbox/b12-and-warfarin").json
-    keys = [need.key for need in needs_of(knowledge(), service)]
+    keys = [need.key for need in prefetch_for(knowledge(), service)]
     reply = page.post(
         f"/cds-services/{service.id}", json=call(service.hook, {key: chart["prefetch"][key] for key in keys})
     )

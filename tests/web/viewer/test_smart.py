@@ -27,7 +27,7 @@ from cds_service.hooks.response_models import HookResponse
 from cds_service.sandbox.fhir_api import SamplePatients, samples_blueprint
 from cds_service.sandbox.patients import patient_resources
 from cds_service.security.client_file import load_profiles
-from cds_service.security.cookies import Seal
+from cds_service.security.cookies import SealedCookie
 from cds_service.security.smart import Problem
 from cds_service.settings import Settings
 from cds_service.web.app import _now, create_app
@@ -271,7 +271,7 @@ def test_a_cookie_that_was_tampered_with_or_of_another_key_is_none(browser: Flas
     sign_in(browser, ehr)
     good = browser.get_cookie("cds_session_0", domain="cds.example", path="/app")
     assert good is not None
-    other = Seal(KEY, "launch").seal({"client": "hospital", "iss": ehr.base}, 2e9)
+    other = SealedCookie(KEY, "launch").seal({"client": "hospital", "iss": ehr.base}, 2e9)
     for value in (good.value[:-4] + "AAAA", "x", "é", "", other):
         browser.set_cookie("cds_session_0", value, domain="cds.example", path="/app")
         assert servers(browser) == []

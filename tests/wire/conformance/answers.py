@@ -14,7 +14,7 @@ from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.load import load_knowledge
 from cds_service.artifacts.worked_patients import WorkedPatient
 from cds_service.hooks.call import make_answer
-from cds_service.hooks.messages import Call, HookRequest, parse_request
+from cds_service.hooks.messages import CallContext, HookRequest, parse_request
 from cds_service.sandbox.patients import hook_request, patient_resources, prefetch_of
 from cds_service.security.clients import ClientProfile
 from cds_service.settings import Settings
@@ -45,7 +45,7 @@ def knowledge() -> KnowledgeBase:
 
 
 @lru_cache(maxsize=1)
-def _answer() -> Callable[[str, HookRequest, Call], Json]:
+def _answer() -> Callable[[str, HookRequest, CallContext], Json]:
     """As of a service that is reached by https, so that cards have their links and icons."""
     return make_answer(knowledge(), Settings(public_url="https://cds.example"))
 
@@ -53,7 +53,7 @@ def _answer() -> Callable[[str, HookRequest, Call], Json]:
 def ask(worked: WorkedPatient, service: str, language: Literal["en", "zh"], request: Json) -> Answered:
     """What a service answers to a request about a worked patient, at noon of its day."""
     parsed = parse_request(msgspec.json.encode(request), worked.hook, ANYBODY)
-    told = _answer()(service, parsed, Call(ANYBODY, language, noon(worked), {"notes": {}}))
+    told = _answer()(service, parsed, CallContext(ANYBODY, language, noon(worked), {"notes": {}}))
     return Answered(worked.id, service, language, request, strict(msgspec.json.encode(told)))
 
 

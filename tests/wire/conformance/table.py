@@ -38,7 +38,7 @@ class Row:
     strength: str
     versions: str
     says: str
-    whose: str = ""
+    patient_matcher: str = ""
     why: str = ""
 
 
@@ -82,7 +82,7 @@ def table(rows: Iterable[Row], tests: Mapping[str, Sequence[Shown]], results: Ma
 def _line(row: Row, shown: Sequence[Shown], results: Mapping[Shown, str]) -> str:
     strength = row.strength if row.versions in ("all", "-") else f"{row.strength}, {row.versions}"
     named = "<br>".join(f"[{_escaped(test.sentence)}](../{test.file})" for test in shown) or _escaped(row.why)
-    result = row.whose or _result([results.get(test, "not run") for test in shown])
+    result = row.patient_matcher or _result([results.get(test, "not run") for test in shown])
     return f"| {row.id} | {_escaped(strength)} | {_escaped(row.says)} | {named} | {result} |"
 
 

@@ -11,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 from requests.utils import requote_uri
 
-from cds_service.hooks.prefetch import needs_of
+from cds_service.hooks.prefetch import prefetch_for
 from tests.support.fault_server import FaultServer, fault_server, hang, outcome, resource, status
 from tests.support.fhir_parts import without_ids
 from tests.support.real_inputs import (
@@ -131,7 +131,7 @@ def ehr() -> Iterator[FaultServer]:
     """The FHIR server of a patient whose B12 is low."""
     with fault_server() as server:
         prefetch = about("b12-low-metformin")["prefetch"]
-        for need in needs_of(knowledge(), knowledge().services[B12]):
+        for need in prefetch_for(knowledge(), knowledge().services[B12]):
             server.routes[requote_uri(need.query("b12-low-metformin"))] = resource(prefetch[need.key])
         yield server
 
@@ -148,7 +148,7 @@ def test_what_was_fetched_leads_to_the_same_cards_as_what_was_sent(tmp_path: Pat
     fetched = about("b12-low-metformin", prefetch={}, fhirServer=ehr.base, fhirAuthorization=TOKEN)
     sent = about("b12-low-metformin", fhirServer=ehr.base, fhirAuthorization=TOKEN)
     first = served(tmp_path, ehr, fetched).json
-    assert len(ehr.seen) == len(needs_of(knowledge(), knowledge().services[B12]))
+    assert len(ehr.seen) == len(prefetch_for(knowledge(), knowledge().services[B12]))
     assert {authorization for _, authorization in ehr.seen} == {"Bearer secret"}
     ehr.seen.clear()
     assert without_ids(served(tmp_path, ehr, sent).json) == without_ids(first)
@@ -244,8 +244,8 @@ def test_what_was_included_helps_to_read_and_is_nothing_by_itself(client: FlaskC
     """A product that is only included is not taken by anybody."""
     body = about("healthy-adult")
     loratadine = {"resourceType": "MedicationRequest", "id": "r1", "status": "active", "intent": "order"}
-    whose = {"subject": {"reference": "Patient/healthy-adult"}}
-    loratadine |= whose | {"medicationCodeableConcept": {"text": "Loratadine"}}
+    patient_matcher = {"subject": {"reference": "Patient/healthy-adult"}}
+    loratadine |= patient_matcher | {"medicationCodeableConcept": {"text": "Loratadine"}}
     included = [{"resource": each, "search": {"mode": "include"}} for each in (K1, {"resourceType": "Practitioner"})]
     entries = [{"resource": loratadine}, *included]
     body["prefetch"]["medicationRequests"] = {"resourceType": "Bundle", "type": "searchset", "entry": entries}
@@ -294,10 +294,10 @@ def test_drafts_of_dstu2_are_read_or_said_not_to_be_read(client: FlaskClient) ->
     body = about("vka-k1-started-inr-known")
     [entry] = body["context"]["draftOrders"]["entry"]
     old = {"resourceType": "MedicationOrder", "id": "o1", "status": "draft"}
-    whose = {"patient": entry["resource"]["subject"]}
-    entry["resource"] = old | whose | {"medicationCodeableConcept": CODED}
+    patient_matcher = {"patient": entry["resource"]["subject"]}
+    entry["resource"] = old | patient_matcher | {"medicationCodeableConcept": CODED}
     assert rules(call(client, K_SIGN, body)) == ["vka-vitk-started"]
-    entry["resource"] = old | whose | {"medicationCodeableConcept": 7}
+    entry["resource"] = old | patient_matcher | {"medicationCodeableConcept": 7}
     assert rules(call(client, K_SIGN, body)) == ["data-incomplete"]
 
 
