@@ -19,6 +19,7 @@ from cds_service.security.compromised_keys import published_keys
 from cds_service.security.keys import parse_key_set, thumbprint
 from cds_service.security.remote_keys import GRACE, RETRY, RemoteKeys
 from tests.conftest import LogFile
+from tests.support.fault_server import Answer as Fault
 from tests.support.fault_server import (
     FaultServer,
     drip_body,
@@ -32,7 +33,6 @@ from tests.support.fault_server import (
     status,
     text,
 )
-from tests.support.fault_server import HttpResponse as Fault
 from tests.support.signing import EXAMPLE_KEY, Signer, key_set
 
 ISSUER = "https://ehr.example"
