@@ -1,6 +1,6 @@
-"""What is kept of a call: which service, which cards, which suggestions; and its rows in the tables.
+"""The record of a call (service, cards, suggestions) and its rows in the tables.
 
-Neither patient data nor texts: ids of rules and orders, counts of milliseconds, and keyed hashes of who it was about.
+It holds no patient data and no texts: ids of rules and orders, milliseconds, and keyed hashes of patient and user.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class CardRecord:
     Attributes:
         id: its uuid, which feedback names.
         variant: which of the rule's variants it was; None if the rule has but one.
-        shown: False: its rule is in silent mode, nobody saw it.
+        shown: False if the rule is in shadow mode or the card is snoozed.
     """
 
     id: str
@@ -57,8 +57,8 @@ class CallRecord:
         knowledge: version of the knowledge.
         status: HTTP status of the answer.
         patient, user: keyed hashes (`pseudonym.py`); None where there is no key.
-        unread: names of the lists that could not be wholly read.
-        undecided: ids of the rules that could not be decided for that reason.
+        unread: names of the unread and incomplete lists.
+        undecided: ids of the rules that are undecided because of them.
     """
 
     id: str
@@ -79,7 +79,7 @@ class CallRecord:
 
 
 def rows(records: Iterable[CallRecord]) -> Mapping[Table, list[dict[str, Any]]]:
-    """The rows of these calls, by table; in an order in which no row names one that is not there yet."""
+    """The rows of these calls by table, ordered so that foreign keys refer to rows already inserted."""
     found: dict[Table, list[dict[str, Any]]] = {hook_call: [], card: [], suggestion: []}
     for record in records:
         found[hook_call].append(_call(record))

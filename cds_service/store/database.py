@@ -1,7 +1,7 @@
 """A database URL to an open database with all tables: SQLite in a file, or PostgreSQL.
 
-Two ways in. `transaction` returns when its rows are on disk. `single` does one statement at a time and waits for no
-disk: a killed process loses nothing of it, a power cut may lose its last moments.
+`transaction` is durable: it returns when its rows are on disk. `single` commits each statement at once without
+waiting for the disk: a killed process loses nothing, a power failure may lose the last moments.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from cds_service.store.tables import replay_token
 
 _INSERTS: dict[str, Callable[[Table], Any]] = {"sqlite": sqlite_insert, "postgresql": postgresql_insert}
 _SNAPSHOTS = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"}
-# Also: a value that the driver cannot write.
+# Statement errors include values that the driver cannot write.
 _GONE = (StatementError, PoolTimeoutError)
-_PROBE = {"key": "written to see whether it can be", "expires": ""}
+_PROBE = {"key": "readiness probe", "expires": ""}
 
 
 class Database:
@@ -35,15 +35,15 @@ class Database:
         """Opens the database and brings its tables up to date.
 
         Raises:
-            SettingsError: the URL makes no sense, the database cannot be opened for writing, or is too new.
+            SettingsError: the URL is not valid, the database cannot be written, or its tables are of a newer version.
         """
         parsed = checked_url(url)
         self.insert = _INSERTS[parsed.get_backend_name()]
         self._durable = make_engine(parsed, durable=True)
         self._fast = make_engine(parsed, durable=False)
         self._failed = False
-        self._users: list[Callable[[], None]] = []
-        # A step may take its time, and so may the other process that makes it first.
+        self._callbacks: list[Callable[[], None]] = []
+        # A migration may take long, and so may another process that runs it first.
         unbounded = make_engine(parsed, durable=True, bounded=False)
         try:
             migrate(unbounded)
@@ -54,10 +54,10 @@ class Database:
 
     @contextmanager
     def transaction(self, otherwise: str) -> Iterator[Connection]:
-        """All or nothing; once the block is left without an error, what it wrote is on disk.
+        """One durable transaction: committed and on disk when the block exits normally, rolled back otherwise.
 
         Args:
-            otherwise: what to tell the caller if the database cannot take it.
+            otherwise: message for the caller if the database fails.
         Raises:
             Unavailable: nothing was written.
         """
@@ -71,10 +71,10 @@ class Database:
 
     @contextmanager
     def single(self, otherwise: str) -> Iterator[Connection]:
-        """For single statements, each of them done at once.
+        """A connection for single statements, each committed at once.
 
         Raises:
-            Unavailable: the database does not answer, or cannot take it.
+            Unavailable: the database does not answer or refuses the statement.
         """
         try:
             with self._fast.connect() as connection:
@@ -84,7 +84,7 @@ class Database:
 
     @contextmanager
     def snapshot(self, otherwise: str, *, no_timeout: bool = False) -> Iterator[Connection]:
-        """For several questions whose answers must agree: what others write meanwhile is not seen, nobody is held up.
+        """One consistent, read-only view for several queries; it does not block writers.
 
         Args:
             no_timeout: no limit on how long a query takes; for the command line.
@@ -107,7 +107,7 @@ class Database:
                 engine.dispose()
 
     def is_ready(self) -> bool:
-        """Whether the database answers, and takes rows again if the last ones could not be written."""
+        """Whether the database answers; after a failed write, also whether it accepts writes again."""
         try:
             with self.single("") as connection:
                 connection.execute(select(1))
@@ -120,11 +120,11 @@ class Database:
         return True
 
     def before_close(self, stop: Callable[[], None]) -> None:
-        """Names somebody who works by himself and must stop before the database is closed."""
-        self._users.append(stop)
+        """Registers a callback that runs before `close` disposes of the connections."""
+        self._callbacks.append(stop)
 
     def close(self) -> None:
-        while self._users:
-            self._users.pop()()
+        while self._callbacks:
+            self._callbacks.pop()()
         self._durable.dispose()
         self._fast.dispose()

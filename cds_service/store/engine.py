@@ -1,4 +1,4 @@
-"""A database URL to an SQLAlchemy engine: what is asked of SQLite and of PostgreSQL on every new connection."""
+"""A database URL to an SQLAlchemy engine, with the settings of every new SQLite or PostgreSQL connection."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from cds_service.errors import SettingsError
 from cds_service.store.pg_timeout import BoundedConnection
 
-# A caller gives up after some seconds; nobody should wait longer than that for a database that does not answer.
+# EHR clients give up after some seconds; waiting longer for a database serves no caller.
 CONNECT_SECONDS = 3
 STATEMENT_SECONDS = 5
-# SQLite: how long to wait while another process writes; somebody who waits for cards has less time.
+# Seconds to wait while another process writes to SQLite; less for statements within a hook call.
 BUSY_SECONDS = 10
 BUSY_SECONDS_FAST = 3
 
@@ -26,13 +26,13 @@ def checked_url(url: str) -> URL:
     """The URL with its driver.
 
     Raises:
-        SettingsError: it is no URL, or of a database that is not supported.
+        SettingsError: not a URL, or the database is not supported.
     """
     try:
         parsed = make_url("postgresql" + url[8:] if url.startswith("postgres:") else url)
         backend = parsed.get_backend_name()
     except (ArgumentError, ValueError):
-        # `from None`: what could not be read may be a part of the password.
+        # `from None`: the part that could not be parsed may belong to the password.
         raise SettingsError("CDS_DATABASE_URL: not a SQLAlchemy URL. Give sqlite:///var/cds.db or similar.") from None
     if backend not in ("sqlite", "postgresql"):
         raise SettingsError("CDS_DATABASE_URL: only SQLite and PostgreSQL are supported. Give sqlite:///var/cds.db.")
@@ -42,11 +42,11 @@ def checked_url(url: str) -> URL:
 
 
 def make_engine(url: URL, durable: bool, *, bounded: bool = True) -> Engine:
-    """An engine with a pool of connections; nothing is opened yet.
+    """An engine with a connection pool; it opens no connection yet.
 
     Args:
-        lasting: transactions, and a commit is on disk. Else single statements, done at once, that wait for no disk.
-        bounded: False: statements may take as long as they take.
+        durable: transactions whose commit waits for the disk; otherwise autocommitted statements that do not wait.
+        bounded: limit the time of statements.
     Raises:
         SettingsError: the driver is not installed, or the folder of the file cannot be made.
     """
@@ -54,7 +54,7 @@ def make_engine(url: URL, durable: bool, *, bounded: bool = True) -> Engine:
     if url.get_backend_name() == "postgresql":
         options["connect_args"] = {
             "connect_timeout": CONNECT_SECONDS,
-            # A server that has gone without a word is noticed by the kernel, not after hours.
+            # The kernel then reports a server that vanished within seconds instead of hours.
             "tcp_user_timeout": 1000 * STATEMENT_SECONDS,
             "application_name": "cds-service",
         }
@@ -82,7 +82,7 @@ def make_engine(url: URL, durable: bool, *, bounded: bool = True) -> Engine:
 
 
 def unusable(error: Exception) -> SettingsError:
-    """Names the class of the error only: its text may hold the URL, and the URL a password."""
+    """A SettingsError that names only the class of the error: its text may hold the URL and its password."""
     kind = type(getattr(error, "orig", None) or error).__name__
     return SettingsError(
         f"CDS_DATABASE_URL: the database cannot be opened ({kind}). Check that it exists and is writable."
@@ -103,16 +103,16 @@ def _set_up_postgresql(durable: bool, seconds: int, connection: Any, _: object) 
 
 
 def _wait_for_disk(connection: Connection) -> None:
-    # A server may be set to forget commits in a crash; anything stricter than "on" is left as it is. For every
-    # transaction anew: a pooler might hand out a connection with the settings of somebody else.
+    # The server's default may be synchronous_commit=off; stricter values than "on" are kept. Set in every transaction,
+    # because a pooler may hand out a connection with another client's settings.
     connection.exec_driver_sql(
         "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
     )
 
 
 def _set_up_sqlite(durable: bool, connection: Any, _: object) -> None:
-    """Readers and a writer side by side, and patience when another process writes."""
-    # The driver begins transactions when it thinks fit, but not for changes of tables; we begin them ourselves.
+    """Sets WAL mode (readers beside a writer) and the time to wait for another writer."""
+    # The driver opens no transaction before DDL, so transactions are begun explicitly (`_lock`).
     connection.isolation_level = None
     for setting in (
         f"busy_timeout = {1000 * (BUSY_SECONDS if durable else BUSY_SECONDS_FAST)}",
@@ -124,13 +124,13 @@ def _set_up_sqlite(durable: bool, connection: Any, _: object) -> None:
 
 
 def _write_ahead(connection: Any) -> None:
-    """Sets the journal's mode, of the whole file; the one change for which SQLite does not wait by itself."""
-    patience = time.monotonic() + BUSY_SECONDS
+    """Sets the journal mode of the file, with retries: `busy_timeout` does not apply to this change."""
+    give_up_at = time.monotonic() + BUSY_SECONDS
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL").close()
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > patience:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
                 raise
             time.sleep(0.01)
         else:
@@ -138,5 +138,5 @@ def _write_ahead(connection: Any) -> None:
 
 
 def _lock(connection: Connection) -> None:
-    # For writing, from the start: a transaction that has read could be refused when it comes to write.
+    # Locks for writing at the start: upgrading a read lock later could fail.
     connection.exec_driver_sql("BEGIN IMMEDIATE")

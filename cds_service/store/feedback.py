@@ -1,7 +1,7 @@
-"""Feedback events to a database and back: written durably before the caller is told so.
+"""Feedback events to a database and back; a write is durable before it is acknowledged.
 
 An append-only log. One card may be reported many times (ignored at first, accepted later), and a client that got no
-answer reports again; the same (card, outcome, moment) is kept once. Who the user and the patient were is unknown here.
+answer sends again; an equal (card, outcome, time) is stored once. Feedback names neither the user nor the patient.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class FeedbackEvent:
         card: the card's uuid as the client wrote it.
         at: when it happened, UTC.
         accepted: ids of the accepted suggestions.
-        comment: the user's free text; may hold anything, so it never goes to the log of the process.
+        comment: the user's free text; it may hold patient data, so it is never logged.
     """
 
     service: str
@@ -49,10 +49,10 @@ class FeedbackStore:
         self._insert = database.insert(feedback_event).on_conflict_do_nothing()
 
     def add(self, events: Sequence[FeedbackEvent]) -> None:
-        """Writes a batch, all or nothing; when this returns, the database has it on disk.
+        """Writes a batch in one durable transaction.
 
         Raises:
-            Unavailable: the database could not take the batch; nothing of it was written.
+            Unavailable: the database refused the batch; none of it was written.
         """
         if not events:
             return

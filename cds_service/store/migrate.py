@@ -1,6 +1,6 @@
-"""A database as it was found to one with the tables of this version.
+"""Migrates a database to the tables of this version.
 
-Every process does this at its start. One at a time: the others wait for the lock and then find nothing left to do.
+Every process runs this at its start. A lock lets one migrate; the others wait and then find nothing to do.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, text
 
 from cds_service.errors import SettingsError
 
-# Any number will do, as long as nobody else locks by it in this database.
+# Key of the advisory lock: any number that no other application uses in this database.
 _LOCK = 5_272_701
 
 
@@ -23,7 +23,7 @@ def migrate(engine: Engine) -> None:
     """Brings the database up to date, in one transaction.
 
     Args:
-        engine: one without time limits, whose transactions lock a SQLite database for writing from their beginning.
+        engine: without time limits; its transactions lock SQLite for writing at their start.
     Raises:
         SettingsError: a newer version of the service has changed the database.
     """
@@ -32,9 +32,9 @@ def migrate(engine: Engine) -> None:
     steps = ScriptDirectory.from_config(config)
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
-            # The lock goes with the transaction, however that ends.
+            # The lock is released when the transaction ends.
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-        reached = _reached(connection)
+        reached = _current_revision(connection)
         if reached == steps.get_current_head():
             return
         if reached is not None and reached not in {step.revision for step in steps.walk_revisions()}:
@@ -46,6 +46,6 @@ def migrate(engine: Engine) -> None:
         command.upgrade(config, "head")
 
 
-def _reached(connection: Connection) -> str | None:
-    """The last step that was made; None if none was."""
+def _current_revision(connection: Connection) -> str | None:
+    """The revision of the last migration; None for an empty database."""
     return MigrationContext.configure(connection).get_current_revision()

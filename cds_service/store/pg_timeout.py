@@ -1,7 +1,7 @@
-"""A PostgreSQL connection that does not wait for ever: a server that hangs is as good as one that has gone.
+"""A PostgreSQL connection that treats an unresponsive server as unavailable after SECONDS.
 
-The server ends statements that take too long, and the kernel notices when the other machine is silent. Neither helps
-when that machine is well and the server, or a pooler in front of it, does not answer.
+`statement_timeout` ends long statements, and TCP_USER_TIMEOUT detects a machine that is gone. Neither helps when the
+machine is up but the server, or a pooler in front of it, does not answer.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import psycopg
 
 T = TypeVar("T")
 
-# A little more than the server itself allows a statement.
+# A little more than `statement_timeout` (engine.STATEMENT_SECONDS).
 SECONDS = 6.0
 
 
@@ -25,7 +25,7 @@ class BoundedConnection(psycopg.Connection[Any]):
         try:
             return super().wait(_bounded(gen, time.monotonic() + SECONDS), *args, **kwargs)
         except _GaveUp:
-            # The answer may still come; nobody may take it for that to the next question.
+            # A late answer must not be taken for the answer to the next statement.
             self.close()
             raise
 
@@ -35,7 +35,7 @@ class _GaveUp(psycopg.OperationalError):
 
 
 def _bounded(gen: Generator[Any, Any, T], until: float) -> Generator[Any, Any, T]:
-    """The same exchange; the driver looks in several times a second, also when nothing has come."""
+    """The same exchange with a time limit; the driver resumes it several times a second even without data."""
     try:
         wanted = next(gen)
         while True:

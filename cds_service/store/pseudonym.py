@@ -1,4 +1,4 @@
-"""An id of a patient or a user to a keyed hash: the same person can be counted, but not named, without the key."""
+"""A patient or user id to a keyed hash (HMAC-SHA-256): records of one person can be counted without naming them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Literal
 
 
 class Pseudonyms:
-    """Hashes under one key. Whoever has it can find out who a hash stands for: keep it apart from the database.
+    """Hashes under one key. The key makes hashes traceable to ids, so keep it apart from the database.
 
     Args:
-        key: a secret, too long to be tried; None: nobody is hashed, and nothing about persons is kept.
+        key: a secret of at least 32 characters; None: no hashes are made, and nothing about persons is stored.
     """
 
     def __init__(self, key: str | None) -> None:
@@ -20,10 +20,10 @@ class Pseudonyms:
         """The hash of one person's id; None without a key.
 
         Args:
-            client: who sent the id; the same id of another client means another person.
+            client: the sender of the id; an equal id of another client is another person.
         """
         if self._key is None:
             return None
-        # The length keeps two pairs apart that read the same when written one after the other.
+        # The length separates pairs whose concatenations are equal.
         text = f"{kind}\n{len(client)}:{client}{identity}"
         return hmac.digest(self._key, text.encode("utf-8", "surrogatepass"), "sha256").hex()

@@ -1,7 +1,7 @@
-"""Removes what is older than a moment: calls with their cards and suggestions, feedback; and used tokens that are over.
+"""Removes calls (with cards and suggestions) and feedback older than a given time, and expired tokens.
 
-In batches, each a transaction of its own: a service that runs meanwhile waits for one of them at most, and what is
-done stays done if it is broken off.
+It works in batches, each one transaction: a running service waits for one batch at most, and an interrupted purge keeps
+what it has removed.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from cds_service.store.database import Database
 from cds_service.store.tables import card, feedback_event, hook_call, replay_token, suggestion, to_utc_text
 
 _BATCH = 1000
-_WHEN_GONE = "The database does not answer. What was removed until now stays removed; run it again."
+_WHEN_GONE = "The database does not answer. Batches removed so far stay removed; run it again."
 
 Counts = dict[Table, int]
 
 
 def purge(database: Database, before: datetime, *, now: datetime | None = None, dry_run: bool = False) -> Counts:
-    """Removes rows and tells how many of each table.
+    """Removes old rows and returns their number per table.
 
     Args:
-        before: calls from before this moment go, and feedback that came before it.
-        now: tokens that have expired by then go; the present moment if none is given.
-        dry_run: removes nothing, tells what would go.
+        before: calls and feedback that arrived earlier are removed.
+        now: tokens expired by then are removed; default: the present.
+        dry_run: removes nothing, returns what would be removed.
     Raises:
-        Unavailable: the database has gone.
+        Unavailable: the database does not answer.
     """
     old = {
         feedback_event: feedback_event.c.received < to_utc_text(before),
@@ -54,7 +54,7 @@ def _count(connection: Connection, table: Table, which: ColumnElement[bool]) -> 
 
 
 def _remove_calls(database: Database, calls: Select[str], removed: Counts) -> bool:
-    """One batch of calls and all that hangs on them; whether there may be more."""
+    """Removes one batch of calls with their cards and suggestions; True if more may remain."""
     with database.transaction(_WHEN_GONE) as connection:
         ids = list(connection.execute(calls.limit(_BATCH)).scalars())
         cards = card.c.call_id.in_(ids)
@@ -67,7 +67,7 @@ def _remove_calls(database: Database, calls: Select[str], removed: Counts) -> bo
 
 
 def _remove(database: Database, table: Table, which: ColumnElement[bool], removed: Counts) -> bool:
-    """One batch of a table that stands by itself; whether there may be more."""
+    """Removes one batch of a table without dependent rows; True if more may remain."""
     (key,) = table.primary_key
     with database.transaction(_WHEN_GONE) as connection:
         batch = select(key).where(which).limit(_BATCH)

@@ -1,7 +1,7 @@
-"""Records of calls to the database, beside the calls: nobody who waits for cards waits for this.
+"""Writes records of calls to the database in the background, so that no hook call waits for it.
 
-A queue with a bound, and one thread that writes what has come five times a second. If the database is gone the queue
-fills; when it is full, further records are dropped and counted. When the database is back, the rest is written.
+A bounded queue and one thread that writes its content five times a second. While the database is unavailable the queue
+fills; when it is full, further records are dropped and counted. When the database is back, the queue is written.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from cds_service.store.call_records import CallRecord, rows
 from cds_service.store.database import Database
 
 _BATCH = 200
-# The server gives its processes ten seconds to stop.
-_PATIENCE = 8.0
+# Seconds for the last write; the server gives its processes ten seconds to stop.
+_CLOSE_SECONDS = 8.0
 
 
 class Recorder:
@@ -26,14 +26,14 @@ class Recorder:
     Attributes:
         written: how many records were written since the start.
         dropped: how many records were lost since the start: the queue was full, or the database refused them.
-        failing: whether the last records could not be written, and wait.
+        failing: whether the last write failed, so that records wait.
     """
 
     def __init__(self, database: Database, *, capacity: int = 10_000, pause: float = 0.2) -> None:
         """
         Args:
             capacity: how many records may wait.
-            pause: seconds between two looks at the queue.
+            pause: seconds between two writes.
         """
         self.written = 0
         self.dropped = 0
@@ -49,7 +49,7 @@ class Recorder:
         database.before_close(self.close)
 
     def put(self, record: CallRecord) -> None:
-        """Takes a record over. Never waits, never fails."""
+        """Queues a record; never blocks and never raises."""
         if len(self._waiting) >= self._capacity:
             with self._guard:
                 self.dropped += 1
@@ -64,7 +64,7 @@ class Recorder:
         return len(self._waiting)
 
     def flush(self) -> bool:
-        """Writes what waits; False if the database does not take it."""
+        """Writes the queue; False if the database is unavailable."""
         with self._writing:
             while batch := [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]:
                 try:
@@ -72,28 +72,28 @@ class Recorder:
                 except Unavailable:
                     if not self._database.is_ready():
                         self._waiting.extendleft(reversed(batch))
-                        self._tell(failing=True)
+                        self._log_change(failing=True)
                         return False
                     self._write_singly(batch)
-            self._tell(failing=False)
+            self._log_change(failing=False)
         return True
 
     def close(self) -> None:
-        """Writes what waits and stops. Bounded: a database that is gone is asked once more, not waited for."""
+        """Writes the queue once more and stops the thread; waits at most `_CLOSE_SECONDS`."""
         self._stopping.set()
         if self._writer is not None:
-            self._writer.join(_PATIENCE)
+            self._writer.join(_CLOSE_SECONDS)
 
     def _start(self) -> None:
         with self._guard:
             if self._writer is None and not self._stopping.is_set():
-                # No daemon: the end of the process waits for it. Functions of `atexit` are not called in the worker
-                # processes of a server.
+                # Not a daemon: the interpreter waits for it at exit. `atexit` functions are not called in the server's
+                # worker processes.
                 writer = threading.Thread(target=self._write_on, name="recorder", daemon=False)
                 try:
                     writer.start()
                 except RuntimeError:
-                    return  # the system has no thread to give; the next record asks again
+                    return  # no thread available; the next record tries again
                 self._writer = writer
 
     def _write_on(self) -> None:
@@ -103,14 +103,14 @@ class Recorder:
             self.dropped += len(self._waiting)
             get_log().warning("records", reason="The process ends; what waited is lost.", dropped=self.dropped)
 
-    def _tell(self, *, failing: bool) -> None:
+    def _log_change(self, *, failing: bool) -> None:
         if failing is not self.failing:
             self.failing = failing
             told = "The database takes no records of calls; they wait." if failing else "Records are written again."
             get_log().warning("records", reason=told, dropped=self.dropped)
 
     def _write_singly(self, batch: Sequence[CallRecord]) -> None:
-        """The database is well but refused the batch, so one of these must be at fault: the others are kept."""
+        """Writes one by one: the database is up but refused the batch, so only the faulty record is dropped."""
         for record in batch:
             try:
                 self._write([record])
@@ -122,6 +122,6 @@ class Recorder:
         with self._database.transaction("The call could not be recorded.") as connection:
             for table, content in rows(batch).items():
                 if content:
-                    # A batch whose commit was not confirmed comes again.
+                    # A batch whose commit was not confirmed is written again.
                     connection.execute(self._database.insert(table).on_conflict_do_nothing(), content)
         self.written += len(batch)

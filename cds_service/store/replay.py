@@ -1,7 +1,7 @@
-"""A token's issuer and id to "seen for the first time" or not: each token opens one call only.
+"""Detects client tokens that are used twice: each token (`iss`, `jti`) is good for one call.
 
-The hash of both is the key of a row. The database lets one writer make it, whichever thread, process or machine asks
-first; that is the whole method. The token itself is never here.
+The hash of issuer and id is the primary key of a row, so the database lets exactly one thread, process or machine
+insert it. The token itself is not stored.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from sqlalchemy import bindparam, delete, select
 from cds_service.store.database import Database
 from cds_service.store.tables import replay_token, to_utc_text
 
-# A token is good for a little longer than it says, for clocks differ; its row must last longer still.
+# Tokens are accepted a little after `exp` because clocks differ; the row must outlast that.
 LEEWAY = timedelta(minutes=5)
 
-# Every so many tokens, up to so many rows that are over are removed: more than came since, so they cannot pile up.
+# Every _EVERY tokens, up to _AT_ONCE expired rows are removed: more than were added since, so the table stays small.
 _EVERY = 200
 _AT_ONCE = 1000
 
@@ -38,23 +38,23 @@ class ReplayStore:
         self._now = now
         self._uses = count(1)
         row = database.insert(replay_token)
-        # An id that comes again after its row is over is new again: some issuers begin at one every day.
+        # An id may be used again after its row has expired: some issuers restart their counter every day.
         self._use = row.on_conflict_do_update(
             index_elements=[replay_token.c.key],
             set_={"expires": row.excluded.expires},
             where=replay_token.c.expires < bindparam("now"),
         ).execution_options(preserve_rowcount=True)
         over = select(replay_token.c.key).where(replay_token.c.expires < bindparam("now")).limit(_AT_ONCE)
-        # Two that remove at the same time must not wait for each other's rows.
+        # Processes that remove at the same time must not wait for each other's row locks.
         self._remove = delete(replay_token).where(replay_token.c.key.in_(over.with_for_update(skip_locked=True)))
 
     def first_use(self, issuer: str, jti: str, expires: datetime) -> bool:
-        """Whether this token is seen for the first time; if it is, the answer is no until it has expired.
+        """Whether this token is new; it then counts as used until it has expired.
 
         Args:
             expires: when the token expires, with an offset.
         Raises:
-            Unavailable: the database is gone, so nobody can tell.
+            Unavailable: the database does not answer, so it is unknown.
         """
         now = to_utc_text(self._now())
         row = {"key": _key(issuer, jti), "expires": to_utc_text(expires + LEEWAY), "now": now}
@@ -65,5 +65,5 @@ class ReplayStore:
 
 
 def _key(issuer: str, jti: str) -> str:
-    # The length keeps two pairs apart that read the same when written one after the other.
+    # The length separates pairs whose concatenations are equal.
     return sha256(f"{len(issuer)}:{issuer}{jti}".encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,7 +1,7 @@
-"""What became of cards, counted by the database: shown, accepted, overridden, unanswered, how fast, for how many.
+"""Figures about cards, counted by the database: shown, accepted, overridden, unanswered, response time, patients.
 
-Counts add up, so they are read once, in the finest groups. Medians and numbers of patients do not: they are asked for
-anew for every way to group.
+Counts add up, so one query reads them in the finest groups. Medians and numbers of patients do not add up: every
+grouping queries them again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Key = tuple[str | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a card was overridden, as the client told it; a code of None: it gave none."""
+    """The override reason sent by the client; code None: none was sent."""
 
     code: str | None
     system: str | None
@@ -38,15 +38,15 @@ class SuggestionUptake:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What became of a group of cards.
+    """Figures of a group of cards.
 
     Attributes:
-        silent: cards nobody saw, because their rule is in silent mode or was snoozed for the patient.
-        unanswered: shown, and nothing was heard of them. Not the same as ignored: some clients report nothing.
-        patients: how many different ones the cards were about; None (unknown) if any of them has no hash.
-        seconds: median time from the call to the answer; None if there is none to be had.
-        timed: over how many answers. An answer that is older than its card comes from a wrong clock and is left out.
-        orders: by id in the catalogue; None stands for suggestions that only change or remove a draft.
+        silent: cards not shown, because the rule is in shadow mode or the card was snoozed for the patient.
+        unanswered: shown, without feedback. Not the same as ignored: some clients send no feedback.
+        patients: number of different patients; None (unknown) if any card has no patient hash.
+        seconds: median time from call to answer; None without timed answers.
+        timed: number of answers in that median; an answer dated before its card (a wrong clock) is left out.
+        orders: by id in the catalogue; None: suggestions that only change or remove a draft.
     """
 
     shown: int = 0
@@ -79,13 +79,13 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """The calls of a selection, whatever its rule.
+    """The calls of a selection; its rule is ignored.
 
     Attributes:
         refused: answered with an error.
-        with_cards: that showed at least one card.
-        undecided: in which some rule could not be decided because data could not be read.
-        knowledge: the versions that answered, oldest first.
+        with_cards: answered with at least one card.
+        undecided: with a rule that was undecided because data could not be read.
+        knowledge: the knowledge versions used, oldest first.
     """
 
     number: int
@@ -97,7 +97,7 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """A user's free text about a card. It may hold anything, patient data included."""
+    """A user's free text about a card; it may contain patient data."""
 
     rule: str
     at: str
@@ -106,14 +106,14 @@ class Comment:
 
 
 class Usage:
-    """Figures of a selection, read over one connection; within a snapshot they agree with each other."""
+    """Figures of a selection, read over one connection; consistent with each other within a snapshot."""
 
     def __init__(self, connection: Connection, selection: Selection) -> None:
         self._connection = connection
         self._selection = selection
         if connection.dialect.name == "postgresql":
-            # It cannot know how many rows "the last answer to each card" leaves, expects a handful, and would go
-            # through all answers for every card. In force until the snapshot ends.
+            # The planner underestimates the rows of "last answer of each card" and would scan all answers per card.
+            # The setting lasts until the snapshot ends.
             connection.exec_driver_sql("SET LOCAL enable_nestloop = off")
         first, last = connection.execute(
             select(func.min(hook_call.c.at), func.max(hook_call.c.at)).where(*selection.of_calls())
@@ -122,7 +122,7 @@ class Usage:
         self._finest = self._counts()
 
     def figures(self, *by: Dimension) -> dict[Key, Figures]:
-        """The figures of all groups that have a card, by their values in the order of `by`; without, one of all."""
+        """Figures by group, keyed by the values in the order of `by`; without `by`, one group of all cards."""
         places = [DIMENSIONS.index(name) for name in by]
         counts: dict[Key, _Counts] = defaultdict(_Counts)
         for key, count in self._finest.items():
@@ -154,7 +154,7 @@ class Usage:
         return Calls(row[0], row[1], row[2], row[3], tuple(self._connection.execute(versions).scalars()))
 
     def unmatched(self) -> int | None:
-        """For how many cards that are not known here feedback came; None if rules or sites are selected."""
+        """Number of unknown cards with feedback; None if a rule or site is selected."""
         chosen, event = self._selection, feedback_event.c
         if chosen.rule is not None or chosen.site is not None:
             return None
@@ -167,7 +167,7 @@ class Usage:
         ).scalar_one()
 
     def comments(self) -> Iterator[Comment]:
-        """What users have written about the cards of the selection, rule by rule and oldest first."""
+        """Comments on the cards of the selection, by rule, oldest first."""
         cards, event = self._cards.c, feedback_event.c
         query = (
             select(cards.rule, event.at, event.outcome, event.comment)
@@ -203,7 +203,7 @@ class Usage:
 
     def _orders(self) -> Any:
         cards, event, keys = self._cards.c, feedback_event.c, self._columns(DIMENSIONS)
-        # Ids of accepted suggestions stand one on a line.
+        # `accepted` holds one suggestion id per line.
         lines = literal("\n", String) + event.accepted + "\n"
         named = exists().where(
             event.card == cards.id, event.outcome == "accepted", lines.contains("\n" + suggestion.c.id + "\n")
@@ -223,7 +223,7 @@ class Usage:
         return {key: None if unnamed else number for key, (number, unnamed) in self._rows(query, by)}
 
     def _medians(self, by: Sequence[Dimension]) -> dict[Key, tuple[float, int]]:
-        """The middle of the times that were sorted, or the mean of the two in the middle."""
+        """The median response time per group, with the number of answers it covers."""
         cards, keys = self._cards.c, self._columns(by)
         seconds = seconds_between(cards.at, cards.answered)
         timed = select(*keys, seconds.label("seconds")).where(cards.outcome.is_not(None), seconds >= 0).cte("timed")
@@ -252,7 +252,7 @@ class Usage:
 
 
 class _Counts:
-    """Numbers of a group, to which those of another can be added."""
+    """Summable counts of a group."""
 
     def __init__(self) -> None:
         self.numbers = [0, 0, 0, 0]

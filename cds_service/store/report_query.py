@@ -1,7 +1,7 @@
-"""The question behind a report: which calls, cards and feedback belong to a period, a service, a rule, a site.
+"""The selection behind a report: which calls, cards and feedback belong to a period, service, rule and site.
 
-A card belongs to the moment of its call. It counts once, by its last outcome: what was ignored at first and accepted
-later is accepted, what was accepted and then overridden is overridden.
+A card has the time of its call. It counts once, by its last outcome: a card accepted and later overridden counts as
+overridden.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from sqlalchemy.types import Float
 from cds_service.errors import BadRequest
 from cds_service.store.tables import card, feedback_event, hook_call, to_utc_text
 
-# What figures can be told apart by, in the order of a report's columns.
+# Figures can be grouped by these, in the order of a report's columns.
 Dimension = Literal["rule", "variant", "indicator", "site", "month"]
 Month = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a report is about.
+    """Which calls a report covers.
 
     Attributes:
-        first, last: days, both included; None: from the beginning, to the end.
-        zone: whose days and months; None: the machine's own.
+        first, last: days, both included; None: no limit.
+        zone: time zone of days and months; None: the machine's.
     Raises:
-        BadRequest: the days make no period.
+        BadRequest: a day is out of range, or the last day is before the first.
     """
 
     first: date | None = None
@@ -43,7 +43,7 @@ class Selection:
     site: str | None = None
 
     def __post_init__(self) -> None:
-        # Elsewhere a day may not exist in every time zone; nothing that is recorded lies there.
+        # Near the limits of `datetime` a day cannot be converted to every zone; no record is that old.
         if any(day is not None and not 2000 <= day.year <= 2099 for day in (self.first, self.last)):
             raise BadRequest("A day of the period is too far away. Give days of this century.")
         if self.first and self.last and self.last < self.first:
@@ -51,16 +51,16 @@ class Selection:
 
     @property
     def since(self) -> str | None:
-        """The first moment, as it stands in the tables."""
+        """Start of the period in the format of the tables."""
         return None if self.first is None else self._begins(self.first)
 
     @property
     def until(self) -> str | None:
-        """The first moment that does not belong to it any more."""
+        """End of the period (exclusive) in the format of the tables."""
         return None if self.last is None else self._begins(self.last + timedelta(days=1))
 
     def during(self, moment: ColumnElement[str]) -> list[ColumnElement[bool]]:
-        """The conditions on a moment."""
+        """The conditions on a column of times."""
         since, until = self.since, self.until
         found = [] if since is None else [moment >= since]
         return found if until is None else [*found, moment < until]
@@ -91,8 +91,8 @@ class Selection:
         return to_utc_text(moment if self.zone else moment.astimezone())
 
 
-class seconds_between(FunctionElement[float]):  # noqa: N801  # named like a function of SQL, which it is
-    """Seconds from one moment of the tables to another."""
+class seconds_between(FunctionElement[float]):  # noqa: N801  # named like an SQL function
+    """Seconds between two times of the tables."""
 
     type = Float()
     inherit_cache = True
@@ -112,7 +112,7 @@ def _in_postgresql(element: Any, compiler: Any, **options: Any) -> str:
 
 
 def cards_of(selection: Selection, months: list[tuple[Month, str]]) -> CTE:
-    """The cards of a selection, each with its month, its patient and its last outcome."""
+    """The cards of a selection with month, patient hash and last outcome."""
     event = feedback_event.c
     place = func.row_number().over(partition_by=event.card, order_by=(event.at.desc(), event.id.desc()))
     told = select(
@@ -147,7 +147,7 @@ def cards_of(selection: Selection, months: list[tuple[Month, str]]) -> CTE:
 
 
 def _month(months: list[tuple[Month, str]]) -> ColumnElement[Any]:
-    """Which of the months a call falls into. Not cut out of its moment, which is in UTC."""
+    """The local month of a call; its stored time is UTC, so the month cannot be cut out of it."""
     if not months:
         return null().cast(String)
     return case(*((hook_call.c.at < end, literal(f"{year}-{number:02}")) for (year, number), end in months))

@@ -1,6 +1,6 @@
-"""What clinicians have answered to the cards of one patient: one indexed query, and no long wait for it.
+"""The answers of clinicians to the cards of one patient: one indexed query with a short time limit.
 
-Whoever asks has somebody waiting for cards. A database that does not answer at once is not asked again for a while.
+The query runs within a hook call. After a time-out the database is not asked again for a while (`_PAUSE`).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from cds_service.store.database import Database
 from cds_service.store.tables import card, feedback_event, hook_call, to_utc_text
 
 _WHEN_GONE = "What was answered to earlier cards could not be read."
-_PATIENCE = 0.5
+_TIMEOUT = 0.5
 _PAUSE = 10.0
-# As many questions may be under way; a database that hangs holds up no more of them.
+# Most queries at the same time: a database that hangs blocks no more threads than these.
 _AT_ONCE = 4
 
 
@@ -30,7 +30,7 @@ class OverrideAnswer:
     """The last answer to one card that was shown.
 
     Attributes:
-        at: when it was given, but never later than it came: a client's clock may be wrong.
+        at: the time the client states, but never later than its arrival: a client's clock may be wrong.
         reason_code, reason_system: None where the card was accepted, or no reason was given.
     """
 
@@ -47,11 +47,11 @@ class Answers:
     """The answers to the cards of patients. One for each process.
 
     Attributes:
-        patience: seconds after which the database is taken not to answer.
+        timeout: seconds after which the database counts as unavailable.
     """
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
-        self.patience = _PATIENCE
+        self.timeout = _TIMEOUT
         self._database = database
         self._clock = clock
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="answers")
@@ -63,15 +63,15 @@ class Answers:
 
         Args:
             patient: keyed hash of the patient.
-            since: answers from before this moment do not matter.
+            since: earlier answers are left out.
         Raises:
-            Unavailable: the database does not answer, or not in time, or did not a moment ago.
+            Unavailable: the database did not answer in time, now or within the last `_PAUSE` seconds.
         """
         if self._resume is not None and self._clock() < self._resume:
             raise Unavailable(_WHEN_GONE)
         question = self._pool.submit(self._read, patient, since)
         try:
-            found = question.result(self.patience)
+            found = question.result(self.timeout)
         except (Unavailable, TimeoutError) as error:
             question.cancel()
             if self._resume is None:
@@ -94,7 +94,7 @@ class Answers:
 
 
 def query(patient: str, since: datetime) -> Select[tuple[object, ...]]:
-    """Every answer to a card of the patient, by the moment it was given."""
+    """All answers to the patient's cards in order of time."""
     event = feedback_event.c
     return (
         select(

@@ -1,8 +1,8 @@
 """The tables of the database, as this version of the service reads and writes them.
 
-A change here goes with a new file in `migrations/versions/`; a test holds that both make the same tables.
+A change here needs a new file in `migrations/versions/`; a test checks that both make the same tables.
 
-Moments are text in UTC with a fixed number of digits: they sort and compare alike in every database.
+Instants are stored as UTC text with a fixed number of digits, so they sort and compare alike in every database.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ feedback_event = Table(
     Index("feedback_event_received", "received"),
 )
 
-# A token that was used; what it held is not here, only a hash of its issuer and its id.
+# A client token that was used: a hash of its issuer and `jti`, none of its content.
 replay_token = Table(
     "replay_token",
     metadata,
@@ -55,7 +55,7 @@ replay_token = Table(
 )
 
 
-# One call of a service. Who the patient and the user were is a keyed hash, or is not here at all.
+# One call of a service. Patient and user are stored as keyed hashes, or not at all.
 hook_call = Table(
     "hook_call",
     metadata,
@@ -71,13 +71,13 @@ hook_call = Table(
     Column("duration_ms", Float, nullable=False),
     Column("patient_hash", String(64)),
     Column("user_hash", String(64)),
-    Column("unread", Text, nullable=False),  # names of lists that could not be wholly read, one per line
-    Column("undecided", Text, nullable=False),  # ids of rules that could therefore not be decided, one per line
+    Column("unread", Text, nullable=False),  # names of unread and incomplete lists, one per line
+    Column("undecided", Text, nullable=False),  # ids of the rules undecided because of them, one per line
     Index("hook_call_at", "at"),
     Index("hook_call_patient", "patient_hash"),
 )
 
-# One card of a call: shown to the user, or only counted because its rule is in silent mode.
+# One card of a call: shown to the user, or only counted (rule in shadow mode, or snoozed).
 card = Table(
     "card",
     metadata,
@@ -94,7 +94,7 @@ card = Table(
 suggestion = Table(
     "suggestion",
     metadata,
-    Column("id", String(64), primary_key=True),  # its uuid; feedback names it when it was accepted
+    Column("id", String(64), primary_key=True),  # its uuid; feedback on an accepted suggestion names it
     Column("card_id", String(64), ForeignKey("card.id", name="suggestion_of_card"), nullable=False),
     Column("order_id", String(200)),
     Column("recommended", Boolean, nullable=False),
@@ -103,10 +103,10 @@ suggestion = Table(
 
 
 def sanitize_text(text: str) -> str:
-    """A text as every database takes it: PostgreSQL refuses the zero character, and neither takes half a character."""
+    """The text without what a database refuses: U+0000 (PostgreSQL) and unpaired surrogates (both)."""
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def to_utc_text(moment: datetime) -> str:
-    """A moment as it stands in the tables."""
+    """An instant in the format of the tables."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")

@@ -171,7 +171,7 @@ def resting(
     """Rule, reason, day of the override, day until which it rests."""
     days = {"disagree": {"info": 365, "warning": 90}, "stable-intake": {"info": 30}}
     answers = Answers(database)
-    answers.patience = LONG
+    answers.timeout = LONG
     snooze_filter = SnoozeFilter(Snooze(days, "overlay.yaml:7"), Pseudonyms(KEY), answers)
     found = snooze_filter.snoozed(Evaluation(facts(), list(decisions)), client, patient, now)
     return [(each.decision.rule.id, each.reason, str(each.on), str(each.until)) for each in found]
@@ -335,7 +335,7 @@ def test_with_a_lost_database_cards_are_shown_and_the_log_says_so_once(database:
     overridden(database)
     clock = [0.0]
     answers = Answers(database, clock=lambda: clock[0])
-    answers.patience = LONG
+    answers.timeout = LONG
     lose(database)
     for clock[0] in (0.0, 1.0, 12.0):
         with pytest.raises(Unavailable):
@@ -376,7 +376,7 @@ def test_without_a_card_that_could_rest_the_database_is_not_asked(database: Data
 @pytest.fixture
 def app(site: Path) -> Iterator[Flask]:
     made = create_app(settings(site, explain=True))
-    made.extensions["runtime"].answers.patience = LONG
+    made.extensions["runtime"].answers.timeout = LONG
     yield made
     made.extensions["database"].close()
 
