@@ -19,9 +19,8 @@ from tests.support.worked_service import (
     WORKED,
     Outcome,
     WorkedService,
-    each_patient,
-    each_worked_patient,
     noon,
+    over_files,
     rule_id,
     service,
     signature,
@@ -38,9 +37,9 @@ bounded = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 any_patient = st.sampled_from(WORKED)
-each_with_b12 = each_patient([w for w in WORKED if any(lab.test == "serum-vitamin-b12" for lab in w.labs)])
-each_with_antagonist = each_patient(
-    [w for w in WORKED if any(use.drug == "vitamin-k-antagonist" for use in (*w.medications, *w.drafts))]
+each_with_b12 = over_files(lambda w: any(lab.test == "serum-vitamin-b12" for lab in w.labs))
+each_with_antagonist = over_files(
+    lambda w: any(use.drug == "vitamin-k-antagonist" for use in (*w.medications, *w.drafts))
 )
 
 
@@ -102,7 +101,7 @@ def test_most_worked_patients_can_be_told_in_another_code_system(service: Worked
 
 @pytest.mark.row("TOY-08", "TOY-05")
 @pytest.mark.parametrize("rewriting", REWRITINGS)
-@each_worked_patient
+@over_files()
 def test_another_shape_of_the_same_record_gets_the_same_cards(
     service: WorkedService, worked: WorkedPatient, rewriting: str
 ) -> None:
@@ -119,7 +118,7 @@ def test_the_unit_of_b12_does_not_matter(service: WorkedService, worked: WorkedP
     assert signature(service, ask(service, worked, request)) == service.as_written(worked)
 
 
-@each_worked_patient
+@over_files()
 def test_nothing_is_shown_for_the_deceased(service: WorkedService, worked: WorkedPatient) -> None:
     request = request_of(service, worked)
     request["prefetch"]["patient"].pop("deceasedBoolean", None)
@@ -127,7 +126,7 @@ def test_nothing_is_shown_for_the_deceased(service: WorkedService, worked: Worke
     assert ask(service, worked, request).cards == []
 
 
-@each_worked_patient
+@over_files()
 def test_nothing_is_shown_at_the_age_of_17(service: WorkedService, worked: WorkedPatient) -> None:
     request = request_of(service, worked)
     request["prefetch"]["patient"]["birthDate"] = worked.as_of.replace(year=worked.as_of.year - 17).isoformat()
@@ -169,3 +168,20 @@ def _swapped(use: Any) -> Any:
     if use.drug != "vitamin-k-antagonist":
         return use
     return use.model_copy(update={"drug": "direct-oral-anticoagulant", "text": None, "code": None})
+
+
+def test_every_worked_patient_that_fails_is_named_and_the_others_are_checked() -> None:
+    checked: list[str] = []
+
+    @over_files()
+    def test(worked: WorkedPatient) -> None:
+        checked.append(worked.id)
+        assert worked.id == second
+
+    patients = WORKED[:3]
+    first, second, third = (worked.id for worked in patients)
+    with pytest.raises(ExceptionGroup, match="2 of 3") as found:
+        test(worked=patients)
+    assert checked == [first, second, third]
+    named = [failure.__notes__ for failure in found.value.exceptions]
+    assert named == [[f"worked patient: {first}"], [f"worked patient: {third}"]]

@@ -150,9 +150,8 @@ def test_every_silencing_of_a_rule_with_patients_happens_or_cannot(service: Work
 def test_a_silence_holds_for_the_patients_beside_it_whom_it_keeps_quiet(service: WorkedService) -> None:
     for beside, patients in BESIDE.items():
         for worked in patients:
-            assert list(complaints_of_silence(service, service.ask(worked, trace=True), worked, beside)) == [], (
-                worked.id
-            )
+            outcome = service.ask(worked, trace=True)
+            assert list(complaints_of_silence(service, outcome, worked, beside)) == [], worked.id
 
 
 @pytest.mark.parametrize(

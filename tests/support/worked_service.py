@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, wraps
+from typing import Any, TypeVar, cast
 
 import msgspec
 import pytest
@@ -24,6 +24,7 @@ Json = dict[str, Any]
 Answer = Callable[[str, HookRequest, CallContext], Json]
 # Rule, variant, severity and what is offered.
 Signature = tuple[str, str, str, tuple[str, ...]]
+Test = TypeVar("Test", bound=Callable[..., None])
 
 # The patients beside each rule, by the rule's id.
 BESIDE: Mapping[str, tuple[WorkedPatient, ...]] = {
@@ -31,6 +32,33 @@ BESIDE: Mapping[str, tuple[WorkedPatient, ...]] = {
     for path in sorted(knowledge_dir().glob("*/*.examples.yaml"))
 }
 WORKED: tuple[WorkedPatient, ...] = tuple(worked for patients in BESIDE.values() for worked in patients)
+
+
+def over_files(fits: Callable[[WorkedPatient], bool] = lambda _: True) -> Callable[[Test], Test]:
+    """One test item per file of worked patients, called by its rule: the test is called for each `worked` that fits.
+
+    All are checked, also after a failure; every failure is shown, with its patient's id.
+    """
+    fitting = {rule: [worked for worked in patients if fits(worked)] for rule, patients in BESIDE.items()}
+    some = {rule: patients for rule, patients in fitting.items() if patients}
+
+    def marked(test: Test) -> Test:
+        @wraps(test)
+        def over(worked: Sequence[WorkedPatient], **others: object) -> None:
+            failures: list[Exception] = []
+            for one in worked:
+                try:
+                    test(worked=one, **others)
+                except Exception as failure:
+                    failure.add_note(f"worked patient: {one.id}")
+                    failures.append(failure)
+            if failures:
+                raise ExceptionGroup(f"{len(failures)} of {len(worked)} worked patients", failures)
+
+        mark = pytest.mark.parametrize("worked", some.values(), ids=some.keys())
+        return cast(Test, mark(over))
+
+    return marked
 
 
 def each_patient(patients: Sequence[WorkedPatient]) -> pytest.MarkDecorator:

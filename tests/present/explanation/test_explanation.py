@@ -25,7 +25,7 @@ from cds_service.security.clients import ClientProfile
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
 from tests.support.kb import NOW, draft, evaluator, knowledge, lab, med, problem, record
-from tests.support.worked_service import WORKED, Outcome, WorkedService, each_worked_patient, noon, rule_id, service
+from tests.support.worked_service import WORKED, Outcome, WorkedService, noon, over_files, rule_id, service
 
 __all__ = ["service"]
 
@@ -75,7 +75,7 @@ def clauses_of(node: Node) -> list[Node]:
     return [part for name in ("applies", "when", "unless") for part in nodes_in(node.get(name)) if "outcome" in part]
 
 
-@each_worked_patient
+@over_files()
 def test_every_clause_of_a_worked_patient_is_a_sentence_in_both_languages(
     service: WorkedService, worked: WorkedPatient
 ) -> None:
@@ -94,7 +94,7 @@ def test_every_clause_of_a_worked_patient_is_a_sentence_in_both_languages(
             assert [word for word in _WORD.findall(chinese) if word not in _NAMES | _UNITS] == [], chinese
 
 
-@each_worked_patient
+@over_files()
 def test_a_rule_says_that_it_speaks_exactly_when_its_card_is_there(
     service: WorkedService, worked: WorkedPatient
 ) -> None:
