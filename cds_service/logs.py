@@ -54,12 +54,7 @@ ALLOWED = frozenset(
         "reason",  # fixed sentence of our own
         "feedback",  # events received
         "dropped",  # how many records of calls were lost since the start
-        "variables",  # names of settings, not their values
         "host",
-        "port",
-        "workers",
-        "threads",
-        "version",
         "knowledge",
     }
 )

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import requests
@@ -28,10 +28,35 @@ from cds_service.store.tables import hook_call
 from tests.hooks.test_feedback import OVERRIDDEN
 from tests.process.test_server import Server
 from tests.servers.fixtures import ROOT, missing
+from tests.support.documents import quoted, rows, section
 from tests.support.known_clients import BASE, client_file, said
 from tests.support.recorder import VIEW, request_body
 
 POSTGRES = ROOT / ".ci" / "postgres"
+
+
+class Promise(NamedTuple):
+    """How feedback, calls and the readiness probe are answered while something is out of order."""
+
+    feedback: int
+    cards: int
+    ready: tuple[int, str]
+
+
+def promises() -> dict[str, Promise]:
+    """The table of docs/database.md."""
+    found = {}
+    for what, *cells in rows(section("docs/database.md", "What is guaranteed")):
+        if len(cells) == 3:
+            feedback, cards, probe = (int(cell[:3]) for cell in cells)
+            found[what] = Promise(feedback, cards, (probe, quoted(cells[2])[0]))
+    return found
+
+
+PROMISES = promises()
+KILLED, BACK = "a worker is killed", "the database is back"
+CRASHED, HANGS = "the database crashes or is stopped", "the database accepts connections and does not answer"
+FULL = "the disk is full"
 
 
 class Load:
@@ -96,13 +121,12 @@ def wait_for(what: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
-def ready(server: Server) -> dict[str, Any]:
+def ready(server: Server) -> tuple[int, str]:
+    """Status code and `status` of the readiness probe."""
     answer = requests.get(server.base + "/health/ready", timeout=30)
     body: dict[str, Any] = answer.json()
-    # The service is open, so it answers calls all the same.
-    assert answer.status_code == 200
     assert ("database" in body["degraded"]) is not body["database"]
-    return body
+    return answer.status_code, body["status"]
 
 
 def workers(server: Server) -> list[int]:
@@ -175,6 +199,10 @@ def _postgres(what: str, url: str) -> None:
     subprocess.run([POSTGRES, what, port], check=True, stdout=subprocess.DEVNULL)
 
 
+def test_every_row_of_the_page_on_the_database_is_tested_here() -> None:
+    assert set(PROMISES) == {KILLED, CRASHED, BACK, HANGS, FULL}
+
+
 @pytest.mark.row("FBK-01")
 def test_a_worker_that_is_killed_takes_no_stored_feedback_with_it(
     serve: Callable[[str], Server], database_url: str
@@ -187,7 +215,9 @@ def test_a_worker_that_is_killed_takes_no_stored_feedback_with_it(
             os.kill(workers(server)[0], signal.SIGKILL)
         wait_for(lambda: len(workers(server)) == 2)
         load.goes_on()
+        assert ready(server) == PROMISES[KILLED].ready
     assert load.refused == []
+    assert {200, *(status for status, _ in load.cards)} == {PROMISES[KILLED].feedback, PROMISES[KILLED].cards}
     _stop(server, signal.SIGKILL)
     assert set(load.stored) <= kept(database_url)
 
@@ -214,13 +244,13 @@ def test_a_database_that_crashes_loses_nothing_and_cards_keep_coming(
         _postgres("crash", own_postgres)
         refused, called = len(load.refused), len(load.cards)
         wait_for(lambda: len(load.refused) >= refused + 20 and len(load.cards) >= called + 20)
-        assert ready(server)["status"] == "degraded"
+        assert ready(server) == PROMISES[CRASHED].ready
         _postgres("again", own_postgres)
-        wait_for(lambda: ready(server)["status"] == "ready")
+        wait_for(lambda: ready(server) == PROMISES[BACK].ready)
         load.goes_on()
     assert load.cut == 0
-    assert {status for status, _ in load.cards} == {200}
-    assert {(status, told) for status, told, _ in load.refused} == {(503, "5")}
+    assert {status for status, _ in load.cards} == {PROMISES[CRASHED].cards, PROMISES[BACK].cards}
+    assert {(status, told) for status, told, _ in load.refused} == {(PROMISES[CRASHED].feedback, "5")}
     wait_for(lambda: calls_kept(own_postgres) == len(load.cards))  # also those of the time without a database
     assert _stop(server, signal.SIGTERM) == 0
     assert set(load.stored) <= kept(own_postgres)
@@ -247,7 +277,7 @@ def test_known_clients_get_cards_while_the_database_is_away_and_no_worker_takes_
         assert set(answers) <= {200, 401}
         assert status({}) == 401
         _postgres("again", own_postgres)
-        wait_for(lambda: ready(server)["status"] == "ready")
+        wait_for(lambda: ready(server) == PROMISES[BACK].ready)
     finally:
         server.stop(signal.SIGKILL)
 
@@ -265,14 +295,14 @@ def test_a_full_disk_refuses_feedback_and_nothing_else(serve: Callable[[str], Se
         stored, called = len(load.stored), len(load.cards)
         wait_for(lambda: len(load.cards) >= called + 20)
         # Either worker says so once it has failed to write.
-        wait_for(lambda: [ready(server)["status"] for _ in range(6)] == ["degraded"] * 6)
+        wait_for(lambda: [ready(server) for _ in range(6)] == [PROMISES[FULL].ready] * 6)
         assert len(load.stored) <= stored + 4  # what was under way
         _may_write(server, resource.RLIM_INFINITY)
-        wait_for(lambda: [ready(server)["status"] for _ in range(6)] == ["ready"] * 6)
+        wait_for(lambda: [ready(server) for _ in range(6)] == [PROMISES[BACK].ready] * 6)
         load.goes_on()
     assert load.cut == 0
-    assert {status for status, _ in load.cards} == {200}
-    assert {(status, told) for status, told, _ in load.refused} == {(503, "5")}
+    assert {status for status, _ in load.cards} == {PROMISES[FULL].cards}
+    assert {(status, told) for status, told, _ in load.refused} == {(PROMISES[FULL].feedback, "5")}
     wait_for(lambda: calls_kept(url) == len(load.cards))
     assert _stop(server, signal.SIGTERM) == 0
     assert set(load.stored) <= kept(url)
@@ -295,13 +325,13 @@ def test_a_database_that_hangs_is_given_up_and_cards_keep_coming(
     with load.running(), _halted(own_postgres):
         refused, called = len(load.refused), len(load.cards)
         wait_for(lambda: len(load.refused) >= refused + 4)
-        assert ready(server)["status"] == "degraded"
+        assert ready(server) == PROMISES[HANGS].ready
         wait_for(lambda: len(load.cards) >= called + 20)
     assert load.cut == 0
-    assert {status for status, _ in load.cards} == {200}
-    assert {(status, told) for status, told, _ in load.refused} == {(503, "5")}
+    assert {status for status, _ in load.cards} == {PROMISES[HANGS].cards}
+    assert {(status, told) for status, told, _ in load.refused} == {(PROMISES[HANGS].feedback, "5")}
     assert max(seconds for _, _, seconds in load.refused) < 20
-    wait_for(lambda: ready(server)["status"] == "ready")
+    wait_for(lambda: ready(server) == PROMISES[BACK].ready)
     assert set(load.stored) <= kept(own_postgres)
 
 
