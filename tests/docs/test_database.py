@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from inspect import signature
 
 import pytest
 from sqlalchemy import inspect
@@ -65,7 +66,7 @@ def test_a_table_that_is_removed_with_another_depends_on_it() -> None:
 
 
 def test_every_wait_is_bounded_as_the_page_says() -> None:
-    recorder = Recorder.__init__.__kwdefaults__
+    recorder = {name: one.default for name, one in signature(Recorder).parameters.items()}
     told = dict(cells for cells in rows(section(PAGE, "What is guaranteed")) if len(cells) == 2)
     assert told == {
         "for a connection to PostgreSQL": f"{engine.CONNECT_SECONDS} s",
