@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 from cds_service.artifacts.forbidden_claims import forbidden, words_of
-from cds_service.artifacts.integrity import (
+from cds_service.artifacts.knowledge_base import KnowledgeBase
+from cds_service.artifacts.load import load_knowledge
+from cds_service.artifacts.review_limits import read_review_limits
+from cds_service.artifacts.schema import Rule
+from cds_service.artifacts.vocabulary import Condition
+from cds_service.artifacts.walk import (
     CODE_THRESHOLDS,
     REVERSAL_FACTS,
     conditions_of,
@@ -18,11 +23,6 @@ from cds_service.artifacts.integrity import (
     lines_of,
     suggestions_of,
 )
-from cds_service.artifacts.knowledge_base import KnowledgeBase
-from cds_service.artifacts.load import load_knowledge
-from cds_service.artifacts.review_limits import read_review_limits
-from cds_service.artifacts.schema import Rule
-from cds_service.artifacts.vocabulary import Condition
 from cds_service.artifacts.worked_patients import WorkedPatient, read_worked
 from cds_service.errors import KnowledgeError
 

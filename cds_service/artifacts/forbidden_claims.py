@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from cds_service.artifacts.integrity import lines_of
 from cds_service.artifacts.schema import Rule
+from cds_service.artifacts.walk import lines_of
 
 # See the register's rejected statements.
 _FORBIDDEN = [

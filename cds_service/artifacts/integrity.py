@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
-from cds_service.artifacts import schema
 from cds_service.artifacts.knowledge_base import KnowledgeBase
-from cds_service.artifacts.vocabulary import Condition, FactDefinition
+from cds_service.artifacts.vocabulary import Condition
+from cds_service.artifacts.walk import (
+    CODE_THRESHOLDS,
+    conditions_of,
+    facts_asked_by,
+    facts_behind,
+    leaves,
+    lines_of,
+    suggestions_of,
+)
 from cds_service.errors import KnowledgeError
 
 
@@ -14,83 +22,6 @@ def check_links(knowledge: KnowledgeBase) -> None:
     """Raises KnowledgeError at the first name that leads nowhere or does not fit."""
     for check in (_check_statements, _check_thresholds, _check_facts, _check_orders, _check_topics, _check_rules):
         check(knowledge)
-
-
-def conditions_of(rule: schema.Rule) -> Iterator[Condition]:
-    """Every condition of a rule: of the decision, its variants, its lines and its suggestions."""
-    yield rule.when
-    if rule.unless:
-        yield rule.unless
-    for variant in rule.variants:
-        yield variant.when
-    for line in lines_of(rule):
-        if line.when:
-            yield line.when
-    for use in suggestions_of(rule):
-        if use.when:
-            yield use.when
-        if isinstance(use.recommended, Condition):
-            yield use.recommended
-
-
-def lines_of(rule: schema.Rule) -> Iterator[schema.Line]:
-    if rule.card:
-        yield from rule.card.detail
-    for variant in rule.variants:
-        yield from variant.detail or ()
-
-
-def suggestions_of(rule: schema.Rule) -> Iterator[schema.SuggestionUse]:
-    if rule.card:
-        yield from rule.card.suggestions
-    for variant in rule.variants:
-        yield from variant.suggestions or ()
-
-
-def leaves(condition: Condition) -> Iterator[Condition]:
-    """The tests on single facts inside a condition."""
-    if condition.fact is not None:
-        yield condition
-    for child in (*(condition.all or ()), *(condition.any or ()), *((condition.not_,) if condition.not_ else ())):
-        yield from leaves(child)
-
-
-def facts_behind(knowledge: KnowledgeBase, names: Iterable[str]) -> set[str]:
-    """The named facts and all facts that these are made of."""
-    found: set[str] = set()
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop()
-        if name in found:
-            continue
-        found.add(name)
-        waiting += _direct(knowledge.facts[name])
-    return found
-
-
-# The facts that the reversal filter of vitamin K products asks for (cds_service/facts/reversal.py).
-REVERSAL_FACTS = ["urgent_reversal_reason", "latest_inr"]
-# The thresholds that Python code reads by name.
-CODE_THRESHOLDS = [
-    "medication_gap",
-    "renewal_min",
-    "reversal_inr",
-    "reversal_window",
-    "reversal_course_max",
-    "reversal_start_max",
-    "inr_target_low",
-    "inr_target_high",
-    "haemostatic_mk4_strength",
-    "b12_therapy_min_dose",
-    "enoxaparin_prophylaxis_max",
-    "fondaparinux_prophylaxis_max",
-    "mk4_dose_number",
-    "mk4_day_number",
-    "mk7_suspect",
-    "course_gap",
-    "result_in_progress_max",
-    "pending_max",
-]
 
 
 def _fail(knowledge: KnowledgeBase, key: str, what: str, do: str, *words: str) -> KnowledgeError:
@@ -208,21 +139,13 @@ def _check_facts(knowledge: KnowledgeBase) -> None:
                 )
         if fact.when:
             _check_condition(knowledge, key, fact.when)
-        for other in _direct(fact):
+        for other in facts_asked_by(fact):
             if other not in knowledge.facts:
                 raise _fail(knowledge, key, f"fact {other} does not exist.", "Define it or mend the name.", other)
     # Only now does every name lead somewhere.
     for name, fact in knowledge.facts.items():
-        if name in facts_behind(knowledge, _direct(fact)):
+        if name in facts_behind(knowledge, facts_asked_by(fact)):
             raise _fail(knowledge, f"fact:{name}", "is defined by itself.", "Break the circle.")
-
-
-def _direct(fact: FactDefinition) -> list[str]:
-    """The facts that a fact asks for itself."""
-    asked = [leaf.fact for leaf in leaves(fact.when) if leaf.fact] if fact.when else list(fact.count or [])
-    asked += [fact.since.fact] if fact.since else []
-    asked += [fact.before] if fact.before else []
-    return asked + (REVERSAL_FACTS if {"reversal", "past_reversal"} & {*fact.except_, fact.only} else [])
 
 
 def _check_orders(knowledge: KnowledgeBase) -> None:

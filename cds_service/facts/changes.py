@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 from cds_service.artifacts.vocabulary import FactDefinition
 from cds_service.facts.fact import NO, Fact, FactTable, Missing
-from cds_service.facts.reversal import daily_dose
+from cds_service.facts.intake import daily_dose
 from cds_service.record import MedicationUse, Source
 
 _LISTS: tuple[Source, ...] = ("medication-requests", "medication-statements")

@@ -9,7 +9,7 @@ from cds_service.artifacts.vocabulary import FactDefinition
 from cds_service.facts import changes, prophylaxis, replacement
 from cds_service.facts import reversal as vitamin_k
 from cds_service.facts.fact import NO, Fact, FactTable, Missing
-from cds_service.facts.reversal import chain_start, daily_dose, is_active, unchanged_since
+from cds_service.facts.intake import chain_start, daily_dose, is_active, unchanged_since
 from cds_service.quantity import Interval, point
 from cds_service.record import MedicationUse, Source
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cds_service.facts.fact import FactTable
-from cds_service.facts.reversal import daily_dose
+from cds_service.facts.intake import daily_dose
 from cds_service.record import MedicationUse
 
 # Names as a record writes them, and the threshold of the dose that is prophylaxis. Other heparins are ordered in

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cds_service.facts.fact import Fact, FactTable, Missing
-from cds_service.facts.reversal import chain_start, daily_dose, is_active
+from cds_service.facts.intake import chain_start, daily_dose, is_active
 from cds_service.quantity import point
 from cds_service.record import MedicationUse, Source
 

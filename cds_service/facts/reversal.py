@@ -1,61 +1,18 @@
-"""How long a product has been taken unchanged, and when vitamin K is a reversal of anticoagulation."""
+"""When vitamin K is given to reverse anticoagulation, and when a draft only renews what is taken."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from datetime import date, timedelta
+from collections.abc import Callable
 
 from cds_service.facts.fact import FactTable
+from cds_service.facts.intake import daily_dose, is_active, unchanged_since
 from cds_service.facts.observations import Window, is_future, usable
 from cds_service.facts.unit_slip import is_unit_slip
-from cds_service.quantity import Interval
 from cds_service.record import MedicationUse
 
 _K1 = frozenset({"phytomenadione", "vitamin-k-unspecified"})
 _REVERSAL_REASONS = frozenset({"over-anticoagulation", "active-bleeding", "urgent-procedure"})
 _PARENTERAL = frozenset({"im", "sc", "iv", "parenteral"})
-
-
-def daily_dose(use: MedicationUse) -> Interval | None:
-    """Micrograms on a day of use: the daily dose, or the one dose of a single-dose order."""
-    return use.daily_dose or (use.dose if use.single_dose else None)
-
-
-def is_active(table: FactTable, use: MedicationUse) -> bool:
-    """Active by its status, begun, and not yet ended (clinical reading: start <= today, no end or end >= today)."""
-    return (
-        use.status == "active"
-        and (use.start is None or use.start <= table.today)
-        and (use.end is None or use.end >= table.today)
-    )
-
-
-def chain_start(use: MedicationUse, others: Iterable[MedicationUse], table: FactTable) -> date | None:
-    """The first start of a continuous chain of uses that leads to this one; None if its own start is not known.
-
-    Two uses are continuous if no more than `medication_gap` days lie between the end of one and the start of the next;
-    a use without a recorded end reaches to its start only.
-    """
-    if use.start is None:
-        return None
-    first = use.start
-    gap = timedelta(days=table.limits["medication_gap"])
-    earlier = sorted((o for o in others if o.start is not None), key=lambda o: o.start or date.min, reverse=True)
-    for other in earlier:
-        if other.start is not None and other.start < first and (other.end or other.start) + gap >= first:
-            first = other.start
-    return first
-
-
-def unchanged_since(table: FactTable, use: MedicationUse) -> date | None:
-    """Since when this product has been taken at its present daily dose; None if that is not recorded."""
-    dose = daily_dose(use)
-    same = [
-        other
-        for other in table.record.medications
-        if other is not use and other.concepts == use.concepts and dose is not None and daily_dose(other) == dose
-    ]
-    return chain_start(use, same, table)
 
 
 def _topical(table: FactTable, use: MedicationUse) -> bool:

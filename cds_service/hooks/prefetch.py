@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from cds_service.artifacts.integrity import conditions_of, facts_behind, leaves, lines_of, suggestions_of
 from cds_service.artifacts.knowledge_base import KnowledgeBase, Service
 from cds_service.artifacts.schema import Rule
 from cds_service.artifacts.vocabulary import Condition
+from cds_service.artifacts.walk import conditions_of, facts_behind, leaves, lines_of, suggestions_of
 from cds_service.coding import LOINC
 from cds_service.record import Source
 

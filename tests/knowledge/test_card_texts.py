@@ -12,8 +12,8 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from cds_service.artifacts.integrity import lines_of
 from cds_service.artifacts.schema import Line, Rule
+from cds_service.artifacts.walk import lines_of
 from cds_service.artifacts.worked_patients import WorkedPatient
 from tests.support.worked_service import BESIDE, WORKED, WorkedService, noon, rule_id, service
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cds_service.artifacts.integrity import CODE_THRESHOLDS
+from cds_service.artifacts.walk import CODE_THRESHOLDS
 
 FILES = {
     "VERSION": "1.0.0\n",

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from cds_service.fhir.read.dose_words import COUNTED, DROPS, MASSES, VOLUMES, alternatives, measured, plain
+from cds_service.fhir.read.dose_words import COUNTED, DROPS, MASSES, VOLUMES, alternatives, measured
 from cds_service.quantity import Interval, point, tidy
+from cds_service.terminology import normalised
 
 _LONGEST = 500
 
@@ -201,7 +202,7 @@ def read_dose_text(text: str) -> TextDose:
     """
     if len(text) > _LONGEST:
         return TextDose(doubtful=True)
-    rest, course = _take_course(_BESIDE.sub(" ", plain(text)))
+    rest, course = _take_course(_BESIDE.sub(" ", normalised(text)))
     named = sum(1 for part in _PARTS_OF_DAY if part.search(rest))
     rest, rates = _take_frequencies(rest)
     single = bool(_SINGLE.search(rest)) or (not rates and bool(_ONCE.search(rest)))

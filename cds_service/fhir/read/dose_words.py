@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import lru_cache
 
 from cds_service.record import Route
+from cds_service.terminology import normalised
 
 _LONGEST = 500
 
@@ -118,18 +118,13 @@ _FORMS: tuple[tuple[re.Pattern[str], Route], ...] = (
 )
 
 
-def plain(text: str) -> str:
-    """Text as it is read here: NFKC, lower case, one space between words."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
 def measured(unit: str) -> tuple[str, float] | None:
     """The kind of a unit word ("ug", "each", "ml", "drop") and its size in that kind; None if it is none of them.
 
     >>> measured("毫克")
     ('ug', 1000.0)
     """
-    word = plain(unit).replace("(s)", "")
+    word = normalised(unit).replace("(s)", "")
     if word in MASSES:
         return "ug", MASSES[word]
     if word in VOLUMES:
@@ -146,7 +141,7 @@ def route_in_text(text: str) -> Route | None:
     >>> route_in_text("维生素B12注射液 肌注")
     'im'
     """
-    written = plain(text[:_LONGEST])
+    written = normalised(text[:_LONGEST])
     found = [route for pattern, route in _ROUTES if pattern.search(written)]
     return found[0] if len(found) == 1 else None
 
@@ -154,6 +149,6 @@ def route_in_text(text: str) -> Route | None:
 @lru_cache(maxsize=4096)
 def route_of_form(text: str) -> Route | None:
     """The route that a pharmaceutical form implies: an injection is parenteral, a capsule oral."""
-    written = plain(text[:_LONGEST])
+    written = normalised(text[:_LONGEST])
     found = [route for pattern, route in _FORMS if pattern.search(written)]
     return found[0] if len(found) == 1 else None

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cds_service.fhir.read.dose_words import COUNTED, DROPS, MASSES, VOLUMES, measured, plain
+from cds_service.fhir.read.dose_words import COUNTED, DROPS, MASSES, VOLUMES, measured
 from cds_service.quantity import Interval, tidy
-from cds_service.terminology import Terminology
+from cds_service.terminology import Terminology, normalised
 
 _MASS = "|".join(sorted(MASSES, key=len, reverse=True))
 _COUNT = "|".join(sorted((re.escape(word) for word in (*COUNTED, *DROPS, *VOLUMES)), key=len, reverse=True))
@@ -65,7 +65,7 @@ def strength_in_name(name: str, terminology: Terminology, concepts: frozenset[st
     Of a combination ("D3 2000 IU + K2 100 µg") the part that names a substance of the knowledge counts; if several
     do, the one part that belongs to `concepts`. More than one mass in that part: unknown.
     """
-    written = plain(name[:_LONGEST])
+    written = normalised(name[:_LONGEST])
     parts = [part for part in _JOINTS.split(written) if part.strip()]
     if len(parts) > 1:
         named = [(part, found) for part in parts if _ANY_MASS.search(part) and (found := _named(part, terminology))]

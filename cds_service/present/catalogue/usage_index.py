@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from cds_service.artifacts.integrity import (
+from cds_service.artifacts.knowledge_base import KnowledgeBase
+from cds_service.artifacts.schema import Line, Order, Rule
+from cds_service.artifacts.vocabulary import Condition
+from cds_service.artifacts.walk import (
     CODE_THRESHOLDS,
     conditions_of,
     facts_behind,
@@ -13,9 +16,6 @@ from cds_service.artifacts.integrity import (
     lines_of,
     suggestions_of,
 )
-from cds_service.artifacts.knowledge_base import KnowledgeBase
-from cds_service.artifacts.schema import Line, Order, Rule
-from cds_service.artifacts.vocabulary import Condition
 from cds_service.present.catalogue.coded_terms import limits_of
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import Any
 
-from cds_service.artifacts.integrity import conditions_of, facts_behind, leaves
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.vocabulary import Condition
+from cds_service.artifacts.walk import conditions_of, facts_behind, leaves
 from cds_service.facts.fact import FactTable
 from cds_service.facts.observations import is_future
 from cds_service.fhir.read.observation import alias

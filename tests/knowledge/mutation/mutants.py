@@ -8,12 +8,12 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 from cds_service.artifacts.evidence import Threshold
-from cds_service.artifacts.integrity import CODE_THRESHOLDS, REVERSAL_FACTS, facts_behind, leaves, suggestions_of
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.load import knowledge_dir
 from cds_service.artifacts.schema import Order, Rule, SuggestionUse, Topic, Variant
 from cds_service.artifacts.text import Strict
 from cds_service.artifacts.vocabulary import Condition, FactDefinition
+from cds_service.artifacts.walk import CODE_THRESHOLDS, REVERSAL_FACTS, facts_behind, leaves, suggestions_of
 from cds_service.yaml_file import Path_, YamlFile
 
 M = TypeVar("M", bound=Strict)

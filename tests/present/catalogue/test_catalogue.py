@@ -13,11 +13,11 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from cds_service.artifacts.evidence import DatedValue, Source, Statement
-from cds_service.artifacts.integrity import CODE_THRESHOLDS, lines_of
 from cds_service.artifacts.load import knowledge_dir
 from cds_service.artifacts.schema import Medicine, Rule
 from cds_service.artifacts.text import Hook, Indicator
 from cds_service.artifacts.vocabulary import FactDefinition
+from cds_service.artifacts.walk import CODE_THRESHOLDS, lines_of
 from cds_service.present.catalogue.catalogue import Catalogue
 from cds_service.present.catalogue.coded_terms import all_limits
 from cds_service.present.catalogue.markdown import files
