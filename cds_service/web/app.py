@@ -1,22 +1,18 @@
-"""Settings and knowledge to a Flask app.
+"""Settings and knowledge to a Flask application.
 
-An app never changes. New knowledge or other clients make a new one (`reload.py`) on what lasts (`runtime.py`).
+An application is immutable. A reload builds a new one on the same Runtime (`server/reload.py`).
 
-wsgi.py ── create_app ─┬─ hooks_api   discovery, calls, feedback
-                       ├─ ops         health, index, metrics, the log line
-                       ├─ problems    errors as OperationOutcomes
-                       ├─ openapi     all routes, for machines
-                       ├─ catalogue   rules and evidence, for people
-                       ├─ report      what became of cards, if switched on
-                       ├─ page        cards in the browser, if switched on
-                       └─ sandbox     sample patients, if switched on
+server/wsgi.py ── create_app ─┬─ api/      discovery, calls, feedback; health, index, metrics; errors; OpenAPI
+                              ├─ ops/      around every call: limits, HTTPS, CORS, records
+                              ├─ pages/    rules and evidence; the usage report, if switched on
+                              ├─ viewer/   the clinician's page, if switched on
+                              └─ sandbox/  sample patients as a FHIR server, if switched on
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -28,131 +24,62 @@ from cds_service.security.callers import Callers
 from cds_service.settings import Settings
 from cds_service.store.feedback import FeedbackStore
 from cds_service.store.pseudonym import Pseudonyms
-from cds_service.web.api import health as ops
-from cds_service.web.api import hooks_api, openapi
-from cds_service.web.api import operation_outcome as problems
-from cds_service.web.api.hooks_api import Answer, Clock, Discover, Knowledge
+from cds_service.web.api import health, openapi, operation_outcome
+from cds_service.web.api.hooks_api import HooksApi
+from cds_service.web.context import AppContext, Served
 from cds_service.web.ops.call_recording import record_calls
 from cds_service.web.ops.cors import allow_origins
 from cds_service.web.ops.require_https import refuse_plain_http
 from cds_service.web.runtime import Runtime
 
 if TYPE_CHECKING:
-    from cds_service.egress.egress import EgressFactory
+    from cds_service.artifacts.knowledge_base import KnowledgeBase
     from cds_service.sandbox.fhir_api import SamplePatients
-    from cds_service.store.database import Database
     from cds_service.web.viewer.smart import Smart
 
 
-def create_app(
-    settings: Settings,
-    *,
-    knowledge: Knowledge | None = None,
-    answer: Answer | None = None,
-    discovery: Discover | None = None,
-    runtime: Runtime | None = None,
-) -> Flask:
-    """The app, ready to serve.
+def create_app(settings: Settings, *, served: Served | None = None, runtime: Runtime | None = None) -> Flask:
+    """The application, ready to serve.
 
     Args:
-        knowledge, answer, discovery: what to serve instead of the shipped knowledge. All three or none.
-        runtime: what an app before it was built on; without it, made from the settings.
+        served: what to serve instead of the shipped knowledge.
+        runtime: the runtime of the application before it; without it, made from the settings.
     Raises:
-        SettingsError, KnowledgeError: something is wrong that must be put right before the service can start. What
-            lasts is as it was.
+        SettingsError, KnowledgeError: a fault that must be corrected before the service can start. The runtime is
+            unchanged then.
     """
     if runtime is not None:
-        return _create(settings, knowledge, answer, discovery, runtime)
+        return _create(settings, served, runtime)
     runtime = Runtime.of(settings)
     try:
-        return _create(settings, knowledge, answer, discovery, runtime)
+        return _create(settings, served, runtime)
     except CdsError:
         runtime.database.close()
         raise
 
 
-def _create(
-    settings: Settings,
-    knowledge: Knowledge | None,
-    answer: Answer | None,
-    discovery: Discover | None,
-    runtime: Runtime,
-) -> Flask:
-    egress_factory, recorder = runtime.egress_factory, runtime.recorder
+def _create(settings: Settings, served: Served | None, runtime: Runtime) -> Flask:
     terminology = None
-    if knowledge is None or answer is None or discovery is None:
-        knowledge, answer, discovery, terminology = _shipped(settings, runtime)
-    log = get_log()
-    app = Flask("cds_service", static_folder=None)
-    app.url_map.merge_slashes = False
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body + 1
-    clock = partial(_now, settings.zone)
-    store = FeedbackStore(runtime.database)
-    callers = Callers(settings, runtime.replay, egress_factory, remote=runtime.keys)
-    for servers in ((), *(profile.fhir_servers for profile in callers.profiles)):
-        egress_factory.to((*settings.fhir_allow, *servers))  # a server that may never be called is to stop the start
-    callers.check_services({service.id: service.hook for service in knowledge.services.values()})
-    callers.check_aliases(
-        {key for service in discovery("en", False)["services"] for key in service.get("prefetch", ())}
-    )
-    app.extensions.update(
-        runtime=runtime,
-        database=runtime.database,
-        feedback_store=store,
-        recorder=recorder,
-        body_timeouts=runtime.body_timeouts,
-        egress_factory=egress_factory,
-        callers=callers,
-    )
-    if settings.proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
-
-    ops.observe(app, log, knowledge.version, hsts=settings.speaks_https)
-    runtime.metrics.observe(app, knowledge.services)
-    if runtime.tracing is not None:
-        runtime.tracing.observe(app, knowledge.version)
-    site = settings.site.resolve().name if settings.site else None
-    record_calls(app, recorder, Pseudonyms(settings.hash_key), knowledge.version, site)
-    if not settings.open:
-        refuse_plain_http(app)
-    if origins := _origins(settings, callers):
-        allow_origins(app, origins)
-    problems.register(app, log)
-    runtime.rates.count_visitors(app)
-    smart = _smart(settings, callers, runtime)
-    hooks_api.add_routes(
-        app,
-        settings,
-        knowledge,
-        answer,
-        discovery,
-        store,
-        clock,
-        callers,
-        runtime,
-        smart.signed_in if smart is not None else None,
-    )
-    ops.add_routes(app, settings, knowledge.version, knowledge.services, runtime)
-    _add_catalogue(app, settings, knowledge)
-    samples = _add_sandbox(app, clock) if settings.sandbox else None
-    if settings.has_page:
-        _add_page(app, settings, knowledge, samples, egress_factory, clock, smart)
-    if settings.serves_report:
-        _add_report(app, settings, knowledge, runtime.database, clock)
-    openapi.add_route(app, knowledge.services, settings.public_url)
+    if served is None:
+        served, terminology = _shipped(settings, runtime)
+    callers = _callers(settings, served, runtime)
+    context = AppContext(settings, served, callers, runtime)
+    app = _bare(context)
+    _surround(app, context)
+    _add_parts(app, context)
     if settings.prefix:
-        app.wsgi_app = ops.strip_prefix(app.wsgi_app, settings.prefix)  # type: ignore[method-assign,assignment]
-    _warn(log, callers, knowledge.version)
-    # From here on nothing fails any more.
+        app.wsgi_app = health.strip_prefix(app.wsgi_app, settings.prefix)  # type: ignore[method-assign,assignment]
+    _log_access(callers, served.knowledge.version)
+    # Nothing below this line raises, so a reload that fails leaves the runtime as it was.
     if runtime.terminology is not None:
         runtime.terminology.close()
     runtime.terminology = terminology
-    runtime.metrics.serves(knowledge.version)
+    runtime.metrics.serves(served.knowledge.version)
     return app
 
 
-def _shipped(settings: Settings, runtime: Runtime) -> tuple[Knowledge, Answer, Discover, TerminologyServer | None]:
-    """The knowledge in this distribution and the evaluation made from it."""
+def _shipped(settings: Settings, runtime: Runtime) -> tuple[Served, TerminologyServer | None]:
+    """The knowledge of this distribution under the site's overlay, and the evaluation made from it."""
     from cds_service.artifacts.load import load_knowledge
     from cds_service.hooks.call import make_answer, terminology_server
     from cds_service.hooks.discovery import discovery
@@ -163,73 +90,114 @@ def _shipped(settings: Settings, runtime: Runtime) -> tuple[Knowledge, Answer, D
     snooze_filter = make_snooze_filter(knowledge, settings, runtime.answers)
     server = terminology_server(knowledge, settings, runtime.egress_factory, before=runtime.terminology)
     answer = worded(knowledge, make_answer(knowledge, settings, runtime.egress_factory, server, snooze_filter))
-    return knowledge, answer, partial(discovery, knowledge), server
+    return Served(knowledge, answer, partial(discovery, knowledge)), server
 
 
-def _now(zone: tzinfo | None) -> datetime:
-    return datetime.now(zone) if zone else datetime.now(UTC).astimezone()
+def _callers(settings: Settings, served: Served, runtime: Runtime) -> Callers:
+    """The clients that may call, checked against the services and the servers that may be called."""
+    callers = Callers(settings, runtime.replay, runtime.egress_factory, remote=runtime.keys)
+    for servers in ((), *(profile.fhir_servers for profile in callers.profiles)):
+        # Raises for a server that may never be called: better at the start than at the first call.
+        runtime.egress_factory.to((*settings.fhir_allow, *servers))
+    callers.check_services({service.id: service.hook for service in served.knowledge.services.values()})
+    callers.check_aliases(
+        {key for service in served.discovery("en", False)["services"] for key in service.get("prefetch", ())}
+    )
+    return callers
 
 
-def _add_catalogue(app: Flask, settings: Settings, knowledge: Knowledge) -> None:
-    """What the service knows, to be read by people; whoever brings an evaluation of their own has no such pages."""
-    from cds_service.artifacts.knowledge_base import KnowledgeBase
+def _bare(context: AppContext) -> Flask:
+    """The Flask application without routes."""
+    settings, runtime = context.settings, context.runtime
+    app = Flask("cds_service", static_folder=None)
+    app.url_map.merge_slashes = False
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body + 1
+    app.extensions.update(
+        runtime=runtime,
+        database=runtime.database,
+        feedback_store=FeedbackStore(runtime.database),
+        recorder=runtime.recorder,
+        body_timeouts=runtime.body_timeouts,
+        egress_factory=runtime.egress_factory,
+        callers=context.callers,
+    )
+    if settings.proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
+    return app
+
+
+def _surround(app: Flask, context: AppContext) -> None:
+    """Adds what happens around every call. The order matters: Flask runs what comes first last after a request."""
+    settings, runtime, knowledge = context.settings, context.runtime, context.served.knowledge
+    health.observe(app, get_log(), knowledge.version, hsts=settings.speaks_https)
+    runtime.metrics.observe(app, knowledge.services)
+    if runtime.tracing is not None:
+        runtime.tracing.observe(app, knowledge.version)
+    site = settings.site.resolve().name if settings.site else None
+    record_calls(app, runtime.recorder, Pseudonyms(settings.hash_key), knowledge.version, site)
+    if not settings.open:
+        refuse_plain_http(app)
+    if origins := _origins(settings, context.callers):
+        allow_origins(app, origins)
+    operation_outcome.register(app, get_log())
+    runtime.rates.count_visitors(app)
+
+
+def _add_parts(app: Flask, context: AppContext) -> None:
+    """Adds the routes, part by part."""
+    settings, served = context.settings, context.served
+    smart = _smart(context)
+    HooksApi(context, app.extensions["feedback_store"], smart.signed_in if smart is not None else None).register(app)
+    health.add_routes(app, context)
+    samples = _add_sandbox(app, context) if settings.sandbox else None
+    if (knowledge := served.knowledge_base) is not None:
+        _add_catalogue(app, settings, knowledge)
+        if settings.has_page:
+            from cds_service.web.viewer.wiring import add_page
+
+            add_page(app, context, knowledge, samples, smart)
+        if settings.serves_report:
+            _add_report(app, context, knowledge)
+    openapi.add_route(app, served.knowledge.services, settings.public_url)
+
+
+def _add_catalogue(app: Flask, settings: Settings, knowledge: KnowledgeBase) -> None:
     from cds_service.artifacts.load import knowledge_dir
     from cds_service.present.catalogue.catalogue import Catalogue
     from cds_service.web.pages.catalogue import catalogue_blueprint
 
-    if isinstance(knowledge, KnowledgeBase):
-        catalogue = Catalogue(knowledge, knowledge_dir())
-        app.register_blueprint(catalogue_blueprint(catalogue, settings.language, settings.prefix))
+    catalogue = Catalogue(knowledge, knowledge_dir())
+    app.register_blueprint(catalogue_blueprint(catalogue, settings.language, settings.prefix))
 
 
-def _smart(settings: Settings, callers: Callers, runtime: Runtime) -> Smart | None:
-    """Launches from EHRs, if a client is registered for them; else nothing of it is loaded."""
-    registered = [profile for profile in callers.profiles if profile.smart_client_id is not None]
+def _smart(context: AppContext) -> Smart | None:
+    """SMART launches from EHRs, if a client is registered for them; otherwise their modules are not imported."""
+    registered = [profile for profile in context.callers.profiles if profile.smart_client_id is not None]
     if not registered:
         return None
     from cds_service.web.viewer.smart import Smart
 
-    return Smart(settings, registered, runtime.egress_factory, runtime.replay)
+    return Smart(context.settings, registered, context.runtime.egress_factory, context.runtime.replay)
 
 
-def _add_page(
-    app: Flask,
-    settings: Settings,
-    knowledge: Knowledge,
-    samples: SamplePatients | None,
-    egress_factory: EgressFactory,
-    clock: Clock,
-    smart: Smart | None,
-) -> None:
-    """The page for people; like the catalogue, over the knowledge that is served."""
-    from cds_service.artifacts.knowledge_base import KnowledgeBase
-    from cds_service.web.viewer.wiring import add_page
-
-    if isinstance(knowledge, KnowledgeBase):
-        add_page(app, settings, knowledge, samples, egress_factory, clock, smart)
-
-
-def _add_report(app: Flask, settings: Settings, knowledge: Knowledge, database: Database, clock: Clock) -> None:
-    """What became of the cards of the knowledge that is served."""
-    from cds_service.artifacts.knowledge_base import KnowledgeBase
+def _add_report(app: Flask, context: AppContext, knowledge: KnowledgeBase) -> None:
     from cds_service.artifacts.load import knowledge_dir
     from cds_service.artifacts.review_limits import read_review_limits
     from cds_service.web.pages.report import add_report
 
-    if isinstance(knowledge, KnowledgeBase):
-        add_report(app, settings, knowledge, read_review_limits(knowledge_dir()), database, clock)
+    add_report(app, context, knowledge, read_review_limits(knowledge_dir()))
 
 
-def _add_sandbox(app: Flask, clock: Clock) -> SamplePatients:
-    """The sample patients as a FHIR server. Loaded only here: production has no use for them."""
+def _add_sandbox(app: Flask, context: AppContext) -> SamplePatients:
+    """The sample patients as a FHIR server. Imported only here: production does not use them."""
     from cds_service.artifacts.load import knowledge_dir, load_knowledge
     from cds_service.artifacts.worked_patients import read_worked
     from cds_service.sandbox.fhir_api import SamplePatients, samples_blueprint
 
     root = knowledge_dir()
     patients = read_worked(root / "sandbox" / "patients.yaml", root)
-    samples = SamplePatients(patients, load_knowledge(root).terminology, clock)
-    app.register_blueprint(samples_blueprint(samples, clock))
+    samples = SamplePatients(patients, load_knowledge(root).terminology, context.now)
+    app.register_blueprint(samples_blueprint(samples, context.now))
     return samples
 
 
@@ -238,9 +206,10 @@ def _origins(settings: Settings, callers: Callers) -> tuple[str, ...]:
     return everybody if everybody == ("*",) else tuple(dict.fromkeys((*everybody, *callers.origins)))
 
 
-def _warn(log: Any, callers: Callers, version: str) -> None:
+def _log_access(callers: Callers, version: str) -> None:
     if callers.is_open:
         reason = "CDS_OPEN is set: everybody is answered without a token. Only for trying out and closed networks."
-        log.warning("open to everybody", reason=reason, knowledge=version)
+        get_log().warning("open to everybody", reason=reason, knowledge=version)
     else:
-        log.info("open to known clients", clients=[profile.name for profile in callers.profiles], knowledge=version)
+        names = [profile.name for profile in callers.profiles]
+        get_log().info("open to known clients", clients=names, knowledge=version)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
+from cds_service.web.context import Served
 from tests.support.recorder import SERVICES, Recorder, discovery, encoded, knowledge, request_body
 
 JSON_VALUES = st.recursive(
@@ -36,7 +37,7 @@ THOROUGH = settings(max_examples=150, deadline=None, suppress_health_check=[Heal
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
     database = f"sqlite:///{tmp_path_factory.mktemp('fuzz')}/cds.db"
     chosen = Settings(open=True, database_url=database, cors_origins=("https://ehr.example",))
-    app = create_app(chosen, knowledge=knowledge(), answer=Recorder(), discovery=discovery)
+    app = create_app(chosen, served=Served(knowledge(), Recorder(), discovery))
     yield app.test_client()
     app.extensions["database"].close()
 

@@ -25,6 +25,7 @@ from cds_service.fhir.fetch.terminology_server import TerminologyServer
 from cds_service.server.reload import Reloading, check_knowledge
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
+from cds_service.web.context import Served
 from cds_service.web.runtime import Runtime
 from tests.artifacts.test_overlay import HEAD
 from tests.conftest import LogFile
@@ -52,14 +53,14 @@ def make_reloading(tmp_path: Path) -> Iterator[Callable[..., Reloading]]:
 
     def make(answer: Any = None, **given: Any) -> Reloading:
         settings = Settings(**{"open": True, "database_url": f"sqlite:///{tmp_path}/cds.db"} | given)
-        made.append(lasting := Runtime.of(settings))
-        fake = {"knowledge": knowledge(), "answer": answer, "discovery": discovery} if answer else {}
-        create = partial(create_app, settings, lasting=lasting, **fake)
-        return Reloading(create, partial(check_knowledge, settings), lasting)
+        made.append(runtime := Runtime.of(settings))
+        fake = {"served": Served(knowledge(), answer, discovery)} if answer else {}
+        create = partial(create_app, settings, runtime=runtime, **fake)
+        return Reloading(create, partial(check_knowledge, settings), runtime)
 
     yield make
-    for lasting in made:
-        lasting.database.close()
+    for runtime in made:
+        runtime.database.close()
 
 
 @pytest.fixture
@@ -110,11 +111,11 @@ def test_a_faulty_overlay_is_refused_and_the_old_one_goes_on(
     assert reason in line["reason"]
     client = Client(app)
     assert client.get("/health/ready").json == {
-        "status": "degraded", "lacking": ["knowledge"], "database": True, "knowledge": before,
+        "status": "degraded", "degraded": ["knowledge"], "database": True, "knowledge": before,
     }  # fmt: skip
     text = client.get("/metrics").text
     assert 'cds_reloads_total{outcome="refused"} 1.0' in text
-    assert 'cds_lacking{part="knowledge"} 1.0' in text
+    assert 'cds_degraded{part="knowledge"} 1.0' in text
 
 
 def test_a_fault_that_is_put_right_is_forgotten(make_reloading: Callable[..., Reloading], site: Path) -> None:

@@ -15,6 +15,7 @@ from cds_service.hooks.messages import CallContext, HookRequest
 from cds_service.logs import configure
 from cds_service.settings import load_settings
 from cds_service.web.app import create_app
+from cds_service.web.context import Served
 from tests.support.recorder import Recorder, discovery, knowledge
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class _Leaky(Recorder):
 
 settings = load_settings()
 configure(settings.log_level)
-_app = create_app(settings, knowledge=knowledge(), answer=_Leaky(), discovery=discovery)
+_app = create_app(settings, served=Served(knowledge(), _Leaky(), discovery))
 
 
 def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

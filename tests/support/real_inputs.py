@@ -26,6 +26,7 @@ from cds_service.hooks.response_models import HookResponse
 from cds_service.sandbox.patients import WorkedResources, hook_request, patient_resources, prefetch_of
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
+from cds_service.web.context import Served
 
 Json = dict[str, Any]
 Answer = Callable[[str, HookRequest, CallContext], Json]
@@ -77,9 +78,7 @@ def shipped_service(
         settings["clients"].write_text(yaml.safe_dump({"clients": [members]}), encoding="utf-8")
     app = create_app(
         Settings(open=True, database_url=f"sqlite:///{folder}/cds.db", **settings),
-        knowledge=knowledge(),
-        answer=_answer(fhir_allow, fhir_deadline),
-        discovery=partial(discovery, knowledge()),
+        served=Served(knowledge(), _answer(fhir_allow, fhir_deadline), partial(discovery, knowledge())),
     )
     try:
         yield app.test_client()

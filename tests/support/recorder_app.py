@@ -9,6 +9,7 @@ from cds_service.hooks.messages import CallContext, HookRequest
 from cds_service.logs import configure
 from cds_service.settings import load_settings
 from cds_service.web.app import create_app
+from cds_service.web.context import Served
 from tests.support.recorder import Recorder, discovery, knowledge
 
 
@@ -21,5 +22,5 @@ class _Slow(Recorder):
 
 configure("info")
 settings = load_settings()
-app = create_app(settings, knowledge=knowledge(), answer=_Slow(), discovery=discovery)
+app = create_app(settings, served=Served(knowledge(), _Slow(), discovery))
 app.extensions["body_timeouts"].watch(settings.port)

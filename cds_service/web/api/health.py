@@ -1,4 +1,4 @@
-"""For those who run the service: is it alive, is it ready, what is here, its metrics; and one log line per call."""
+"""Index, liveness, readiness, metrics; and one log line per call (access log)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from flask import Flask, Response, g, request
 
 from cds_service import __version__
 from cds_service.errors import Unauthorized
-from cds_service.settings import Settings
-from cds_service.web.api.operation_outcome import json_response
+from cds_service.web.context import AppContext
+from cds_service.web.responses import json_response
 from cds_service.web.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -25,16 +25,15 @@ if TYPE_CHECKING:
 _UUID = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}", re.IGNORECASE)
 
 
-def add_routes(
-    app: Flask, settings: Settings, knowledge_version: str, service_ids: Iterable[str], runtime: Runtime
-) -> None:
-    """Adds the index, the health routes and, if the settings have them, the metrics."""
+def add_routes(app: Flask, context: AppContext) -> None:
+    """Adds the index, the health routes and, if the settings allow it, the metrics."""
+    settings, runtime, knowledge = context.settings, context.runtime, context.served.knowledge
     index = {
         "service": "cds-service",
         "version": __version__,
-        "knowledge": knowledge_version,
+        "knowledge": knowledge.version,
         "discovery": "/cds-services",
-        "services": sorted(service_ids),
+        "services": sorted(knowledge.services),
         "open": settings.open,
         "rules": "/rules",
         "health": ["/health/live", "/health/ready"],
@@ -44,8 +43,8 @@ def add_routes(
         return json_response({"status": "live"})
 
     def ready() -> Response:
-        """Who runs can answer calls. What is degraded besides is told, but is no reason to send calls elsewhere: mostly
-        all replicas lack it at once, and without them there would be no cards at all.
+        """Always 200 while the process serves. Degraded dependencies are listed but do not make the probe fail: mostly
+        all replicas lack them at once, and without any replica there would be no cards at all.
         """
         degraded = [part for part, is_degraded in runtime.degraded().items() if is_degraded]
         return json_response(
@@ -53,7 +52,7 @@ def add_routes(
                 "status": "degraded" if degraded else "ready",
                 "degraded": degraded,
                 "database": "database" not in degraded,
-                "knowledge": knowledge_version,
+                "knowledge": knowledge.version,
             }
         )
 
@@ -75,10 +74,10 @@ def _metrics(token: str | None, runtime: Runtime) -> Response:
 
 
 def observe(app: Flask, log: Any, knowledge_version: str, hsts: bool) -> None:
-    """Every call gets a correlation id, the knowledge version in its reply, and one line in the log.
+    """Gives every call a correlation id, the knowledge version in its response, and one line in the log.
 
     Args:
-        hsts: tell browsers to come back by https only; for services that are reached by https.
+        hsts: send Strict-Transport-Security; for services that are reached by https.
     """
 
     def begin() -> None:
@@ -92,7 +91,7 @@ def observe(app: Flask, log: Any, knowledge_version: str, hsts: bool) -> None:
         if hsts:
             headers["Strict-Transport-Security"] = "max-age=31536000"
         if request.endpoint not in _QUIET or response.status_code == 401:
-            # What is no UUID could be anything, so also somebody's name.
+            # Anything but a UUID could be a name, which must not enter the log.
             theirs = request.environ.get("HTTP_X_REQUEST_ID")
             named = {"request": theirs} if theirs and _UUID.fullmatch(theirs) else {}
             log.info(

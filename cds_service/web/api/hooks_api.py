@@ -3,139 +3,111 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from functools import lru_cache
-from typing import Any, Literal, Protocol, cast
+from typing import Any
 
 from flask import Flask, Response, g, request
-from werkzeug.datastructures import LanguageAccept
-from werkzeug.http import parse_accept_header
 
 from cds_service.errors import Forbidden, NotFound, Unauthorized
 from cds_service.hooks.feedback import parse_feedback
-from cds_service.hooks.messages import CallContext, HookRequest, parse_request
-from cds_service.security.callers import Callers
+from cds_service.hooks.messages import CallContext, parse_request
 from cds_service.security.clients import ClientProfile
 from cds_service.settings import Settings
 from cds_service.store.feedback import FeedbackStore
 from cds_service.web.api.body import BodyReader
-from cds_service.web.api.operation_outcome import json_response
+from cds_service.web.context import AppContext, Service
 from cds_service.web.ops.call_recording import begin
-from cds_service.web.runtime import Runtime
+from cds_service.web.responses import Language, accepted_language, json_response
 
-Language = Literal["en", "zh"]
-Answer = Callable[[str, HookRequest, CallContext], dict[str, Any]]
-Clock = Callable[[], datetime]
-# A language, and whether to tell versions.
-Discover = Callable[[Language, bool], dict[str, Any]]
 _PAGE = "/app/"
 
 
-class Service(Protocol):
-    """What the routes need to know of a service."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def hook(self) -> str: ...
-
-
-class Knowledge(Protocol):
-    """What the routes need to know of the knowledge."""
-
-    @property
-    def version(self) -> str: ...
-    @property
-    def services(self) -> Mapping[str, Service]: ...
-
-
-def add_routes(
-    app: Flask,
-    settings: Settings,
-    knowledge: Knowledge,
-    answer: Answer,
-    discovery: Discover,
-    store: FeedbackStore,
-    clock: Clock,
-    callers: Callers,
-    runtime: Runtime,
-    signed_in: Callable[[], ClientProfile] | None = None,
-) -> None:
-    """Adds the routes to the app.
+class HooksApi:
+    """Discovery, calls and feedback of the services.
 
     Args:
-        answer: service id, request and circumstances -> the reply; raises a RequestError if it cannot answer.
-        discovery: the reply to discovery in a language, with versions or without.
-        clock: the present moment in the site's time zone.
-        callers: who may call. They are asked for before anything of the body is read.
-        runtime: how often callers may, who looks on, and where bodies that are being read are noted.
-        signed_in: whose clinician the page was opened by; without it, only clients call, with their tokens.
+        store: where feedback is stored.
+        signed_in: the profile of the clinician's session on the page; None: only clients call, with their tokens.
     """
-    services = knowledge.services
-    discovered = lru_cache(maxsize=4)(discovery)
-    rates, observer = runtime.rates, runtime.observer
-    bodies = BodyReader(settings.max_body, runtime.body_timeouts)
 
-    def caller(path: str) -> ClientProfile:
-        address = request.remote_addr
-        try:
-            with observer.step("identify"):
-                profile = signed_in() if signed_in and _from_page() else callers.identify(request.headers, path)
-        except (Unauthorized, Forbidden):
-            rates.refused(address)
-            raise
-        g.fields = {"client": profile.name}
-        rates.called(profile, address)
-        return profile
+    def __init__(
+        self, context: AppContext, store: FeedbackStore, signed_in: Callable[[], ClientProfile] | None = None
+    ) -> None:
+        self._context = context
+        self._store = store
+        self._signed_in = signed_in
+        self._services = context.served.knowledge.services
+        self._discovery = lru_cache(maxsize=4)(context.served.discovery)
+        self._bodies = BodyReader(context.settings.max_body, context.runtime.body_timeouts)
 
-    def discover() -> Response:
-        profile = caller("/cds-services")
-        return json_response(_for_client(discovered(_language(profile, settings), profile.discovery_versions), profile))
+    def register(self, app: Flask) -> None:
+        """Adds the routes to an application."""
+        # Clients build addresses from what an administrator typed, so an extra slash must do no harm.
+        for path in ("/cds-services", "/cds-services/"):
+            app.add_url_rule(path, "discovery", self.discovery, methods=["GET"])
+        for base in ("/cds-services/<service_id>", "/cds-services//<service_id>"):
+            for slash in ("", "/"):
+                app.add_url_rule(base + slash, "call", self.call, methods=["POST"])
+                app.add_url_rule(f"{base}/feedback{slash}", "feedback", self.feedback, methods=["POST"])
+        if self._signed_in is not None:
+            app.add_url_rule(f"{_PAGE}cds-services", "discovery", self.discovery, methods=["GET"])
+            app.add_url_rule(f"{_PAGE}cds-services/<service_id>", "call", self.call, methods=["POST"])
+            app.add_url_rule(f"{_PAGE}cds-services/<service_id>/feedback", "feedback", self.feedback, methods=["POST"])
 
-    def call(service_id: str) -> Response:
-        profile = caller(f"/cds-services/{service_id}")
-        service = _service(services, service_id, profile)
-        # Fields of the log line; they are at hand in `g` when the call fails, too.
+    def discovery(self) -> Response:
+        profile = self._identify("/cds-services")
+        language = _language(profile, self._context.settings)
+        return json_response(_for_client(self._discovery(language, profile.discovery_versions), profile))
+
+    def call(self, service_id: str) -> Response:
+        context, profile = self._context, self._identify(f"/cds-services/{service_id}")
+        service = _service(self._services, service_id, profile)
+        # Fields of the log line; `g` holds them, so that the line of a failed call has them too.
         fields: dict[str, Any] = {"service": service_id, "hook": service.hook, "client": profile.name, "notes": {}}
         g.fields = fields
-        language = _language(profile, settings)
+        language = _language(profile, context.settings)
         outcome = begin(language)
-        hook_request = parse_request(bodies.read(), service.hook, profile)
+        hook_request = parse_request(self._bodies.read(), service.hook, profile)
         outcome.patient, outcome.user = hook_request.patient_id, hook_request.user_id
         fields["notes"].update(dict.fromkeys(hook_request.notes, 1))
-        # The page asks so. A trace names every result it rests on, so a closed service gives it to its own page only.
-        explained = "HTTP_X_CDS_EXPLAIN" in request.environ and (callers.is_open or _from_page())
-        reply = answer(
-            service_id, hook_request, CallContext(profile, language, clock(), fields, outcome, observer, explained)
-        )
+        # The page asks for the trace. It names every result used, so a closed service gives it to its own page only.
+        explained = "HTTP_X_CDS_EXPLAIN" in request.environ and (context.callers.is_open or _from_page())
+        observer = context.runtime.observer
+        call = CallContext(profile, language, context.now(), fields, outcome, observer, explained)
+        reply = context.served.answer(service_id, hook_request, call)
         fields.setdefault("cards", _rule_ids(reply))
         return json_response(reply)
 
-    def feedback(service_id: str) -> Response:
-        profile = caller(f"/cds-services/{service_id}/feedback")
-        _service(services, service_id, profile)
-        events = parse_feedback(bodies.read(), service_id)
+    def feedback(self, service_id: str) -> Response:
+        profile = self._identify(f"/cds-services/{service_id}/feedback")
+        _service(self._services, service_id, profile)
+        events = parse_feedback(self._bodies.read(), service_id)
         g.fields = {"service": service_id, "client": profile.name, "feedback": len(events)}
+        observer = self._context.runtime.observer
         with observer.step("store"):
-            store.add(events)
+            self._store.add(events)
         observer.answered(service_id, [event.outcome for event in events])
         return json_response({"received": len(events)})
 
-    # Clients build addresses from what an administrator typed, so a slash too many must do no harm.
-    for path in ("/cds-services", "/cds-services/"):
-        app.add_url_rule(path, "discovery", discover, methods=["GET"])
-    for base in ("/cds-services/<service_id>", "/cds-services//<service_id>"):
-        for slash in ("", "/"):
-            app.add_url_rule(base + slash, "call", call, methods=["POST"])
-            app.add_url_rule(f"{base}/feedback{slash}", "feedback", feedback, methods=["POST"])
-    if signed_in is not None:
-        app.add_url_rule(f"{_PAGE}cds-services", "discovery", discover, methods=["GET"])
-        app.add_url_rule(f"{_PAGE}cds-services/<service_id>", "call", call, methods=["POST"])
-        app.add_url_rule(f"{_PAGE}cds-services/<service_id>/feedback", "feedback", feedback, methods=["POST"])
+    def _identify(self, path: str) -> ClientProfile:
+        """The caller, before anything of the body is read; counted by the rate limits."""
+        runtime, address = self._context.runtime, request.remote_addr
+        try:
+            with runtime.observer.step("identify"):
+                if self._signed_in is not None and _from_page():
+                    profile = self._signed_in()
+                else:
+                    profile = self._context.callers.identify(request.headers, path)
+        except (Unauthorized, Forbidden):
+            runtime.rates.refused(address)
+            raise
+        g.fields = {"client": profile.name}
+        runtime.rates.called(profile, address)
+        return profile
 
 
 def _from_page() -> bool:
-    """Whether a call came by the address that a session opens instead of a token."""
+    """Whether the call came by an address below /app, where a session stands for the client's token."""
     return request.path.startswith(_PAGE)
 
 
@@ -158,17 +130,6 @@ def _for_client(reply: dict[str, Any], profile: ClientProfile) -> dict[str, Any]
 def _language(profile: ClientProfile, settings: Settings) -> Language:
     wanted = request.headers.get("Accept-Language")
     return (wanted and accepted_language(wanted)) or profile.language or settings.language
-
-
-@lru_cache(maxsize=512)
-def accepted_language(header: str) -> Language | None:
-    """The best of our languages for an Accept-Language header; None if it asks for none of them, or for any.
-
-    >>> accepted_language("fr, zh-CN;q=0.8, en;q=0.5")
-    'zh'
-    """
-    ranges = [(tag, quality) for tag, quality in parse_accept_header(header, LanguageAccept) if tag != "*"]
-    return cast("Language | None", LanguageAccept(ranges).best_match(["en", "zh"]))
 
 
 def _rule_ids(reply: Mapping[str, Any]) -> list[str]:

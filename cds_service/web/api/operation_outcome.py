@@ -23,14 +23,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from cds_service.errors import RequestError
 from cds_service.logs import place
-
-JSON = "application/json"
+from cds_service.web.responses import json_response
 
 # Texts for errors that Flask itself raises; its own may hold parts of the request.
 STATUS_TEXTS = {
@@ -40,10 +38,6 @@ STATUS_TEXTS = {
     413: ("too-long", "The body is larger than this service accepts. Send less data, or have the limit raised."),
     415: ("structure", "The body is not JSON by its media type. Send Content-Type: application/json."),
 }
-
-
-def json_response(content: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(content), status, content_type=JSON)
 
 
 def outcome(status: int, code: str, text: str, expression: str | None = None) -> Response:

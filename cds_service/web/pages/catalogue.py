@@ -5,23 +5,19 @@ from __future__ import annotations
 from functools import lru_cache, partial
 from pathlib import Path
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, current_app
 from werkzeug.exceptions import NotFound
 
 from cds_service.present.catalogue.catalogue import Catalogue
 from cds_service.present.catalogue.page import HERE, CodeList, Link
 from cds_service.present.catalogue.registers import REGISTERS
-from cds_service.present.texts import LANGUAGES, Language, say
-from cds_service.web.api.hooks_api import accepted_language
+from cds_service.present.texts import Language, say
+from cds_service.web.responses import TAGS, content_security_policy, html_response, revalidated, wanted_language
 
-# BCP 47 tags: what the Chinese here is, so that fonts and voices fit.
-_TAGS = {"en": "en", "zh": "zh-Hans"}
 _STYLESHEET = "catalogue.css"
 # CDS Hooks 2.0, Source: the icon is a PNG of 100 by 100 pixels without transparent regions.
 _ICON = "icon.png"
-_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
-)
+_POLICY = content_security_policy(script_src=None, connect_src=None, img_src="'self'", form_action="'none'")
 
 
 def catalogue_blueprint(catalogue: Catalogue, language: Language, prefix: str) -> Blueprint:
@@ -40,25 +36,20 @@ def catalogue_blueprint(catalogue: Catalogue, language: Language, prefix: str) -
     def page(name: str = "") -> Response:
         if name and name not in names:
             raise NotFound
-        chosen = _chosen(language)
-        response = Response(pages(name, chosen), content_type="text/html; charset=utf-8")
-        response.headers["Content-Language"] = _TAGS[chosen]
-        response.headers["Content-Security-Policy"] = _POLICY
-        response.headers["Referrer-Policy"] = "no-referrer"
-        response.vary.add("Accept-Language")
-        return _cacheable(response)
+        chosen = wanted_language(language)
+        return revalidated(html_response(pages(name, chosen), chosen, policy=_POLICY))
 
     def style() -> Response:
-        return _cacheable(Response(stylesheet, content_type="text/css; charset=utf-8"))
+        return revalidated(Response(stylesheet, content_type="text/css; charset=utf-8"))
 
     def icon() -> Response:
-        return _cacheable(Response(picture, content_type="image/png"))
+        return revalidated(Response(picture, content_type="image/png"))
 
     def codes(value_set: str) -> Response:
         path = catalogue.codes(value_set)
         if path is None:
             raise NotFound
-        return _cacheable(Response(path.read_bytes(), content_type="text/csv; charset=utf-8"))
+        return revalidated(Response(path.read_bytes(), content_type="text/csv; charset=utf-8"))
 
     blueprint.add_url_rule("/rules", "index", page, methods=["GET"])
     blueprint.add_url_rule("/rules/<name>", "page", page, methods=["GET"])
@@ -93,24 +84,6 @@ def _html(catalogue: Catalogue, base: str, name: str, language: Language) -> byt
         stylesheet=f"{base}/{_STYLESHEET}",
         say=lambda key, *parts: say(key, language, *parts),
         kind=lambda block: type(block).__name__,
-        tag_of=_TAGS,
+        tag_of=TAGS,
         version=catalogue.knowledge.version,
     ).encode()
-
-
-def _chosen(fallback: Language) -> Language:
-    """What the address says (`?lang=zh`), else what the browser prefers, else the service's own language."""
-    wanted = request.args.get("lang")
-    for one in LANGUAGES:
-        if wanted == one:
-            return one
-    return accepted_language(request.headers.get("Accept-Language", "")) or fallback
-
-
-def _cacheable(response: Response) -> Response:
-    """Kept by browsers and asked for anew by its hash: the knowledge changes only with a new start."""
-    response.headers["Cache-Control"] = "no-cache"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.add_etag()
-    response.make_conditional(request)
-    return response

@@ -21,27 +21,25 @@ from cds_service.present.report.report import Names, make_report
 from cds_service.present.report.report_page import Form, as_html, style_hash
 from cds_service.present.texts import Language
 from cds_service.settings import Settings
-from cds_service.store.database import Database
 from cds_service.store.report_query import Selection
-from cds_service.web.api.hooks_api import Clock
-from cds_service.web.viewer.api import wanted_language
+from cds_service.web.context import AppContext
+from cds_service.web.responses import TAGS, content_security_policy, html_response, not_stored, wanted_language
 
 PATH = "/report"
-_TAGS = {"en": "en", "zh": "zh-Hans"}
 _CHOICES = ("from", "to", "service", "rule", "site")
 _LONGEST = 200
 
 
-def add_report(
-    app: Flask, settings: Settings, knowledge: KnowledgeBase, limits: ReviewLimits, database: Database, clock: Clock
-) -> None:
+def add_report(app: Flask, context: AppContext, knowledge: KnowledgeBase, limits: ReviewLimits) -> None:
     """Adds the route."""
-    names = lru_cache(maxsize=len(_TAGS))(lambda language: Names(knowledge, language))
+    settings, database = context.settings, context.runtime.database
+    names = lru_cache(maxsize=len(TAGS))(lambda language: Names(knowledge, language))
+    policy = content_security_policy(script_src=None, connect_src=None, img_src=None, style_src=f"'{style_hash()}'")
 
     def report() -> Response:
         language = wanted_language(settings.language)
         asked = {name: value for name in _CHOICES if (value := request.args.get(name, "").strip())}
-        made = make_report(database, limits, _selection(asked, settings), clock())
+        made = make_report(database, limits, _selection(asked, settings), context.now())
         other: Language = "en" if language == "zh" else "zh"
         form = Form(
             action=settings.prefix + PATH,
@@ -49,17 +47,7 @@ def add_report(
             services=tuple(sorted(knowledge.services)),
             rules=tuple(rule.id for rule in knowledge.rules.values() if rule.kind == "rule"),
         )
-        response = Response(as_html(made, names(language), form), content_type="text/html; charset=utf-8")
-        response.headers["Content-Language"] = _TAGS[language]
-        response.headers["Content-Security-Policy"] = (
-            f"default-src 'none'; style-src '{style_hash()}'; form-action 'self'; base-uri 'none';"
-            " frame-ancestors 'none'"
-        )
-        response.headers["Referrer-Policy"] = "no-referrer"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Cache-Control"] = "no-store"
-        response.vary.add("Accept-Language")
-        return response
+        return not_stored(html_response(as_html(made, names(language), form), language, policy=policy))
 
     app.add_url_rule(PATH, "report", report, methods=["GET"])
 

@@ -11,8 +11,7 @@ from flask import Blueprint, Response, request
 from cds_service.errors import BadRequest, NotFound
 from cds_service.present.chart.texts import chart_say
 from cds_service.present.texts import LANGUAGES, Language
-from cds_service.web.api.hooks_api import accepted_language
-from cds_service.web.api.operation_outcome import json_response
+from cds_service.web.responses import json_response, not_stored, wanted_language
 from cds_service.web.viewer.charts import Charts, checked_id, checked_kind
 from cds_service.web.viewer.fhir_sources import SANDBOX, Source
 
@@ -88,30 +87,15 @@ def described(source: Source, language: Language) -> Json:
     return about if source.patient is None else about | {"patient": source.patient, "services": "cds-services"}
 
 
-def wanted_language(fallback: Language) -> Language:
-    """What the address says (`?lang=zh`), else what the browser prefers, else the service's own language."""
-    asked = request.args.get("lang")
-    for one in LANGUAGES:
-        if asked == one:
-            return one
-    return accepted_language(request.headers.get("Accept-Language", "")) or fallback
-
-
 def remembered(made: Callable[[Language], list[Json]]) -> Callable[[Language], list[Json]]:
     """The same, made once for each language."""
     return lru_cache(maxsize=len(LANGUAGES))(made)
 
 
 def _private(content: Json) -> Response:
-    return _unkept(json_response(content))
+    """Patient data, which neither browsers nor proxies store."""
+    return not_stored(json_response(content))
 
 
 def _resource(body: bytes) -> Response:
-    return _unkept(Response(body, content_type=_FHIR))
-
-
-def _unkept(response: Response) -> Response:
-    """Patient data: neither a browser nor a proxy keeps it."""
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    return response
+    return not_stored(Response(body, content_type=_FHIR))

@@ -11,10 +11,9 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
 from cds_service.present.texts import Language
-from cds_service.web.viewer.api import wanted_language
+from cds_service.web.responses import TAGS, html_response, revalidated, secured, wanted_language
 
 PREFIX = "/app"
-TAGS = {"en": "en", "zh": "zh-Hans"}
 _FILES = Path(__file__).parent.parent / "static" / "app"
 _TYPES = {
     ".js": "text/javascript; charset=utf-8",
@@ -25,10 +24,6 @@ _TYPES = {
     ".txt": "text/plain; charset=utf-8",
     ".md": "text/plain; charset=utf-8",
 }
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 
 
 def page_blueprint(language: Language, knowledge_version: str, prefix: str) -> Blueprint:
@@ -49,16 +44,13 @@ def page_blueprint(language: Language, knowledge_version: str, prefix: str) -> B
             # Addresses in the page are relative to the folder.
             return redirect(f"{prefix}{PREFIX}/")
         chosen = wanted_language(language)
-        response = Response(pages(chosen), content_type="text/html; charset=utf-8")
-        response.headers["Content-Language"] = TAGS[chosen]
-        response.vary.add("Accept-Language")
-        return _revalidated(secured(response))
+        return revalidated(isolated(html_response(pages(chosen), chosen)))
 
     def file(name: str) -> Response:
         path = files.get(name)
         if path is None:
             raise NotFound
-        return _revalidated(Response(path.read_bytes(), content_type=_TYPES[path.suffix]))
+        return revalidated(Response(path.read_bytes(), content_type=_TYPES[path.suffix]))
 
     for path in ("", "/"):
         blueprint.add_url_rule(path, "page", page, methods=["GET"])
@@ -66,12 +58,10 @@ def page_blueprint(language: Language, knowledge_version: str, prefix: str) -> B
     return blueprint
 
 
-def secured(response: Response) -> Response:
-    """With the headers of every page here: nothing from elsewhere, in no frame, no address told to others."""
-    response.headers["Content-Security-Policy"] = POLICY
-    response.headers["Referrer-Policy"] = "no-referrer"
+def isolated(response: Response) -> Response:
+    """Adds the headers of a page of the viewer: those of every page, and no access through `window.opener`."""
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    return response
+    return secured(response)
 
 
 def lead_browsers_here(app: Flask, prefix: str) -> None:
@@ -93,12 +83,3 @@ def _html(knowledge_version: str, language: Language) -> bytes:
     template = current_app.jinja_env.get_template("app.html")
     other: Language = "en" if language == "zh" else "zh"
     return template.render(language=language, tag=TAGS[language], other=other, version=knowledge_version).encode()
-
-
-def _revalidated(response: Response) -> Response:
-    """Kept by browsers and asked for anew by its hash."""
-    response.headers["Cache-Control"] = "no-cache"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.add_etag()
-    response.make_conditional(request)
-    return response

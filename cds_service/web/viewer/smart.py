@@ -17,10 +17,10 @@ from cds_service.security.client_file import read_secret
 from cds_service.security.clients import ClientProfile
 from cds_service.security.smart import Launcher, LaunchError, Session
 from cds_service.settings import Settings
-from cds_service.web.viewer.api import wanted_language
+from cds_service.web.responses import TAGS, not_stored, wanted_language
 from cds_service.web.viewer.charts import READABLE
 from cds_service.web.viewer.fhir_sources import Launched, Remote, Source
-from cds_service.web.viewer.page import PREFIX, TAGS, secured
+from cds_service.web.viewer.page import PREFIX, isolated
 from cds_service.web.viewer.sessions import LAUNCH_SECONDS, Sessions
 from cds_service.web.viewer.smart_texts import AGAIN, TEXTS, TITLE
 
@@ -146,7 +146,7 @@ class Smart:
             correlation=g.correlation,
             prefix=self._prefix,
         )
-        response = _unkept(Response(html, status, content_type="text/html; charset=utf-8"))
+        response = not_stored(isolated(Response(html, status, content_type="text/html; charset=utf-8")))
         if "answered" in g:
             self._sessions.drop(response, g.answered)
         return response
@@ -176,9 +176,4 @@ def _ready(settings: Settings, profiles: Sequence[ClientProfile]) -> tuple[str, 
 def _led(address: str) -> Response:
     response = redirect(address)
     assert isinstance(response, Response)
-    return _unkept(response)
-
-
-def _unkept(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    return secured(response)
+    return not_stored(isolated(response))

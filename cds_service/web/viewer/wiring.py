@@ -9,13 +9,13 @@ from flask import Flask, request
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.load import knowledge_dir
-from cds_service.egress.egress import Egress, EgressFactory
+from cds_service.egress.egress import Egress
 from cds_service.errors import EgressError, SettingsError
 from cds_service.present.texts import Language
 from cds_service.sandbox.fhir_api import SamplePatients
 from cds_service.sandbox.orders import draftable, read_orders
 from cds_service.settings import Settings
-from cds_service.web.api.hooks_api import Clock
+from cds_service.web.context import AppContext
 from cds_service.web.viewer.api import Json, add_page_api, remembered
 from cds_service.web.viewer.charts import Charts
 from cds_service.web.viewer.fhir_sources import SANDBOX, Embedded, Remote, Source
@@ -24,13 +24,7 @@ from cds_service.web.viewer.smart import Smart
 
 
 def add_page(
-    app: Flask,
-    settings: Settings,
-    knowledge: KnowledgeBase,
-    samples: SamplePatients | None,
-    egress_factory: EgressFactory,
-    clock: Clock,
-    smart: Smart | None,
+    app: Flask, context: AppContext, knowledge: KnowledgeBase, samples: SamplePatients | None, smart: Smart | None
 ) -> None:
     """Adds the routes under /app, and those of a launch from an EHR.
 
@@ -41,7 +35,8 @@ def add_page(
         SettingsError: a server that the page is to show may not be called.
         KnowledgeError: the list of sample orders cannot be read.
     """
-    egress = egress_factory.to(settings.fhir_allow)
+    settings = context.settings
+    egress = context.runtime.egress_factory.to(settings.fhir_allow)
     fixed: dict[str, Source] = {} if samples is None else {SANDBOX: Embedded(samples, partial(_sandbox, settings))}
     fixed |= {one.id: one for one in _remote(settings, egress)}
 
@@ -52,10 +47,10 @@ def add_page(
     orders = read_orders(root / "sandbox" / "orders.yaml", root)
 
     def in_language(language: Language) -> list[Json]:
-        return draftable(orders, knowledge.terminology, language, clock())
+        return draftable(orders, knowledge.terminology, language, context.now())
 
     blueprint = page_blueprint(settings.language, knowledge.version, settings.prefix)
-    add_page_api(blueprint, Charts(knowledge, clock), sources, remembered(in_language), settings.language)
+    add_page_api(blueprint, Charts(knowledge, context.now), sources, remembered(in_language), settings.language)
     app.register_blueprint(blueprint)
     if smart is not None:
         app.register_blueprint(smart.blueprint(knowledge.rules))

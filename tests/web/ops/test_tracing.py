@@ -23,6 +23,7 @@ from cds_service.errors import SettingsError
 from cds_service.hooks.observer import NULL_OBSERVER
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
+from cds_service.web.context import Served
 from cds_service.web.ops.tracing import Tracing, make_provider, start_tracing
 from cds_service.web.runtime import Runtime
 from tests.hooks.test_feedback import OVERRIDDEN
@@ -43,9 +44,9 @@ class Traced:
         self.provider = make_provider(SimpleSpanProcessor(self.exporter))
         given = settings.pop("app", {})
         values = Settings(**{"open": True, "database_url": f"sqlite:///{folder}/cds.db"} | settings)
-        self.lasting = Runtime.of(values)
-        self.lasting.tracing = Tracing(self.provider.get_tracer("test"), self.lasting.metrics)
-        self.client: FlaskClient = create_app(values, lasting=self.lasting, **given).test_client()
+        self.runtime = Runtime.of(values)
+        self.runtime.tracing = Tracing(self.provider.get_tracer("test"), self.runtime.metrics)
+        self.client: FlaskClient = create_app(values, runtime=self.runtime, **given).test_client()
 
     def spans(self) -> list[ReadableSpan]:
         """Those that have ended since the last time, the latest first."""
@@ -63,7 +64,7 @@ class Traced:
         return "\n".join(span.to_json() for span in self.spans())
 
     def close(self) -> None:
-        self.lasting.database.close()
+        self.runtime.database.close()
         self.provider.shutdown()
 
 
@@ -145,7 +146,7 @@ def test_feedback_and_discovery_are_spans_too_and_nothing_else_is(make_traced: C
 def test_a_call_that_we_fail_at_is_an_error_without_words(
     make_traced: Callable[..., Traced], recorder: Recorder
 ) -> None:
-    traced = make_traced(app={"knowledge": knowledge(), "answer": recorder, "discovery": discovery})
+    traced = make_traced(app={"served": Served(knowledge(), recorder, discovery)})
     recorder.fails = ValueError("canary")
     assert traced.client.post(VIEW, json=request_body()).status_code == 500
     (span,) = [span for span in traced.spans() if span.name == "call"]
@@ -229,7 +230,7 @@ def test_no_word_of_a_call_is_in_a_span(make_traced: Callable[..., Traced]) -> N
 def test_a_fault_of_ours_tells_a_span_nothing_of_the_request(
     make_traced: Callable[..., Traced], recorder: Recorder
 ) -> None:
-    traced = make_traced(app={"knowledge": knowledge(), "answer": recorder, "discovery": discovery})
+    traced = make_traced(app={"served": Served(knowledge(), recorder, discovery)})
     recorder.fails = RuntimeError("canary")
     traced.client.post(VIEW, json=calling())
     assert not leaks(traced.text())

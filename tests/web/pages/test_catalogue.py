@@ -18,6 +18,7 @@ from cds_service.hooks.call import make_answer
 from cds_service.present.catalogue.catalogue import Catalogue
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
+from cds_service.web.context import Served
 from tests.conftest import one_client
 from tests.support.fhir_parts import MK7, WARFARIN, call, lists_of, patient, request, statement
 from tests.support.kb import knowledge, knowledge_with, rule
@@ -66,9 +67,7 @@ def app_of(folder: Path, served: KnowledgeBase | None = None, **settings: object
     values = {"open": True, "database_url": f"sqlite:///{folder}/cds.db", **settings}
     return create_app(
         Settings(**values),  # type: ignore[arg-type]
-        knowledge=served or knowledge(),
-        answer=Recorder(),
-        discovery=discovery,
+        served=Served(served or knowledge(), Recorder(), discovery),
     )
 
 

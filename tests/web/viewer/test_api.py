@@ -21,8 +21,8 @@ from cds_service.sandbox.orders import SampleOrder, read_orders
 from cds_service.sandbox.patients import patient_resources
 from cds_service.settings import Settings, load_settings
 from cds_service.web.app import create_app
+from cds_service.web.responses import PAGE_POLICY
 from cds_service.web.viewer.charts import READABLE, _name
-from cds_service.web.viewer.page import POLICY
 from tests.servers.fixtures import store
 from tests.support.fault_server import FaultServer, bundle, fault_server, hang_up, outcome, resource, status, text
 from tests.support.kb import knowledge
@@ -94,10 +94,10 @@ def test_the_page_comes_in_the_language_of_the_reader(page: FlaskClient, asked: 
 
 def test_the_page_may_load_nothing_from_elsewhere_and_stands_in_no_frame(page: FlaskClient) -> None:
     headers = page.get("/app/").headers
-    assert headers["Content-Security-Policy"] == POLICY
-    assert "default-src 'none'" in POLICY
-    assert "frame-ancestors 'none'" in POLICY
-    assert "unsafe" not in POLICY
+    assert headers["Content-Security-Policy"] == PAGE_POLICY
+    assert "default-src 'none'" in PAGE_POLICY
+    assert "frame-ancestors 'none'" in PAGE_POLICY
+    assert "unsafe" not in PAGE_POLICY
     assert headers["Referrer-Policy"] == "no-referrer"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from functools import partial
+from datetime import UTC, datetime
 from html import unescape
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -30,7 +30,7 @@ from cds_service.security.client_file import load_profiles
 from cds_service.security.cookies import SealedCookie
 from cds_service.security.smart import Problem
 from cds_service.settings import Settings
-from cds_service.web.app import _now, create_app
+from cds_service.web.app import create_app
 from cds_service.web.viewer.smart_texts import AGAIN, TEXTS, TITLE
 from tests.conftest import LogFile
 from tests.servers.fixtures import store
@@ -44,11 +44,15 @@ PUBLIC = "https://cds.example"
 PATIENT = "b12-and-warfarin"
 
 
+def _now() -> datetime:
+    return datetime.now(UTC).astimezone()
+
+
 @pytest.fixture(scope="module")
 def records() -> Flask:
     """The sample patients as an EHR's FHIR server."""
     worked = read_worked(knowledge_dir() / "sandbox" / "patients.yaml", knowledge_dir())
-    app, clock = Flask("records"), partial(_now, None)
+    app, clock = Flask("records"), _now
     app.register_blueprint(samples_blueprint(SamplePatients(worked, knowledge().terminology, clock), clock))
     return app
 
@@ -693,7 +697,7 @@ def test_a_form_is_sent_once_and_only_where_it_may_go(ehr: Ehr) -> None:
 @pytest.mark.hapi
 def test_a_patient_of_hapi_is_opened_by_a_launch(tmp_path: Path, hapi_url: str) -> None:
     worked = next(sample for sample in SAMPLES if sample.id == PATIENT)
-    resources = patient_resources(worked, knowledge().terminology, _now(None))
+    resources = patient_resources(worked, knowledge().terminology, _now())
     store(hapi_url, resources.all)
     with smart_server(tmp_path, hapi_url) as ehr:
         app = create_app(settings(tmp_path, ehr))
