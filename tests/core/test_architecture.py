@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,39 @@ def test_a_room_imports_only_what_stands_below_it() -> None:
     linter = Path(sys.executable).parent / "lint-imports"
     result = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_page_on_architecture_shows_the_rooms_of_the_contract() -> None:
+    """Line by line: the rooms side by side in a line of the table are those of one layer of the import contract."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    tables = [
+        [re.findall(r"`([a-z_]+)`", row.split("|")[1]) for row in table.splitlines()[2:]]
+        for table in re.findall(r"^\| rooms \|.*?(?=\n\n)", page, flags=re.MULTILINE | re.DOTALL)
+    ]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    contracts = [
+        [sorted(part.strip() for part in layer.split("|")) for layer in contract["layers"]]
+        for contract in settings["contracts"]
+        if contract["type"] == "layers"
+    ]
+    assert tables == contracts
+
+
+# Tables of rows may be longer than a reader's patience; each is named here.
+_TABLES = frozenset[str]()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_is_no_longer_than_350_lines(path: Path) -> None:
+    name = str(path.relative_to(ROOT / "cds_service"))
+    assert name in _TABLES or len(path.read_text(encoding="utf-8").splitlines()) <= 350
+
+
+@pytest.mark.parametrize(
+    "folder", sorted({path.parent for path in MODULES}), ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_a_room_has_at_most_18_modules(folder: Path) -> None:
+    assert len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) <= 18
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -97,9 +97,9 @@ def test_a_fault_names_the_variable_and_what_it_should_hold(
 
 
 def test_every_setting_has_advice() -> None:
-    from cds_service.settings import _HELP
+    from cds_service.setting_checks import HELP
 
-    assert set(_HELP) == set(Settings.model_fields)
+    assert set(HELP) == set(Settings.model_fields)
 
 
 def test_every_setting_is_in_the_guide_with_its_default_and_nothing_else_is() -> None:
