@@ -17,6 +17,7 @@ from cds_service.logs import configure
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
 from cds_service.web.context import Served
+from tests.support.databases import sqlite_url
 from tests.support.recorder import Recorder, discovery, knowledge
 
 pytest_plugins = ["tests.servers.fixtures", "tests.wire.conformance.table", "tests.fuzz.fuzzers"]
@@ -57,7 +58,7 @@ def make_app(tmp_path: Path, recorder: Recorder) -> Iterator[Callable[..., Flask
     made: list[Flask] = []
 
     def make(**settings: Any) -> Flask:
-        values = {"open": True, "database_url": f"sqlite:///{tmp_path}/cds.db"} | settings
+        values = {"open": True, "database_url": sqlite_url(tmp_path)} | settings
         if not values["open"]:
             values = {"public_url": "https://cds.example", "clients": one_client(tmp_path)} | values
         app = create_app(Settings(**values), served=Served(knowledge(), recorder, discovery))

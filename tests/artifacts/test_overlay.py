@@ -32,6 +32,7 @@ from cds_service.hooks.prefetch import prefetch_for
 from cds_service.record import PatientRecord
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
+from tests.support.databases import sqlite_url
 from tests.support.fhir_parts import Resource, call, lists_of, patient, request, result, searchset
 from tests.support.kb import NOW, TODAY, draft, evaluator, knowledge, lab, med, problem, record
 from tests.support.small_knowledge import write as write_small
@@ -582,7 +583,7 @@ def test_check_names_the_fault_of_an_overlay(tmp_path: Path) -> None:
 
 
 def test_the_service_answers_with_the_overlay_of_its_setting(tmp_path: Path) -> None:
-    settings = Settings(open=True, site=EXAMPLE, database_url=f"sqlite:///{tmp_path}/cds.db")
+    settings = Settings(open=True, site=EXAMPLE, database_url=sqlite_url(tmp_path))
     client = create_app(settings).test_client()
     shown = client.get("/").get_json()["knowledge"]
     assert shown == load_knowledge(site=EXAMPLE).version

@@ -22,6 +22,7 @@ from werkzeug.test import TestResponse
 from cds_service.hooks.response_models import HookResponse
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
+from tests.support.databases import sqlite_url
 
 FOUND = Path(__file__).resolve().parent / "found"
 LONG = "CDS_TEST_FUZZ" in os.environ
@@ -42,7 +43,7 @@ STATUSES = (200, 400, 412, 413)
 @pytest.fixture(scope="session")
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
     """The service with its own knowledge."""
-    database = f"sqlite:///{tmp_path_factory.mktemp('fuzz')}/cds.db"
+    database = sqlite_url(tmp_path_factory.mktemp("fuzz"))
     app = create_app(Settings(open=True, rate_limit="off", database_url=database))
     yield app.test_client()
     app.extensions["database"].close()

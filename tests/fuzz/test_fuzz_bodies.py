@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
 from cds_service.web.context import Served
+from tests.support.databases import sqlite_url
 from tests.support.recorder import SERVICES, Recorder, discovery, encoded, knowledge, request_body
 
 JSON_VALUES = st.recursive(
@@ -35,7 +36,7 @@ THOROUGH = settings(max_examples=150, deadline=None, suppress_health_check=[Heal
 
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
-    database = f"sqlite:///{tmp_path_factory.mktemp('fuzz')}/cds.db"
+    database = sqlite_url(tmp_path_factory.mktemp("fuzz"))
     chosen = Settings(open=True, database_url=database, cors_origins=("https://ehr.example",))
     app = create_app(chosen, served=Served(knowledge(), Recorder(), discovery))
     yield app.test_client()

@@ -20,6 +20,7 @@ from schemathesis.specs.openapi.checks import (
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
 from tests.fuzz.fuzzers import fuzzing
+from tests.support.databases import sqlite_url
 
 # Left out: those that hold every answer to what was sent (a call that fits the document may still be a 412, and one
 # that does not may be tolerated).
@@ -35,7 +36,7 @@ CHECKS = [
 @pytest.fixture(scope="module")
 def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The document as the app serves it."""
-    database = f"sqlite:///{tmp_path_factory.mktemp('routes')}/cds.db"
+    database = sqlite_url(tmp_path_factory.mktemp("routes"))
     app = create_app(Settings(open=True, sandbox=True, rate_limit="off", database_url=database))
     yield schemathesis.openapi.from_wsgi("/openapi.json", app)
     app.extensions["database"].close()

@@ -35,6 +35,7 @@ from cds_service.store.tables import card, suggestion
 from cds_service.web.app import create_app
 from tests.artifacts.test_overlay import HEAD, laid
 from tests.conftest import LogFile
+from tests.support.databases import sqlite_url
 from tests.support.kb import evaluator, knowledge, record
 from tests.support.real_inputs import SAMPLES, call, rules, sample_request
 from tests.support.records import AT, answer, keep, opened, shown
@@ -119,7 +120,7 @@ def site(tmp_path: Path) -> Path:
 
 
 def settings(site: Path, **members: Any) -> Settings:
-    values = {"open": True, "database_url": f"sqlite:///{site.parent}/cds.db", "hash_key": KEY, "site": site}
+    values = {"open": True, "database_url": sqlite_url(site.parent), "hash_key": KEY, "site": site}
     return Settings(**(values | members))
 
 
@@ -130,7 +131,7 @@ def test_without_a_key_for_hashes_the_start_is_refused(site: Path) -> None:
 
 def test_the_command_stops_before_any_worker_starts(site: Path) -> None:
     """A worker that cannot start would be started again and again"""
-    variables = {"CDS_OPEN": "1", "CDS_SITE": str(site), "CDS_DATABASE_URL": f"sqlite:///{site.parent}/cds.db"}
+    variables = {"CDS_OPEN": "1", "CDS_SITE": str(site), "CDS_DATABASE_URL": sqlite_url(site.parent)}
     result = CliRunner(env=variables).invoke(main, ["serve"])
     assert result.exit_code == 1
     assert result.stderr.startswith("cds: CDS_HASH_KEY: ward-7/overlay.yaml:7 snoozes overridden cards.")
@@ -143,7 +144,7 @@ def test_a_snooze_that_outlasts_the_answers_is_refused(site: Path) -> None:
 
 
 def test_without_an_overlay_that_wants_it_nothing_is_snoozed(tmp_path: Path) -> None:
-    with opened(f"sqlite:///{tmp_path}/cds.db") as database:
+    with opened(sqlite_url(tmp_path)) as database:
         assert make_snooze_filter(knowledge(), Settings(hash_key=KEY), Answers(database)) is None
 
 
@@ -317,7 +318,7 @@ def test_the_trace_says_in_a_sentence_what_rests_until_when_and_why() -> None:
 
 
 def test_the_answers_of_a_patient_are_found_by_indexes_alone(tmp_path: Path) -> None:
-    with opened(f"sqlite:///{tmp_path}/cds.db") as database, database.single("") as connection:
+    with opened(sqlite_url(tmp_path)) as database, database.single("") as connection:
         text = str(query(PATIENT, AT).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
         plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
     searches = [step for step in plan if step.startswith(("SEARCH", "SCAN"))]
@@ -449,7 +450,7 @@ def test_with_a_lost_database_the_card_is_shown(app: Flask, log: LogFile) -> Non
 
 
 def test_a_site_without_snooze_shows_the_card_again(tmp_path: Path) -> None:
-    made = create_app(Settings(open=True, database_url=f"sqlite:///{tmp_path}/cds.db", hash_key=KEY))
+    made = create_app(Settings(open=True, database_url=sqlite_url(tmp_path), hash_key=KEY))
     override(made, asked(made), "b12-low")
     assert rules(asked(made)) == ["b12-low"]
     made.extensions["database"].close()

@@ -32,6 +32,7 @@ from tests.conftest import LogFile
 from tests.fhir.fetch.test_terminology_server import CANONICALS, Clock, concepts, question, said, server_at, unknown
 from tests.process.test_privacy import Service, lines, serving
 from tests.process.test_store_faults import wait_for
+from tests.support.databases import sqlite_url
 from tests.support.fault_server import FaultServer, fault_server, resource, status
 from tests.support.known_clients import BASE, EHR, bearer, client_file
 from tests.support.real_inputs import SAMPLES, sample_request
@@ -52,7 +53,7 @@ def make_reloading(tmp_path: Path) -> Iterator[Callable[..., Reloading]]:
     made: list[Runtime] = []
 
     def make(answer: Any = None, **given: Any) -> Reloading:
-        settings = Settings(**{"open": True, "database_url": f"sqlite:///{tmp_path}/cds.db"} | given)
+        settings = Settings(**{"open": True, "database_url": sqlite_url(tmp_path)} | given)
         made.append(runtime := Runtime.of(settings))
         fake = {"served": Served(knowledge(), answer, discovery)} if answer else {}
         create = partial(create_app, settings, runtime=runtime, **fake)

@@ -22,6 +22,9 @@ import pytest
 import requests
 from psycopg import sql
 
+from cds_service.store.database import Database
+from tests.support.databases import sqlite_url
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ROOT / ".cache" / "npm" / "node_modules"
 R4_EXAMPLES = PACKAGES / "hl7.fhir.r4.examples"
@@ -83,19 +86,42 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> Iterator[str]:
+    """Name of a database with all tables on that server, to make others from; nobody is connected to it."""
+    with new_database(postgres_server) as url:
+        Database(url).close()
+        yield url.rpartition("/")[2]
+
+
 @contextmanager
-def new_database(server: str) -> Iterator[str]:
-    """A new, empty database on a PostgreSQL server, by its URL; dropped at the end."""
+def new_database(server: str, template: str = "template1") -> Iterator[str]:
+    """A new database on a PostgreSQL server, by its URL; empty without a template; dropped at the end."""
     name = f"test_{uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        made = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        connection.execute(made)
         yield server.rpartition("/")[0] + f"/{name}"
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """URL of a new, empty database; every test with it runs on SQLite and on PostgreSQL."""
+_ON_BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(params=_ON_BOTH)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """URL of a new database with all tables; every test with it runs on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        yield sqlite_url(tmp_path)
+    else:
+        server = request.getfixturevalue("postgres_server")
+        with new_database(server, request.getfixturevalue("postgres_template")) as url:
+            yield url
+
+
+@pytest.fixture(params=_ON_BOTH)
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of a new database without any table; every test with it runs on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/cds.db"
     url: str = request.getfixturevalue("postgres_url")

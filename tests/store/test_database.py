@@ -40,6 +40,12 @@ EVENT = FeedbackEvent("s", "card", "overridden", datetime(2026, 1, 1, tzinfo=UTC
 
 
 @pytest.fixture
+def database_url(empty_database_url: str) -> str:
+    """An empty one: these tests see the tables being made."""
+    return empty_database_url
+
+
+@pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     opened = Database(database_url)
     yield opened

@@ -27,6 +27,7 @@ from cds_service.sandbox.patients import WorkedResources, hook_request, patient_
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
 from cds_service.web.context import Served
+from tests.support.databases import sqlite_url
 
 Json = dict[str, Any]
 Answer = Callable[[str, HookRequest, CallContext], Json]
@@ -77,7 +78,7 @@ def shipped_service(
         members = {"name": "open", "fhir_without_token": True, **profile}
         settings["clients"].write_text(yaml.safe_dump({"clients": [members]}), encoding="utf-8")
     app = create_app(
-        Settings(open=True, database_url=f"sqlite:///{folder}/cds.db", **settings),
+        Settings(open=True, database_url=sqlite_url(folder), **settings),
         served=Served(knowledge(), _answer(fhir_allow, fhir_deadline), partial(discovery, knowledge())),
     )
     try:

@@ -13,6 +13,7 @@ from cds_service.hooks.response_models import Discovery
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
 from cds_service.web.context import Served
+from tests.support.databases import sqlite_url
 from tests.support.recorder import SERVICES, VIEW, Recorder, discovery, knowledge, request_body
 
 
@@ -36,7 +37,7 @@ def test_every_service_in_discovery_can_be_called(client: FlaskClient) -> None:
 
 @pytest.mark.row("DIS-03")
 def test_no_services_is_an_empty_list(tmp_path: Any, recorder: Recorder) -> None:
-    settings = Settings(open=True, database_url=f"sqlite:///{tmp_path}/cds.db")
+    settings = Settings(open=True, database_url=sqlite_url(tmp_path))
     app = create_app(settings, served=Served(knowledge(*SERVICES), recorder, lambda *_: {"services": []}))
     response = app.test_client().get("/cds-services")
     app.extensions["database"].close()

@@ -22,6 +22,7 @@ from cds_service.web.api.openapi_texts import EXAMPLES
 from cds_service.web.app import create_app
 from cds_service.web.ops.rate_limit import FAILED
 from tests.hooks.test_feedback import OVERRIDDEN
+from tests.support.databases import sqlite_url
 from tests.support.recorder import SIGN, VIEW, Recorder, encoded, request_body
 from tests.wire.test_errors import outcome
 
@@ -32,7 +33,7 @@ FEEDBACK = VIEW + "/feedback"
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
     """The service with its own knowledge."""
-    app = create_app(Settings(open=True, database_url=f"sqlite:///{tmp_path_factory.mktemp('limits')}/cds.db"))
+    app = create_app(Settings(open=True, database_url=sqlite_url(tmp_path_factory.mktemp("limits"))))
     yield app.test_client()
     app.extensions["database"].close()
 

@@ -24,6 +24,7 @@ from cds_service.rules.explain import evidence, explain
 from cds_service.security.clients import ClientProfile
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
+from tests.support.databases import sqlite_url
 from tests.support.kb import NOW, draft, evaluator, knowledge, lab, med, problem, record
 from tests.support.worked_service import WORKED, Outcome, WorkedService, noon, over_files, rule_id, service
 
@@ -294,7 +295,7 @@ def test_only_an_answer_with_a_trace_is_put_into_words() -> None:
 def test_the_shipped_service_tells_its_trace_in_the_language_of_the_call(
     service: WorkedService, tmp_path: Path
 ) -> None:
-    settings = Settings(open=True, explain=True, database_url=f"sqlite:///{tmp_path}/cds.db")
+    settings = Settings(open=True, explain=True, database_url=sqlite_url(tmp_path))
     client = create_app(settings).test_client()
     worked = WORKED[0]
     request = service.request(worked, service.resources(worked))

@@ -18,6 +18,7 @@ from cds_service.present.report.report_text import as_csv, as_text
 from cds_service.store.report_figures import DIMENSIONS, Calls, Figures, Usage
 from cds_service.store.report_query import Dimension, Selection
 from tests.servers.fixtures import IN_PIPELINE, new_database
+from tests.support.databases import sqlite_url
 from tests.support.month import HATED, REFUSED, ZONE, Month
 from tests.support.real_inputs import knowledge
 
@@ -30,7 +31,7 @@ GROUPS: list[tuple[Dimension, ...]] = [(), ("rule",), ("rule", "indicator"), ("m
 def month(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Month]:
     folder = tmp_path_factory.mktemp("month")
     if request.param == "sqlite":
-        made = Month(folder, f"sqlite:///{folder}/cds.db", CALLS)
+        made = Month(folder, sqlite_url(folder), CALLS)
         yield made
         made.close()
         return

@@ -23,6 +23,7 @@ from cds_service.present.report.texts import Language, duration, percent, rate
 from cds_service.store.database import Database
 from cds_service.store.report_figures import Figures, Reason
 from cds_service.store.report_query import Selection
+from tests.support.databases import sqlite_url
 from tests.support.kb import knowledge
 from tests.support.records import AT, answer, keep, opened, shown
 from tests.web.pages.test_catalogue import Read
@@ -38,7 +39,7 @@ LATIN = re.compile(
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    with opened(f"sqlite:///{tmp_path}/cds.db") as database:
+    with opened(sqlite_url(tmp_path)) as database:
         yield database
 
 

@@ -15,6 +15,7 @@ from cds_service.errors import KnowledgeError
 from cds_service.present.report.report import Report, make_report
 from cds_service.store.database import Database
 from cds_service.store.report_query import Selection
+from tests.support.databases import sqlite_url
 from tests.support.records import answer, keep, opened, shown
 from tests.support.small_knowledge import write
 
@@ -25,7 +26,7 @@ NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    with opened(f"sqlite:///{tmp_path}/cds.db") as database:
+    with opened(sqlite_url(tmp_path)) as database:
         yield database
 
 

@@ -16,6 +16,7 @@ from cds_service.settings import Settings
 from cds_service.web.api.openapi_texts import EXAMPLES
 from cds_service.web.app import create_app
 from tests.hooks.test_feedback import ACCEPTED, EPIC_MAPPED, EPIC_UNMAPPED, OVERRIDDEN
+from tests.support.databases import sqlite_url
 from tests.support.recorder import VIEW, Recorder, request_body
 
 Json = dict[str, Any]
@@ -37,7 +38,7 @@ SPELLINGS = {
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """The app as it is shipped, with the sandbox."""
-    database = f"sqlite:///{tmp_path_factory.mktemp('openapi')}/cds.db"
+    database = sqlite_url(tmp_path_factory.mktemp("openapi"))
     app = create_app(Settings(open=True, sandbox=True, database_url=database))
     yield app
     app.extensions["database"].close()

@@ -18,6 +18,7 @@ from cds_service.settings import Settings
 from cds_service.store.tables import card, hook_call, suggestion
 from cds_service.web.app import create_app
 from tests.artifacts.test_overlay import mode
+from tests.support.databases import sqlite_url
 from tests.support.real_inputs import (
     SAMPLES,
     call,
@@ -41,7 +42,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     site = tmp_path_factory.mktemp("site") / "ward-7"
     site.mkdir()
     (site / "overlay.yaml").write_text(mode("b12-low", "silent"), encoding="utf-8")
-    database = f"sqlite:///{tmp_path_factory.mktemp('var')}/cds.db"
+    database = sqlite_url(tmp_path_factory.mktemp("var"))
     made = create_app(Settings(open=True, site=site, hash_key=KEY, database_url=database))
     yield made
     made.extensions["database"].close()

@@ -25,6 +25,7 @@ from tests.hooks.test_feedback import ACCEPTED, OVERRIDDEN
 from tests.process.test_server import Server
 from tests.process.test_store_faults import wait_for, workers
 from tests.support.canaries import AUTHORIZATION, PATIENT, TOKEN, calling, leaks, person, prefetch, selecting
+from tests.support.databases import sqlite_url
 from tests.support.fault_server import fault_server, hang, outcome, resource, status
 from tests.support.known_clients import BASE, bearer, client_file, said
 from tests.support.real_inputs import SAMPLES, sample_request
@@ -59,7 +60,7 @@ def make_shipped(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
     made: list[Flask] = []
 
     def make(**settings: Any) -> Flask:
-        values = {"open": True, "database_url": f"sqlite:///{tmp_path}/cds.db"} | settings
+        values = {"open": True, "database_url": sqlite_url(tmp_path)} | settings
         made.append(create_app(Settings(**values)))
         return made[-1]
 

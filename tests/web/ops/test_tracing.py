@@ -29,6 +29,7 @@ from cds_service.web.runtime import Runtime
 from tests.hooks.test_feedback import OVERRIDDEN
 from tests.process.test_privacy import serving
 from tests.support.canaries import AUTHORIZATION, PATIENT, TOKEN, calling, leaks, person, selecting
+from tests.support.databases import sqlite_url
 from tests.support.fault_server import fault_server, hang_up, outcome, resource, status
 from tests.support.real_inputs import SAMPLES, sample_request
 from tests.support.recorder import VIEW, Recorder, discovery, knowledge, request_body
@@ -43,7 +44,7 @@ class Traced:
         self.exporter = InMemorySpanExporter()
         self.provider = make_provider(SimpleSpanProcessor(self.exporter))
         given = settings.pop("app", {})
-        values = Settings(**{"open": True, "database_url": f"sqlite:///{folder}/cds.db"} | settings)
+        values = Settings(**{"open": True, "database_url": sqlite_url(folder)} | settings)
         self.runtime = Runtime.of(values)
         self.runtime.tracing = Tracing(self.provider.get_tracer("test"), self.runtime.metrics)
         self.client: FlaskClient = create_app(values, runtime=self.runtime, **given).test_client()

@@ -20,6 +20,7 @@ from cds_service.settings import Settings
 from cds_service.web.app import create_app
 from cds_service.web.context import Served
 from tests.conftest import one_client
+from tests.support.databases import sqlite_url
 from tests.support.fhir_parts import MK7, WARFARIN, call, lists_of, patient, request, statement
 from tests.support.kb import knowledge, knowledge_with, rule
 from tests.support.recorder import Recorder, discovery
@@ -64,7 +65,7 @@ class Read(HTMLParser):
 
 
 def app_of(folder: Path, served: KnowledgeBase | None = None, **settings: object) -> Flask:
-    values = {"open": True, "database_url": f"sqlite:///{folder}/cds.db", **settings}
+    values = {"open": True, "database_url": sqlite_url(folder), **settings}
     return create_app(
         Settings(**values),  # type: ignore[arg-type]
         served=Served(served or knowledge(), Recorder(), discovery),

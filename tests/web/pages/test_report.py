@@ -19,6 +19,7 @@ from cds_service.settings import Settings, load_settings
 from cds_service.store.tables import card, feedback_event, suggestion
 from cds_service.web.app import create_app
 from tests.conftest import one_client
+from tests.support.databases import sqlite_url
 from tests.support.real_inputs import SAMPLES, call, problem, sample_request
 from tests.web.pages.test_catalogue import Read
 
@@ -30,7 +31,7 @@ COMMENT = "Mrs Canary called"
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """The service while one tries it out, after one call and the answer to its card."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('var')}/cds.db"
+    url = sqlite_url(tmp_path_factory.mktemp("var"))
     made = create_app(Settings(open=True, sandbox=True, database_url=url, hash_key="k" * 32))
     client = made.test_client()
     body = sample_request(LOW, "patient-view", prefetch=True)
@@ -156,7 +157,7 @@ def test_what_cannot_be_selected_is_refused_in_words(client: FlaskClient, query:
 def settings_of(folder: Path, **members: Any) -> Settings:
     if not members["open"]:
         members |= {"public_url": "https://cds.example/b12", "clients": one_client(folder)}
-    return Settings(database_url=f"sqlite:///{folder}/cds.db", **members)
+    return Settings(database_url=sqlite_url(folder), **members)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from cds_service.web.app import create_app
 from cds_service.web.responses import PAGE_POLICY
 from cds_service.web.viewer.charts import READABLE, _name
 from tests.servers.fixtures import store
+from tests.support.databases import sqlite_url
 from tests.support.fault_server import FaultServer, bundle, fault_server, hang_up, outcome, resource, status, text
 from tests.support.kb import knowledge
 from tests.support.real_inputs import SAMPLES
@@ -63,7 +64,7 @@ def elsewhere(linked: tuple[Flask, FaultServer]) -> tuple[FlaskClient, FaultServ
 
 
 def settings(folder: Path, **more: Any) -> Settings:
-    return Settings(**({"open": True, "database_url": f"sqlite:///{folder}/cds.db"} | more))
+    return Settings(**({"open": True, "database_url": sqlite_url(folder)} | more))
 
 
 def queries(patient: str) -> dict[str, str]:

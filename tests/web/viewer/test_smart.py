@@ -34,6 +34,7 @@ from cds_service.web.app import create_app
 from cds_service.web.viewer.smart_texts import AGAIN, TEXTS, TITLE
 from tests.conftest import LogFile
 from tests.servers.fixtures import store
+from tests.support.databases import sqlite_url
 from tests.support.kb import knowledge
 from tests.support.real_inputs import SAMPLES
 from tests.support.smart_server import Ehr, smart_server
@@ -91,7 +92,7 @@ def settings(folder: Path, ehr: Ehr, *, profile: Json | None = None, **more: Any
         client["smart_client_secret"] = "secret"
     (folder / "clients.yaml").write_text(yaml.safe_dump({"clients": [client]}))
     values: Json = {
-        "database_url": f"sqlite:///{folder}/cds.db",
+        "database_url": sqlite_url(folder),
         "public_url": PUBLIC,
         "clients": folder / "clients.yaml",
         "ca_file": ehr.ca_file,
