@@ -1,4 +1,4 @@
-"""One YAML file to plain data, with the line of every member: strict about keys, so that errors can point."""
+"""One YAML file to plain data with the line of every member; repeated keys are errors. For knowledge and settings."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Path_ = tuple[str | int, ...]
 
 try:
     from yaml import CSafeLoader as _Loader
-except ImportError:  # PyYAML without libyaml: the same, slower
+except ImportError:  # PyYAML without libyaml: equal results, slower
     from yaml import SafeLoader as _Loader  # type: ignore[assignment]
 
 
 class YamlFile:
-    """The data of one file, and where each part of it stands.
+    """The data of one file and the line of each part.
 
     Attributes:
         name: path below the knowledge folder, for messages.
         data: dicts, lists, strings, numbers, booleans and None; dates stay strings.
 
     Args:
-        manual: where it is told what the file may hold.
+        manual: the document that describes the file, for messages.
     """
 
     def __init__(self, path: Path, root: Path, manual: str = "knowledge/README.md") -> None:
@@ -39,7 +39,9 @@ class YamlFile:
             node = yaml.compose(path.read_text(encoding="utf-8"), Loader=_Loader)
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
-            raise KnowledgeError(f"{self.name}:{line}", f"is not YAML: {error.problem}.", "Mend the syntax.") from error
+            raise KnowledgeError(
+                f"{self.name}:{line}", f"is not YAML: {error.problem}.", "Correct the syntax."
+            ) from error
         except yaml.YAMLError as error:
             raise KnowledgeError(
                 f"{self.name}:1", "is not YAML: it holds a control character.", "Remove the character."
@@ -59,7 +61,7 @@ class YamlFile:
         return f"{self.name}:{self.line(path)}"
 
     def line_of(self, words: tuple[str, ...], start: int) -> int:
-        """The first line from `start` on where these values follow each other; `{name}` may stand inside a text."""
+        """The first line from `start` on where these values follow each other; a `{name}` may occur within a text."""
         scalars = [(line, text) for line, text in self._scalars if line >= start]
         for place in range(len(scalars) - len(words) + 1):
             run = scalars[place : place + len(words)]
@@ -114,7 +116,9 @@ class YamlFile:
                 line = key_node.start_mark.line + 1
                 self._scalars.append((line, key))
                 if key in found:
-                    raise KnowledgeError(f"{self.name}:{line}", f'"{key}" stands here twice.', "Keep one of the two.")
+                    raise KnowledgeError(
+                        f"{self.name}:{line}", f'the member "{key}" is repeated.', "Keep one of the two."
+                    )
                 found[key] = self._plain(value_node, (*path, key))
                 self._lines[(*path, key)] = line
             return found
@@ -126,7 +130,7 @@ class YamlFile:
         except ValueError as error:
             raise KnowledgeError(
                 f"{self.name}:{node.start_mark.line + 1}",
-                f"{node.value} is an odd number to YAML.",
+                f"{node.value} is not a number that YAML reads alike everywhere.",
                 "Quote it, or write it in plain decimals.",
             ) from error
 
@@ -150,5 +154,5 @@ def _advice(kind: str, manual: str) -> str:
         case "missing":
             return "Add it."
         case "extra_forbidden":
-            return f"Remove it, or check its spelling; {manual} tells what may stand here."
+            return f"Remove it, or check its spelling; {manual} lists what is allowed."
     return f"See {manual} for what this file may hold."

@@ -19,7 +19,7 @@ from cds_service.egress.egress import EgressFactory
 from cds_service.errors import Forbidden, SettingsError, Unauthorized
 from cds_service.security.client_file import load_profiles
 from cds_service.security.clients import OPEN, ClientProfile
-from cds_service.security.compromised_keys import published_keys
+from cds_service.security.compromised_keys import compromised_keys
 from cds_service.security.keys import Key, KeySet, read_key_file
 from cds_service.security.remote_keys import RemoteKeys
 from cds_service.security.replay import ReplayGuard
@@ -134,13 +134,13 @@ class Callers:
         self._refuse_published(token)
         use = check_claims(token, profile, self._audiences(path), self._now())
         keys = self._keys(token, profile)
-        if not self._sandbox and any(key.thumbprint in published_keys().thumbprints for key in keys):
+        if not self._sandbox and any(key.thumbprint in compromised_keys().thumbprints for key in keys):
             raise Unauthorized(_PUBLISHED)
         check_signature(token, keys)
         return use
 
     def _refuse_published(self, token: Token) -> None:
-        known = published_keys()
+        known = compromised_keys()
         if not self._sandbox and (token.kid in known.kids or token.jku in known.jku or token.issuer in known.issuers):
             raise Unauthorized(_PUBLISHED)
 

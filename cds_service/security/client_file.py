@@ -14,16 +14,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from cds_service.egress.egress import Egress
-from cds_service.errors import SettingsError
+from cds_service.errors import KnowledgeError, SettingsError
 from cds_service.security.clients import OPEN, ClientProfile
-from cds_service.security.compromised_keys import published_keys
+from cds_service.security.compromised_keys import compromised_keys
 from cds_service.security.keys import read_key_file
+from cds_service.yaml_file import YamlFile
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 _ANYBODY = "this client's private key has been published, so anybody could be it. Only with CDS_SANDBOX=1"
@@ -43,40 +42,50 @@ def load_profiles(path: Path, *, sandbox: bool = False) -> tuple[ClientProfile, 
     Raises:
         SettingsError: the file cannot be read, or a profile has a member that is unknown, repeated, or cannot be right.
     """
-    document = _read_yaml(path)
+    file = _read_yaml(path)
+    document = file.data
     if not isinstance(document, dict) or list(document) != ["clients"] or not isinstance(document["clients"], list):
         raise _fault(path, "the file must have one member, `clients`, that is a list. Write it so")
-    profiles = tuple(_profile(path, number, entry, sandbox) for number, entry in enumerate(document["clients"], 1))
+    profiles = tuple(_profile(path, file, index, sandbox) for index in range(len(document["clients"])))
     _each_once(path, "two clients have the same name", [profile.name for profile in profiles])
     _each_once(path, "two clients have the same issuer", [iss for profile in profiles for iss in profile.issuers])
     return profiles
 
 
-def _profile(path: Path, number: int, entry: Any, sandbox: bool) -> ClientProfile:
+def _profile(path: Path, file: YamlFile, index: int, sandbox: bool) -> ClientProfile:
+    entry = file.data["clients"][index]
+
+    def fault(what: str, *member: str | int) -> SettingsError:
+        return _fault(f"{path}:{file.line(('clients', index, *member))}", what)
+
     if not isinstance(entry, dict):
-        raise _fault(path, f"client {number} is not a list of members. Begin it with `name:`")
-    named = f"client {number}" + (f" ({entry['name']})" if isinstance(entry.get("name"), str) else "")
+        raise fault(f"client {index + 1} is not a list of members. Begin it with `name:`")
+    named = f"client {index + 1}" + (f" ({entry['name']})" if isinstance(entry.get("name"), str) else "")
     like = entry.get("like")
     if like is not None and like not in ready_names():
-        raise _fault(path, f"{named}: like: there is no such ready profile. Write one of {', '.join(ready_names())}")
-    members = (_read_yaml(READY / f"{like}.yaml") or {}) | entry if like is not None else entry
+        raise fault(f"{named}: like: there is no such ready profile. Write one of {', '.join(ready_names())}", "like")
+    members = (_read_yaml(READY / f"{like}.yaml").data or {}) | entry if like is not None else entry
     try:
         profile = ClientProfile.model_validate(members)
     except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False)[0]
-        member = ".".join(str(part) for part in fault["loc"])
-        said = fault["msg"].removeprefix("Value error, ")
-        raise _fault(path, f"{named}: {member}: {said}. Correct it or take it out") from error
-    beside = {name: path.parent / file for name in ("keys", "smart_client_secret") if (file := getattr(profile, name))}
+        first = error.errors(include_input=False, include_url=False)[0]
+        member = ".".join(str(part) for part in first["loc"])
+        said = first["msg"].removeprefix("Value error, ")
+        raise fault(f"{named}: {member}: {said}. Correct it or take it out", *first["loc"]) from error
+    beside = {
+        name: path.parent / given for name in ("keys", "smart_client_secret") if (given := getattr(profile, name))
+    }
     if beside:
         profile = profile.model_copy(update=beside)
     for wrong in (_nobody(profile), _address(profile, sandbox), _published(profile, sandbox), _smart(profile)):
         if wrong is not None:
-            raise _fault(path, f"{named}: {wrong}")
+            raise fault(f"{named}: {wrong}")
     if profile.keys is not None:
-        held = read_key_file(profile.keys, f"CDS_CLIENTS: {path}: {named}: keys")
-        if not sandbox and any(key.thumbprint in published_keys().thumbprints for key in held):
-            raise _fault(path, f"{named}: keys: {_ANYBODY}")
+        held = read_key_file(
+            profile.keys, f"CDS_CLIENTS: {path}:{file.line(('clients', index, 'keys'))}: {named}: keys"
+        )
+        if not sandbox and any(key.thumbprint in compromised_keys().thumbprints for key in held):
+            raise fault(f"{named}: keys: {_ANYBODY}", "keys")
     return profile
 
 
@@ -146,7 +155,7 @@ def read_secret(path: Path) -> str:
 
 
 def _published(profile: ClientProfile, sandbox: bool) -> str | None:
-    known = published_keys()
+    known = compromised_keys()
     if not sandbox and (known.issuers.intersection(profile.issuers) or known.jku.intersection(profile.jku)):
         return f"issuers: {_ANYBODY}"
     return None
@@ -157,25 +166,12 @@ def _each_once(path: Path, what: str, values: Sequence[str]) -> None:
         raise _fault(path, f"{what}. Give each its own")
 
 
-def _fault(path: Path, what: str) -> SettingsError:
-    return SettingsError(f"CDS_CLIENTS: {path}: {what}.")
+def _fault(where: Path | str, what: str) -> SettingsError:
+    return SettingsError(f"CDS_CLIENTS: {where}: {what}.")
 
 
-class _Loader(yaml.SafeLoader):
-    """Of two members of one name YAML would keep the last, silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        mapping = super().construct_mapping(node, deep)
-        if len(mapping) != len(node.value):
-            raise yaml.constructor.ConstructorError(None, None, "a member stands here twice", node.start_mark)
-        return mapping
-
-
-def _read_yaml(path: Path) -> Any:
+def _read_yaml(path: Path) -> YamlFile:
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  # a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise _fault(path, f"{line}{error.problem}. Mend it") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise _fault(path, "it is not a readable YAML file. Give a file that begins with `clients:`") from error
+        return YamlFile(path, path.parent, "docs/clients.md")
+    except KnowledgeError as error:
+        raise SettingsError(f"CDS_CLIENTS: {path.parent / str(error)}") from error

@@ -1,4 +1,4 @@
-"""Signing keys that anybody may hold, because their private part has been published (compromised_keys.yaml)."""
+"""Signing keys whose private part is public (compromised_keys.yaml), so that anybody may hold them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import yaml
+from cds_service.yaml_file import YamlFile
 
 _FILE = Path(__file__).resolve().parent / "compromised_keys.yaml"
 
 
 @dataclass(frozen=True, slots=True)
-class PublishedKeys:
-    """By what such a key can be known; the thumbprint alone (RFC 7638) cannot be changed by who uses it."""
+class CompromisedKeys:
+    """How compromised keys are recognised; only the thumbprint (RFC 7638) cannot be changed by the holder."""
 
     issuers: frozenset[str]
     jku: frozenset[str]
@@ -22,8 +22,8 @@ class PublishedKeys:
 
 
 @lru_cache(maxsize=1)
-def published_keys() -> PublishedKeys:
-    entries = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
-    return PublishedKeys(
-        *(frozenset(value for entry in entries for value in entry[name]) for name in PublishedKeys.__slots__)
+def compromised_keys() -> CompromisedKeys:
+    entries = YamlFile(_FILE, _FILE.parent).data
+    return CompromisedKeys(
+        *(frozenset(value for entry in entries for value in entry[name]) for name in CompromisedKeys.__slots__)
     )

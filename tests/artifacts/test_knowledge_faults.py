@@ -34,8 +34,8 @@ FAULTS = {
     # the text of a file
     "not YAML": Fault(RULE, "hooks: [patient-view]", "hooks: [patient-view", "priority: 1", "is not YAML"),
     "a control character": Fault(RULE, "It matters.", "It \x01 matters.", "id: low", "is not YAML"),
-    "a key twice": Fault(RULE, "priority: 1", "priority: 1\npriority: 2", "priority: 2", "stands here twice"),
-    "a fact twice": Fault(FACTS, "untreated:", "alive:", "alive:\n  label: {en: Untreated", "stands here twice"),
+    "a key twice": Fault(RULE, "priority: 1", "priority: 1\npriority: 2", "priority: 2", "is repeated"),
+    "a fact twice": Fault(FACTS, "untreated:", "alive:", "alive:\n  label: {en: Untreated", "is repeated"),
     "a list where a mapping belongs": Fault("override_reasons.yaml", "disagree:", "- disagree:", "disagree", "is not a mapping"),
     "a number YAML reads oddly": Fault(RULE, "priority: 1", "priority: 1:30", "priority: 1:30", "1:30"),
     # the members of an artifact

@@ -449,7 +449,7 @@ FAULTS = {
     "a decision that is not told": Fault("thresholds:\n  b12_low: {unit: pg/mL, value: 150, since: 2026-11-01, decision: them}\n", "b12_low", "there is no decision them"),
     "a limit before the shipped one": Fault("thresholds:\n  b12_low: {unit: pg/mL, value: 150, since: 2025-11-20, decision: us}\n", "b12_low", "would never apply"),
     "a limit below nothing": Fault("thresholds:\n  b12_low: {unit: pg/mL, value: -1, since: 2026-11-01, decision: us}\n", "b12_low", "greater than or equal to 0"),
-    "a limit without end": Fault("thresholds:\n  b12_low: {unit: pg/mL, value: .inf, since: 2026-11-01, decision: us}\n", "b12_low", "odd number|finite number|valid number"),
+    "a limit without end": Fault("thresholds:\n  b12_low: {unit: pg/mL, value: .inf, since: 2026-11-01, decision: us}\n", "b12_low", "alike everywhere|finite number|valid number"),
     "a rule that does not exist": Fault("rules:\n  b12-lo: {decision: us, mode: silent}\n", "b12-lo", "there is no rule b12-lo"),
     "a rule nobody decided on": Fault("rules:\n  b12-low: {mode: silent}\n", "b12-low", "decision: Field required"),
     "a mode that does not exist": Fault(RULE + "    mode: quiet\n", "quiet", "Input should be"),

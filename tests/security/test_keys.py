@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from cds_service.egress.egress import EgressFactory, HttpResponse
 from cds_service.errors import EgressError
-from cds_service.security.compromised_keys import published_keys
+from cds_service.security.compromised_keys import compromised_keys
 from cds_service.security.keys import parse_key_set, thumbprint
 from cds_service.security.remote_keys import GRACE, RETRY, RemoteKeys
 from tests.conftest import LogFile
@@ -182,7 +182,7 @@ def test_the_thumbprint_is_that_of_rfc_7638() -> None:
 def test_the_published_key_of_the_text_is_known_by_its_thumbprint() -> None:
     found = parse_key_set(json.dumps({"keys": [{**EXAMPLE_KEY, "kid": "renamed"}]}).encode())
     assert found is not None
-    assert {key.thumbprint for key in found} <= published_keys().thumbprints
+    assert {key.thumbprint for key in found} <= compromised_keys().thumbprints
 
 
 # --- Fetched and kept -------------------------------------------------------------------------------------------------
