@@ -77,7 +77,7 @@ def test_a_file_without_a_list_of_clients_is_refused(tmp_path: Path, text: str) 
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="YAML|UTF-8"):
+    with pytest.raises(SettingsError, match=r"YAML|UTF-8"):
         load_profiles(tmp_path)
 
 
