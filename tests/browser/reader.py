@@ -58,12 +58,12 @@ class Reader:
     def button(self, key: str, **values: str | int) -> Locator:
         return self.page.get_by_role("button", name=self.words(key, **values), exact=True)
 
-    def slot(self, hook: str) -> Locator:
-        """Where the answers to a hook stand."""
-        return self.page.locator(f'section.slot[data-hook="{hook}"]')
+    def panel(self, hook: str) -> Locator:
+        """The panel with the answers to a hook."""
+        return self.page.locator(f'section.advice-panel[data-hook="{hook}"]')
 
     def card(self, hook: str, words: str) -> Locator:
-        return self.slot(hook).locator("article.card").filter(has_text=words)
+        return self.panel(hook).locator("article.card").filter(has_text=words)
 
     @property
     def drafts(self) -> Locator:

@@ -23,7 +23,7 @@ _WIDE = {"width": 1080, "height": 700}
 
 def chart_with_cards(reader: Reader) -> None:
     _open(reader, "b12-and-warfarin")
-    expect(reader.slot("patient-view").locator("article.card")).to_have_count(2)
+    expect(reader.panel("patient-view").locator("article.card")).to_have_count(2)
 
 
 def why_a_card_is_there(reader: Reader) -> None:
@@ -50,7 +50,7 @@ def signing_waits(reader: Reader) -> None:
 
 def a_call_as_it_went_out(reader: Reader) -> None:
     chart_with_cards(reader)
-    reader.slot("patient-view").locator(".slot-calls button").first.click()
+    reader.panel("patient-view").locator(".advice-calls button").first.click()
     expect(reader.page.get_by_role("dialog")).to_be_visible()
 
 

@@ -105,11 +105,11 @@ def test_a_service_that_fails_is_told_in_words_and_is_no_all_clear(
 
     reader.visit.open("/app/?server=sandbox&patient=healthy-adult")
 
-    notices = reader.slot("patient-view").locator(".notice")
+    notices = reader.panel("patient-view").locator(".notice")
     expect(notices).to_have_count(2)
     expect(notices.first).to_contain_text(reader.words(words, status=code or 200))
     expect(notices.first).to_contain_text(reader.words("no_all_clear"))
-    expect(reader.slot("patient-view")).to_contain_text(reader.words("none_answered"))
+    expect(reader.panel("patient-view")).to_contain_text(reader.words("none_answered"))
     expect(all_clear(reader)).to_have_count(0)
 
 
@@ -119,21 +119,21 @@ def test_one_service_that_fails_does_not_hide_the_cards_of_the_other(read: Read)
 
     reader.visit.open(f"/app/?server=sandbox&patient={PATIENT}")
 
-    expect(reader.slot("patient-view").locator("article.card")).to_have_count(1)
-    expect(reader.slot("patient-view").locator(".slot-status")).to_contain_text(reader.words("some_silent", count=1))
+    expect(reader.panel("patient-view").locator("article.card")).to_have_count(1)
+    expect(reader.panel("patient-view").locator(".advice-status")).to_contain_text(reader.words("some_silent", count=1))
 
 
 def test_a_call_that_failed_can_be_made_again(read: Read) -> None:
     reader = read("en", "keyboard", refusals=(500,))
     reader.page.route("**/cds-services/*-patient-view", answers(500, outcome("Our fault.")))
     reader.visit.open(f"/app/?server=sandbox&patient={PATIENT}")
-    expect(reader.slot("patient-view").locator(".notice")).to_have_count(2)
+    expect(reader.panel("patient-view").locator(".notice")).to_have_count(2)
     reader.page.unroute("**/cds-services/*-patient-view")
 
-    reader.press(reader.slot("patient-view").locator(".notice").first.get_by_role("button"))
+    reader.press(reader.panel("patient-view").locator(".notice").first.get_by_role("button"))
 
-    expect(reader.slot("patient-view").locator("article.card")).to_have_count(2)
-    expect(reader.slot("patient-view").locator(".notice")).to_have_count(0)
+    expect(reader.panel("patient-view").locator("article.card")).to_have_count(2)
+    expect(reader.panel("patient-view").locator(".notice")).to_have_count(0)
 
 
 def test_orders_are_not_signed_of_themselves_when_nobody_could_check_them(read: Read) -> None:
@@ -173,8 +173,8 @@ def test_a_service_that_went_away_is_said_at_the_next_step(visits: Visits, tmp_p
 
     reader.draft(MENATETRENONE)
 
-    expect(reader.slot("order-select").locator(".notice").first).to_contain_text(reader.words("fault_network"))
-    expect(reader.slot("order-select")).to_contain_text(reader.words("none_answered"))
+    expect(reader.panel("order-select").locator(".notice").first).to_contain_text(reader.words("fault_network"))
+    expect(reader.panel("order-select")).to_contain_text(reader.words("none_answered"))
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -194,6 +194,34 @@ def test_a_fhir_server_that_is_down_is_named_with_a_way_to_try_again(
     expect(reader.page.locator("#server-fault .notice")).to_contain_text(reader.words("patients_lost"))
 
 
+def test_a_chart_that_is_no_json_is_a_fault_and_no_empty_chart(read: Read) -> None:
+    reader = read("en", "mouse")
+    reader.page.route("**/api/chart/**", answers(200, "<h1>Please log in</h1>", "text/html"))
+
+    reader.visit.open(f"/app/?server=sandbox&patient={PATIENT}")
+
+    notice = reader.page.locator("#chart-fault .notice")
+    expect(notice).to_contain_text(reader.words("chart_lost"))
+    expect(notice).to_contain_text(reader.words("fault_not_understood"))
+    expect(reader.page.locator("#chart")).to_be_hidden()
+
+
+def test_an_entry_without_an_id_is_shown_like_any_other(read: Read) -> None:
+    def without_ids(route: Route) -> None:
+        chart = route.fetch().json()
+        for part in ("problems", "medicines", "results", "pending"):
+            chart[part] = [entry | {"ref": None} for entry in chart[part]]
+        route.fulfill(json=chart)
+
+    reader = read("en", "mouse")
+    reader.page.route("**/api/chart/**", without_ids)
+
+    reader.visit.open(f"/app/?server=sandbox&patient={PATIENT}")
+
+    expect(reader.page.locator("#results tbody tr")).to_have_count(2)
+    expect(reader.panel("patient-view").locator("article.card")).to_have_count(2)
+
+
 def test_an_address_with_an_unknown_patient_says_that_there_is_no_chart(read: Read) -> None:
     reader = read("en", "mouse", "nobody-of-this-name", refusals=(404,))
 
@@ -204,12 +232,12 @@ def test_an_address_with_an_unknown_patient_says_that_there_is_no_chart(read: Re
 def test_nothing_of_one_patient_is_left_beside_the_next(read: Read) -> None:
     reader = read("en", "mouse", PATIENT)
     reader.draft(INR)
-    expect(reader.slot("patient-view").locator("article.card")).to_have_count(2)
+    expect(reader.panel("patient-view").locator("article.card")).to_have_count(2)
 
     reader.choose(reader.page.locator("#patient-pick-input"), "sue", "Sue Example")
 
     expect(reader.page.get_by_role("heading", name="Sue Example")).to_be_visible()
-    expect(reader.slot("patient-view").locator(".slot-status")).to_contain_text("rules read")
+    expect(reader.panel("patient-view").locator(".advice-status")).to_contain_text("rules read")
     expect(reader.page.locator("article.card")).to_have_count(0)
     expect(reader.drafts).to_have_count(0)
     expect(reader.page.locator("#chart")).not_to_contain_text("warfarin")
@@ -227,10 +255,10 @@ def test_an_answer_that_comes_late_is_not_shown_with_another_patient(read: Read)
 
     reader.page.route("**/cds-services/*-patient-view", hold_back)
     reader.choose(reader.page.locator("#patient-pick-input"), "roy", "Roy Example")
-    expect(reader.slot("patient-view")).to_have_attribute("aria-busy", "true")
+    expect(reader.panel("patient-view")).to_have_attribute("aria-busy", "true")
 
     reader.choose(reader.page.locator("#patient-pick-input"), "sue", "Sue Example")
-    expect(reader.slot("patient-view").locator(".slot-status")).to_contain_text("rules read")
+    expect(reader.panel("patient-view").locator(".advice-status")).to_contain_text("rules read")
     assert len(held) == 2
     for route in held:
         with reader.page.expect_request_finished():

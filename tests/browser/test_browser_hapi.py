@@ -34,7 +34,7 @@ def test_a_patient_of_a_real_server_is_found_by_name_and_gets_the_cards_of_the_s
 
     reader.choose(reader.page.locator("#patient-pick-input"), "Roy", "Roy Example")
 
-    cards = reader.slot("patient-view").locator("article.card")
+    cards = reader.panel("patient-view").locator("article.card")
     expect(cards).to_have_count(2)
     expect(cards.filter(has_text="151 pg/mL")).to_have_count(1)
     expect(reader.page.locator("#results tbody tr")).to_have_count(2)

@@ -19,7 +19,7 @@ PATIENT = "b12-and-warfarin"
 
 def with_cards(reader: Reader) -> None:
     reader.visit.open(f"/app/?server=sandbox&patient={PATIENT}")
-    expect(reader.slot("patient-view").locator("article.card")).to_have_count(2)
+    expect(reader.panel("patient-view").locator("article.card")).to_have_count(2)
 
 
 def with_a_list_to_choose_from(reader: Reader) -> None:
@@ -46,7 +46,7 @@ def with_an_answer_being_written(reader: Reader) -> None:
 
 def with_cards_answered(reader: Reader) -> None:
     with_cards(reader)
-    reader.slot("patient-view").get_by_role("button", name="INR").first.click()
+    reader.panel("patient-view").get_by_role("button", name="INR").first.click()
     expect(reader.page.locator('article.card[data-state="accepted"]')).to_have_count(1)
     card = reader.page.locator('article.card[data-state="open"]').first
     card.get_by_role("button", name=reader.words("override")).click()
@@ -57,7 +57,7 @@ def with_cards_answered(reader: Reader) -> None:
 
 def with_a_call_shown(reader: Reader) -> None:
     with_cards(reader)
-    reader.slot("patient-view").locator(".slot-calls button").first.click()
+    reader.panel("patient-view").locator(".advice-calls button").first.click()
     expect(reader.page.get_by_role("dialog")).to_be_visible()
 
 
@@ -74,7 +74,7 @@ def with_reasons_and_tables(reader: Reader) -> None:
 def with_a_fault(reader: Reader) -> None:
     reader.page.route("**/cds-services/*", lambda route: route.fulfill(status=500, body="{}"))
     reader.visit.open(f"/app/?server=sandbox&patient={PATIENT}")
-    expect(reader.slot("patient-view").locator(".notice")).to_have_count(2)
+    expect(reader.panel("patient-view").locator(".notice")).to_have_count(2)
 
 
 STATES = (
@@ -212,10 +212,10 @@ def test_a_new_card_leaves_the_focus_and_what_is_read_where_they_are(read: Read)
     reader = read("en", "mouse", "vka-mk7-started")
     field = reader.page.locator("#order-pick-input")
     reader.choose(field, "MK-7", "100 µg")
-    expect(reader.slot("order-select").locator("article.card")).to_have_count(1)
+    expect(reader.panel("order-select").locator("article.card")).to_have_count(1)
 
     expect(field).to_be_focused()
-    said = reader.page.locator("#spoken-0, #spoken-1").filter(has_text=reader.words("one_card"))
+    said = reader.page.locator("#live-region-0, #live-region-1").filter(has_text=reader.words("one_card"))
     expect(said).to_have_count(1)
 
 
@@ -249,7 +249,7 @@ def test_wider_spacing_of_text_cuts_nothing_off(read: Read) -> None:
     cut = reader.page.evaluate(
         """() => [...document.querySelectorAll("main *")].filter((one) => {
           const style = getComputedStyle(one);
-          return one.checkVisibility() && !one.closest(".unseen, caption, thead, svg, input, select")
+          return one.checkVisibility() && !one.closest(".visually-hidden, caption, thead, svg, input, select")
             && style.overflowY === "hidden" && one.scrollHeight > one.clientHeight + 1;
         }).map((one) => one.outerHTML.slice(0, 120))"""
     )

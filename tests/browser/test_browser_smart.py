@@ -72,7 +72,7 @@ def test_a_launch_opens_the_record_with_its_cards_and_no_list_of_patients(
     reader.visit.open(launched.address(PATIENT))
 
     expect(reader.page.get_by_role("heading", name="Roy Example")).to_be_visible()
-    expect(reader.slot("patient-view").locator("article.card")).to_have_count(2)
+    expect(reader.panel("patient-view").locator("article.card")).to_have_count(2)
     expect(reader.page.locator("#patient-pick-input")).to_be_disabled()
     assert launched.ehr.host not in reader.page.url
     assert PATIENT not in reader.page.evaluate("document.cookie + JSON.stringify({...localStorage})")

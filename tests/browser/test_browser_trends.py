@@ -16,14 +16,14 @@ Read = Callable[..., Reader]
 INR_COURSE = "course-inr-vitamin-k"
 
 
-def picture(reader: Reader, analyte: str) -> Locator:
+def figure(reader: Reader, analyte: str) -> Locator:
     return reader.page.locator(f'figure.trend[data-analyte="{analyte}"]')
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_arrow_keys_go_from_result_to_result(read: Read, language: Language) -> None:
     reader = read(language, "keyboard", INR_COURSE)
-    inr = picture(reader, "inr")
+    inr = figure(reader, "inr")
     points = inr.locator(".trend-point")
     expect(points).to_have_count(11)
 
@@ -44,7 +44,7 @@ def test_the_arrow_keys_go_from_result_to_result(read: Read, language: Language)
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_pointer_tells_the_nearest_result_and_what_was_taken_then(read: Read, language: Language) -> None:
     reader = read(language, "mouse", INR_COURSE)
-    inr = picture(reader, "inr")
+    inr = figure(reader, "inr")
 
     inr.locator(".trend-point").nth(9).hover()
 
@@ -55,7 +55,7 @@ def test_the_pointer_tells_the_nearest_result_and_what_was_taken_then(read: Read
 @each_reader
 def test_another_unit_changes_numbers_axis_and_limits(read: Read, language: Language, hand: Hand) -> None:
     reader = read(language, hand, "b12-and-warfarin")
-    b12 = picture(reader, "b12")
+    b12 = figure(reader, "b12")
     expect(b12.locator(".trend-readout")).to_contain_text("151 pg/mL")
 
     reader.mark(b12.get_by_role("radio", name="pmol/L"))
@@ -68,7 +68,7 @@ def test_another_unit_changes_numbers_axis_and_limits(read: Read, language: Lang
 @each_reader
 def test_each_picture_has_its_numbers_in_a_table(read: Read, language: Language, hand: Hand) -> None:
     reader = read(language, hand, INR_COURSE)
-    inr = picture(reader, "inr")
+    inr = figure(reader, "inr")
     toggle = inr.get_by_role("button", name=reader.words("trend_table"))
     expect(inr.get_by_role("table")).to_have_count(0)
 
@@ -81,12 +81,12 @@ def test_each_picture_has_its_numbers_in_a_table(read: Read, language: Language,
 
 def test_what_lies_out_of_range_has_a_shape_of_its_own(read: Read) -> None:
     reader = read("en", "mouse", INR_COURSE)
-    points = picture(reader, "inr").locator(".trend-point")
+    points = figure(reader, "inr").locator(".trend-point")
     expect(points).to_have_count(11)
 
     shapes = {
         side: set(
-            picture(reader, "inr")
+            figure(reader, "inr")
             .locator(f".trend-point.{side} path")
             .evaluate_all("all => all.map((one) => `${one.getAttribute('d')} ${one.getAttribute('transform')}`)")
         )
@@ -100,24 +100,24 @@ def test_what_lies_out_of_range_has_a_shape_of_its_own(read: Read) -> None:
 
 def test_vitamin_k_begins_at_the_same_place_in_the_curve_and_in_the_bars(read: Read) -> None:
     reader = read("en", "mouse", INR_COURSE)
-    expect(picture(reader, "inr").locator(".trend-point")).to_have_count(11)
+    expect(figure(reader, "inr").locator(".trend-point")).to_have_count(11)
 
-    turn = picture(reader, "inr").locator("line.trend-turn").bounding_box()
+    edge = figure(reader, "inr").locator("line.trend-course-edge").bounding_box()
     bar = reader.page.locator('#trends [data-group="vitamin K"] path.trend-course').bounding_box()
 
-    assert turn is not None
+    assert edge is not None
     assert bar is not None
-    assert abs(turn["x"] - bar["x"]) < 2
+    assert abs(edge["x"] - bar["x"]) < 2
 
 
 @pytest.mark.parametrize("width", [320, 768, 1400])
 def test_labels_of_the_time_axis_do_not_run_into_each_other(read: Read, width: int) -> None:
     for language in ("en", "zh"):
         reader = read(language, "mouse", "b12-and-warfarin", viewport={"width": width, "height": 900})
-        expect(picture(reader, "inr").locator(".trend-point")).to_have_count(1)
+        expect(figure(reader, "inr").locator(".trend-point")).to_have_count(1)
 
-        for figure in reader.page.locator("#trends figure").all():
-            boxes = figure.locator("g.trend-axis[transform] .tick text").evaluate_all(
+        for drawn in reader.page.locator("#trends figure").all():
+            boxes = drawn.locator("g.trend-axis[transform] .tick text").evaluate_all(
                 "all => all.map((one) => one.getBoundingClientRect()).map(({left, right, top}) => [top, left, right])"
             )
             rows: dict[int, list[tuple[float, float]]] = {}
@@ -130,7 +130,7 @@ def test_labels_of_the_time_axis_do_not_run_into_each_other(read: Read, width: i
 
 def test_marks_of_the_pictures_are_seen_within_the_page_at_320_pixels(read: Read) -> None:
     reader = read("en", "mouse", INR_COURSE, viewport={"width": 320, "height": 800})
-    marks = picture(reader, "inr").locator(".trend-point, .trend-mark")
+    marks = figure(reader, "inr").locator(".trend-point, .trend-limit-letter")
     expect(marks.first).to_be_attached()
 
     for box in marks.evaluate_all("all => all.map((one) => one.getBoundingClientRect()).map((b) => [b.left, b.right])"):

@@ -29,7 +29,7 @@ def test_choosing_a_patient_shows_the_chart_and_the_cards(read: Read, language: 
     reader.choose(reader.page.locator("#patient-pick-input"), "roy", "Roy Example")
 
     expect(reader.page.get_by_role("heading", name="Roy Example")).to_be_visible()
-    expect(reader.slot("patient-view").locator("article.card")).to_have_count(2)
+    expect(reader.panel("patient-view").locator("article.card")).to_have_count(2)
     expect(reader.page.locator("#results tbody tr")).to_have_count(2)
     expect(reader.page.locator("#medicines tbody tr")).to_have_count(2)
     assert reader.page.url.endswith("?server=sandbox&patient=b12-and-warfarin")
@@ -89,7 +89,7 @@ def test_a_suggestion_takes_the_draft_away_and_says_so_to_the_service(
     reader.draft(MENATETRENONE)
     critical = reader.card("order-select", reader.words("severity_critical"))
 
-    reader.press(critical.locator("button.offer").first)
+    reader.press(critical.locator("button.suggestion").first)
 
     expect(reader.drafts).to_have_count(0)
     expect(critical).to_have_attribute("data-state", "accepted")
@@ -102,7 +102,7 @@ def test_a_suggestion_takes_the_draft_away_and_says_so_to_the_service(
 @each_reader
 def test_a_suggested_order_becomes_a_draft(read: Read, language: Language, hand: Hand) -> None:
     reader = read(language, hand, "b12-and-warfarin")
-    offer = reader.slot("patient-view").get_by_role("button", name="INR").first
+    offer = reader.panel("patient-view").get_by_role("button", name="INR").first
 
     reader.press(offer)
 
@@ -135,7 +135,7 @@ def test_an_override_goes_out_with_its_reason_and_the_card_stays(read: Read, lan
 def test_another_dose_is_asked_about_again(read: Read, language: Language, hand: Hand) -> None:
     reader = read(language, hand, "vka-mk7-started")
     reader.draft({"en": "Vitamin K2 (MK-7) 100 µg", "zh": "维生素K2（MK-7）100 µg"})
-    expect(reader.slot("order-select").locator("article.card")).to_have_count(1)
+    expect(reader.panel("order-select").locator("article.card")).to_have_count(1)
 
     with reader.page.expect_response(re.compile("vitamin-k-order-select$")):
         reader.write(reader.drafts.get_by_role("spinbutton").first, "50")
@@ -174,7 +174,7 @@ def test_silence_is_told_with_the_number_of_rules_that_were_read(read: Read, lan
     reader = read(language, hand, "healthy-adult")
 
     before, _, after = reader.words("nothing_of").partition("{count}")
-    expect(reader.slot("patient-view").locator(".slot-status")).to_have_text(
+    expect(reader.panel("patient-view").locator(".advice-status")).to_have_text(
         re.compile(f"{re.escape(before)}[1-9][0-9]*{re.escape(after)}$")
     )
 
@@ -182,7 +182,7 @@ def test_silence_is_told_with_the_number_of_rules_that_were_read(read: Read, lan
 @each_reader
 def test_a_call_can_be_looked_at_as_it_went_over_the_wire(read: Read, language: Language, hand: Hand) -> None:
     reader = read(language, hand, "b12-and-warfarin")
-    opener = reader.slot("patient-view").locator(".slot-calls button").first
+    opener = reader.panel("patient-view").locator(".advice-calls button").first
 
     reader.press(opener)
     drawer = reader.page.get_by_role("dialog")
@@ -197,7 +197,7 @@ def test_a_call_can_be_looked_at_as_it_went_over_the_wire(read: Read, language: 
 @each_reader
 def test_the_language_can_be_changed_and_is_kept(read: Read, language: Language, hand: Hand) -> None:
     reader = read(language, hand, "b12-and-warfarin")
-    expect(reader.slot("patient-view").locator("article.card")).to_have_count(2)
+    expect(reader.panel("patient-view").locator("article.card")).to_have_count(2)
     other: Language = "zh" if language == "en" else "en"
 
     picker = reader.page.locator("#language")
@@ -210,7 +210,7 @@ def test_the_language_can_be_changed_and_is_kept(read: Read, language: Language,
 
     expect(reader.page.locator("html")).to_have_attribute("lang", {"en": "en", "zh": "zh-Hans"}[other])
     expect(there.button("sign")).to_be_visible()
-    expect(there.slot("patient-view").locator("article.card")).to_have_count(2)
-    expect(there.slot("patient-view").locator(".severity").first).to_have_text(there.words("severity_warning"))
+    expect(there.panel("patient-view").locator("article.card")).to_have_count(2)
+    expect(there.panel("patient-view").locator(".severity").first).to_have_text(there.words("severity_warning"))
     reader.page.reload()
     expect(there.button("sign")).to_be_visible()

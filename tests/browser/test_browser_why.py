@@ -29,7 +29,7 @@ def unfolded(reader: Reader, card: Locator) -> Locator:
 def test_a_card_tells_what_made_it_speak(read: Read, language: Language, hand: Hand) -> None:
     reader = read(language, hand, "b12-and-warfarin")
 
-    why = unfolded(reader, reader.slot("patient-view").locator("article.card").filter(has_text="MMA"))
+    why = unfolded(reader, reader.panel("patient-view").locator("article.card").filter(has_text="MMA"))
 
     expect(why).to_contain_text("151 pg/mL")
     expect(why.locator(".why-outcome.yes").first).to_contain_text(reader.words("why_yes"))
@@ -39,7 +39,7 @@ def test_a_card_tells_what_made_it_speak(read: Read, language: Language, hand: H
 @each_reader
 def test_what_a_card_rests_on_leads_to_its_row_in_the_chart(read: Read, language: Language, hand: Hand) -> None:
     reader = read(language, hand, "b12-and-warfarin")
-    why = unfolded(reader, reader.slot("patient-view").locator("article.card").filter(has_text="MMA"))
+    why = unfolded(reader, reader.panel("patient-view").locator("article.card").filter(has_text="MMA"))
 
     reader.press(why.locator('.why-evidence a[href^="#ref-Observation"]:visible').first)
 
@@ -52,7 +52,7 @@ def test_what_a_card_rests_on_leads_to_its_row_in_the_chart(read: Read, language
 @each_reader
 def test_silent_rules_are_found_by_their_titles_with_the_reason(read: Read, language: Language, hand: Hand) -> None:
     reader = read(language, hand, "healthy-adult")
-    silent = reader.slot("patient-view").locator("details.why-not-list")
+    silent = reader.panel("patient-view").locator("details.why-not-list")
     reader.press(silent.locator("> summary"))
     rules = silent.locator("[data-rule]:visible")
     expect(rules.nth(5)).to_be_visible()

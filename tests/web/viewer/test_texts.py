@@ -52,6 +52,6 @@ def test_no_text_stands_twice_in_the_file() -> None:
 
 def test_scripts_look_only_for_elements_that_the_template_has() -> None:
     ids = set(re.findall(r"\bid=\"([^\"]+)\"", TEMPLATE))
-    wanted = {name for script in SCRIPTS.values() for name in re.findall(r"\bbyId\(\"([^\"]+)\"\)", script)}
+    wanted = {name for script in SCRIPTS.values() for name in re.findall(r"\bbyId\(\"([^\"]+)\"", script)}
     assert len(wanted) > 20
     assert sorted(wanted - ids) == []

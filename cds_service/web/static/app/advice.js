@@ -1,206 +1,232 @@
-/** The answers to one hook on the page: cards in a fixed place, faults in words, and never an all-clear without a 200. */
+/** The panel of one hook: its cards at fixed places, its failures in words, and never an all-clear without a 200. */
 
+import { CardView, severityRank } from "./card.js";
 import { announce, button, h } from "./dom.js";
-import { cardView, rank } from "./cards.js";
-import { faultNotice } from "./notice.js";
-import { t, timed } from "./texts.js";
+import { openDrawer } from "./drawer.js";
+import { formatTime } from "./format.js";
+import { cardsOf, ruleIdOf, tracesOf } from "./hooks.js";
+import { failureNotice } from "./notice.js";
+import { t } from "./texts.js";
+import { cardExplanation, otherRules } from "./why.js";
 
-/** What each hook is called here; the order is the order on the page: what is about to be signed stands first. */
-export const HOOKS = new Map([
-  ["order-sign", "hook_order_sign"],
-  ["order-select", "hook_order_select"],
-  ["patient-view", "hook_patient_view"],
-  ["encounter-start", "hook_encounter_start"],
-  ["encounter-discharge", "hook_encounter_discharge"],
-]);
+/** @import { Answer, Card, CardActions, CdsService, Failure, ShownCard } from "./types.js" */
 
-/** @typedef {import("./hooks.js").Answer} Answer */
-/** @typedef {import("./cards.js").Shown} Shown */
+/** The titles of the panels, in their order on the page: what is about to be signed comes first. */
+export const HOOKS = /** @type {const} */ ({
+  "order-sign": "hook_order_sign",
+  "order-select": "hook_order_select",
+  "patient-view": "hook_patient_view",
+  "encounter-start": "hook_encounter_start",
+  "encounter-discharge": "hook_encounter_discharge",
+});
 
-/**
- * The place of one hook's answers.
- * @param {string} hook
- * @param {{
- *   deeds: import("./cards.js").Deeds,
- *   again: () => void,
- *   look: (answer: Answer) => void,
- *   why: (card: any, body: any) => HTMLElement | null,
- *   whyNot: (answers: {service: any, body: any}[]) => HTMLElement | null,
- * }} use
- */
-export function advice(hook, use) {
-  /** @type {Map<string, {shown: Shown, view: ReturnType<typeof cardView>, print: string}>} */
-  const standing = new Map();
+/** @typedef {keyof typeof HOOKS} Hook */
+/** @typedef {{shown: ShownCard, view: CardView, content: string}} CardEntry */
+/** @typedef {{open: number, failures: number, rules: Set<string>}} PanelResult open cards, failed services, rules with a card */
+
+export class AdvicePanel {
+  element;
+  #actions;
+  #retry;
+  #title;
+  /** @type {Map<string, CardEntry>} */
+  #cardsByKey = new Map();
   /** @type {Answer[]} */
-  let last = [];
-  const name = t(HOOKS.get(hook) ?? "");
-  const status = h("p", { class: "slot-status quiet" });
-  const look = h("p", { class: "slot-calls", hidden: true },
-    button(t("show_call"), () => use.look(last[0]), { class: "small", "aria-label": t("show_call_of", { hook: name }) }));
-  const notices = h("div", { class: "notices" });
-  const cards = h("div", { class: "cards" });
-  const silent = h("div", { class: "why-not" });
-  const title = `slot-${hook}`;
-  const element = h("section", { class: "slot", "data-hook": hook, "aria-labelledby": title },
-    h("div", { class: "slot-head" }, h("h3", { id: title, tabindex: "-1" }, name), status, look), notices, cards, silent);
+  #answers = [];
+  #heading;
+  #status = h("p", { class: "advice-status muted" });
+  #calls;
+  #notices = h("div", { class: "notices" });
+  #cards = h("div", { class: "cards" });
+  #otherRules = h("div", { class: "why-not" });
 
-  return {
-    element,
-    /** A call is under way; what stood here stays until the answer is there. @param {number} count */
-    wait(count) {
-      element.setAttribute("aria-busy", "true");
-      status.textContent = t("asking", { count });
-      announce(`${name}: ${t("asking", { count })}`);
-    },
-    /** @param {Answer[]} answers @returns {{open: number, faults: number, rules: Set<string>}} */
-    show(answers) {
-      element.removeAttribute("aria-busy");
-      const faults = answers.filter((answer) => answer.outcome.fault !== null);
-      last = answers;
-      merge(answers);
-      const words = count();
-      look.hidden = answers.length === 0;
-      const held = notices.contains(document.activeElement);
-      notices.replaceChildren(...faults.map(notice));
-      // Whoever asked again is at the next button to do so, or at the head of what came.
-      if (held) (notices.querySelector("button") ?? element.querySelector("h3"))?.focus({ preventScroll: true });
-      explainSilence(answers);
-      announce(`${name}: ${[words, ...faults.map(({ service, outcome }) => `${service.title ?? service.id}: ${outcome.fault}`)].join(" ")}`);
-      return { open: openCards().length, faults: faults.length, rules: new Set([...standing.values()].map(({ shown }) => ruleOf(shown.card))) };
-    },
-    /** Open cards are past: the orders they were about have changed, are gone, or signed. @param {string} words */
-    settle(words) {
-      for (const one of openCards()) retire(one, words);
-      element.removeAttribute("aria-busy");
-      status.textContent = words;
-      notices.replaceChildren();
-      silent.replaceChildren();
-    },
-    /** Open cards of these rules stand in another place by now. @param {Set<string>} rules @param {string} words */
-    giveWay(rules, words) {
-      for (const one of openCards()) if (rules.has(ruleOf(one.shown.card))) retire(one, words);
-      count();
-    },
-  };
-
-  /** @param {Answer[]} answers */
-  function explainSilence(answers) {
-    const open = silent.querySelector("details")?.open ?? false;
-    const heard = answers.filter(({ cards: given }) => given !== null).map(({ service, outcome }) => ({ service, body: outcome.body }));
-    silent.replaceChildren(use.whyNot(heard) ?? "");
-    const made = silent.querySelector("details");
-    if (made) made.open = open;
+  /**
+   * @param {Hook} hook
+   * @param {CardActions} actions
+   * @param {() => void} retry calls the services of the hook again
+   */
+  constructor(hook, actions, retry) {
+    this.#actions = actions;
+    this.#retry = retry;
+    this.#title = t(HOOKS[hook]);
+    this.#heading = h("h3", { id: `advice-${hook}`, tabindex: "-1" }, this.#title);
+    const showCalls = button(t("show_call"), () => openDrawer(this.#answers[0]?.call),
+      { class: "small", "aria-label": t("show_call_of", { hook: this.#title }) });
+    this.#calls = h("p", { class: "advice-calls", hidden: true }, showCalls);
+    this.element = h("section", { class: "advice-panel", "data-hook": hook, "aria-labelledby": this.#heading.id },
+      h("div", { class: "advice-head" }, this.#heading, this.#status, this.#calls), this.#notices, this.#cards, this.#otherRules);
   }
 
-  function openCards() {
-    return [...standing.values()].filter(({ shown }) => shown.state === "open");
+  /** Shows that services are being called; what the panel holds stays until they answer. @param {number} count */
+  wait(count) {
+    this.element.setAttribute("aria-busy", "true");
+    this.#status.textContent = t("asking", { count });
+    announce(`${this.#title}: ${t("asking", { count })}`);
   }
 
-  /** @param {{shown: Shown, view: ReturnType<typeof cardView>}} one @param {string} words */
-  function retire({ shown, view }, words) {
-    Object.assign(shown, { state: "withdrawn", note: words });
-    view.refresh();
+  /** @param {Answer[]} answers @returns {PanelResult} */
+  show(answers) {
+    this.element.removeAttribute("aria-busy");
+    this.#answers = answers;
+    this.#calls.hidden = answers.length === 0;
+    this.#merge(answers);
+    const failures = failuresOf(answers);
+    this.#showFailures(failures);
+    this.#showOtherRules();
+    const faults = failures.map(({ service, failure }) => `${nameOf(service)}: ${failure.fault}`);
+    announce(`${this.#title}: ${[this.#showStatus(), ...faults].join(" ")}`);
+    const rules = new Set(this.#entries().map(({ shown }) => ruleKey(shown.card)));
+    return { open: this.#openEntries().length, failures: failures.length, rules };
   }
 
-  /** Says in the head how things stand. */
-  function count() {
-    const words = summary(last, last.filter(({ outcome }) => outcome.fault !== null).length, openCards().length);
-    status.textContent = `${timed(last[0]?.at ?? new Date())} · ${words}`;
+  /** Withdraws the open cards: the orders that they are about have changed, are gone, or are signed. @param {string} note */
+  expire(note) {
+    for (const entry of this.#openEntries()) withdraw(entry, note);
+    this.element.removeAttribute("aria-busy");
+    this.#status.textContent = note;
+    this.#notices.replaceChildren();
+    this.#otherRules.replaceChildren();
+  }
+
+  /** Withdraws the open cards of rules that have a card in another panel now. @param {Set<string>} rules @param {string} note */
+  supersede(rules, note) {
+    for (const entry of this.#openEntries()) if (rules.has(ruleKey(entry.shown.card))) withdraw(entry, note);
+    this.#showStatus();
+  }
+
+  #entries() {
+    return [...this.#cardsByKey.values()];
+  }
+
+  #openEntries() {
+    return this.#entries().filter(({ shown }) => shown.state === "open");
+  }
+
+  /** @param {{service: CdsService, failure: Failure}[]} failures */
+  #showFailures(failures) {
+    const focused = this.#notices.contains(document.activeElement);
+    this.#notices.replaceChildren(...failures.map(({ service, failure }) =>
+      failureNotice(nameOf(service), failure, { warning: t("no_all_clear"), retry: this.#retry })));
+    // The button to try again is gone: the focus goes to the next one, or to the head of the panel.
+    if (focused) (this.#notices.querySelector("button") ?? this.#heading).focus({ preventScroll: true });
+  }
+
+  /** Explains the rules without a card; the list stays open if it was. */
+  #showOtherRules() {
+    const open = this.#otherRules.querySelector("details")?.open ?? false;
+    const list = otherRules(this.#answers);
+    if (list) list.open = open;
+    this.#otherRules.replaceChildren(list ?? "");
+  }
+
+  /** @returns {string} the state of the panel in words */
+  #showStatus() {
+    const words = summary(this.#answers, this.#openEntries().length);
+    this.#status.textContent = `${formatTime(this.#answers[0]?.call.at ?? new Date())} · ${words}`;
     return words;
   }
 
-  /**
-   * Puts the cards of these answers where cards of the same rule stood, and new ones after them.
-   * @param {Answer[]} answers
-   */
-  function merge(answers) {
-    const given = answers.flatMap(({ service, cards: list, outcome }) => (list ?? []).map((card) => ({ service, card, body: outcome.body })));
-    given.sort((a, b) => rank(a.card) - rank(b.card));
-    const seen = new Set();
-    for (const { service, card, body } of given) {
-      const key = keyOf(service, card, seen);
-      seen.add(key);
-      put(key, service, card, body);
+  /** Puts each card at the place of an earlier card of the same rule, or after the others. @param {Answer[]} answers */
+  #merge(answers) {
+    const given = answers.flatMap((answer) => cardsOf(answer).map((card) => ({ answer, card })));
+    given.sort((a, b) => severityRank(a.card) - severityRank(b.card));
+    /** @type {Set<string>} */
+    const keys = new Set();
+    for (const { answer, card } of given) {
+      const key = uniqueKey(`${answer.service.id} ${ruleKey(card)}`, keys);
+      keys.add(key);
+      this.#put(key, answer, card);
     }
-    const answered = new Set(answers.filter(({ cards: list }) => list !== null).map(({ service }) => service.id));
-    for (const [key, { shown, view }] of standing) {
-      // A card of a service that did not answer this time stays as it was.
-      if (seen.has(key) || shown.state !== "open" || !answered.has(shown.service.id)) continue;
-      shown.state = "withdrawn";
-      view.refresh();
+    const answered = new Set(answers.filter(({ outcome }) => outcome.fault === null).map(({ service }) => service.id));
+    for (const [key, entry] of this.#cardsByKey) {
+      // The cards of a service that failed this time stay as they are.
+      if (entry.shown.state === "open" && !keys.has(key) && answered.has(entry.shown.service.id)) withdraw(entry, entry.shown.note);
     }
   }
 
-  /** @param {string} key @param {any} service @param {any} card @param {any} body */
-  function put(key, service, card, body) {
-    const old = standing.get(key);
-    const print = fingerprint(card);
-    if (old?.print === print && old.shown.state !== "withdrawn") {
-      // The same advice again: what the reader has answered stays answered, even if an offer was taken and is gone.
-      if (old.shown.state !== "open") return;
-      if (renewed(old.shown.card, card)) return;
-    }
-    /** @type {Shown} */
-    const shown = { service, card, state: "open", taken: [], note: null, changed: old !== undefined && old.print !== print };
-    const view = cardView(shown, use.deeds, use.why(card, body), count);
-    view.element.dataset.rule = ruleOf(card);
-    if (old === undefined) cards.append(view.element);
+  /** @param {string} key @param {Answer} answer @param {Card} card */
+  #put(key, answer, card) {
+    const old = this.#cardsByKey.get(key);
+    const content = contentOf(card);
+    const repeated = old?.content === content && old.shown.state !== "withdrawn";
+    // A card that the user has answered stays answered, even if a suggestion was accepted and is no longer made.
+    if (repeated && (old.shown.state !== "open" || renew(old.shown.card, card))) return;
+    /** @type {ShownCard} */
+    const shown = {
+      service: answer.service, card, state: "open", accepted: [], note: null, feedbackFailed: false,
+      changed: old !== undefined && old.content !== content,
+    };
+    const view = new CardView(shown, this.#actions, cardExplanation(card, answer), () => this.#showStatus());
+    view.element.dataset.rule = ruleKey(card);
+    if (old === undefined) this.#cards.append(view.element);
     else {
-      const held = old.view.element.contains(document.activeElement);
+      const focused = old.view.element.contains(document.activeElement);
       old.view.element.replaceWith(view.element);
-      if (held) view.element.focus({ preventScroll: true });
+      if (focused) view.element.focus({ preventScroll: true });
     }
-    standing.set(key, { shown, view, print });
-  }
-
-  /** @param {Answer} answer */
-  function notice({ service, outcome }) {
-    return faultNotice(service.title ?? service.id, outcome, { warning: t("no_all_clear"), again: use.again });
+    this.#cardsByKey.set(key, { shown, view, content });
   }
 }
 
-/** @param {any} card @returns {string} the situation that it speaks of */
-function ruleOf(card) {
-  return card.extension?.["cds-service.rule"]?.id ?? card.source?.topic?.code ?? card.summary;
+/** @param {CdsService} service */
+function nameOf(service) {
+  return service.title ?? service.id;
 }
 
-/** @param {any} service @param {any} card @param {Set<string>} seen */
-function keyOf(service, card, seen) {
-  let key = `${service.id} ${ruleOf(card)}`;
-  while (seen.has(key)) key += "+";
-  return key;
+/** @param {Answer[]} answers */
+function failuresOf(answers) {
+  return answers.flatMap(({ service, outcome }) => (outcome.fault === null ? [] : [{ service, failure: outcome }]));
 }
 
-/** @param {any} card @returns {string} what the card says */
-function fingerprint(card) {
+/** @param {CardEntry} entry @param {string | null} note */
+function withdraw({ shown, view }, note) {
+  Object.assign(shown, { state: "withdrawn", note });
+  view.refresh();
+}
+
+/** @param {Card} card @returns {string} what tells apart the cards of a service */
+function ruleKey(card) {
+  return ruleIdOf(card) ?? card.source.topic?.code ?? card.summary;
+}
+
+/** @param {string} key @param {Set<string>} taken */
+function uniqueKey(key, taken) {
+  let unique = key;
+  while (taken.has(unique)) unique += "+";
+  return unique;
+}
+
+/** @param {Card} card @returns {string} equal for cards that say the same */
+function contentOf(card) {
   return JSON.stringify([card.indicator, card.summary, card.detail]);
 }
 
 /**
- * Gives a card that stands on the page the ids of its successor, to which feedback belongs from now on.
- * @param {any} card @param {any} successor @returns {boolean} whether they offer the same
+ * Gives a card on the page the ids of a new card that suggests the same: feedback is sent with them from now on.
+ * @param {Card} card @param {Card} fresh @returns {boolean} whether both suggest the same
  */
-function renewed(card, successor) {
-  const [old = [], fresh = []] = [card.suggestions, successor.suggestions];
-  const told = (/** @type {any[]} */ offers) => JSON.stringify(offers.map(({ label, isRecommended }) => [label, isRecommended]));
-  if (told(old) !== told(fresh)) return false;
-  card.uuid = successor.uuid;
-  old.forEach((/** @type {any} */ offer, /** @type {number} */ at) => Object.assign(offer, fresh[at]));
+function renew(card, fresh) {
+  if (suggestionsOf(card) !== suggestionsOf(fresh)) return false;
+  card.uuid = fresh.uuid;
+  card.suggestions?.forEach((suggestion, at) => Object.assign(suggestion, fresh.suggestions?.[at]));
   return true;
 }
 
-/**
- * What came of a call, in a few words.
- * @param {Answer[]} answers @param {number} faults @param {number} open
- */
-function summary(answers, faults, open) {
+/** @param {Card} card @returns {string} equal for cards that suggest the same */
+function suggestionsOf({ suggestions = [] }) {
+  return JSON.stringify(suggestions.map(({ label, isRecommended }) => [label, isRecommended]));
+}
+
+/** The answers in a few words. @param {Answer[]} answers @param {number} open number of open cards */
+function summary(answers, open) {
+  const failures = failuresOf(answers).length;
   if (answers.length === 0) return t("no_services");
-  if (faults === answers.length) return t("none_answered");
+  if (failures === answers.length) return t("none_answered");
   const cards = open === 0 ? "" : open === 1 ? t("one_card") : t("cards", { count: open });
-  if (faults > 0) return [cards, t("some_silent", { count: faults })].filter(Boolean).join(" ");
+  if (failures > 0) return [cards, t("some_silent", { count: failures })].filter(Boolean).join(" ");
   if (open > 0) return cards;
-  if (answers.some((answer) => (answer.cards ?? []).length > 0)) return t("all_answered");
-  const rules = new Set(answers.flatMap(({ outcome }) => outcome.body?.extension?.["cds-service.explain"] ?? [])
-    .filter((/** @type {any} */ node) => node.kind === "rule" && node.outcome !== "off").map((/** @type {any} */ node) => node.rule));
+  if (answers.some((answer) => cardsOf(answer).length > 0)) return t("all_answered");
+  const judged = answers.flatMap(tracesOf).filter(({ kind, outcome }) => kind === "rule" && outcome !== "off");
+  const rules = new Set(judged.map(({ rule }) => rule));
   return rules.size > 0 ? t("nothing_of", { count: rules.size }) : t("nothing");
 }

@@ -1,140 +1,168 @@
-/** A text field with a list to choose from (ARIA 1.2 combobox): typing filters, arrows move, Enter chooses, Esc closes. */
+/** A text field with a list of choices (ARIA 1.2 combobox): typing filters, arrows move, Enter chooses, Esc closes. */
 
 import { announce, h } from "./dom.js";
 import { t } from "./texts.js";
 
-/** @typedef {{id: string, text: string, note?: string, about?: string}} Option */
+/** @import { Choice, TextKey } from "./types.js" */
 
 /**
- * Puts a combobox into `host`.
- * @param {HTMLElement} host
- * @param {{
+ * `keep`: the field shows what was chosen; otherwise it is emptied for the next choice.
+ * @typedef {{
  *   id: string,
- *   label: () => string,
- *   hint: () => string,
- *   find: (typed: string) => Option[] | Promise<Option[]>,
- *   choose: (option: Option) => void,
+ *   label: TextKey,
+ *   hint: TextKey,
+ *   find: (typed: string) => Choice[] | Promise<Choice[]>,
+ *   choose: (choice: Choice) => void,
  *   keep?: boolean,
- * }} options `keep`: the field shows what was chosen; otherwise it is emptied for the next
+ * }} ComboboxOptions
  */
-export function combobox(host, { id, label, hint, find, choose, keep = false }) {
-  const name = h("label", { for: id });
-  const list = h("ul", { role: "listbox", id: `${id}-list`, hidden: true, tabindex: "-1" });
-  const input = h("input", {
-    id, type: "text", role: "combobox", autocomplete: "off", spellcheck: "false", autocapitalize: "none",
-    "aria-expanded": "false", "aria-controls": list.id, "aria-autocomplete": "list",
-  });
-  host.replaceChildren(name, h("div", { class: "combobox" }, input, list));
-  /** @type {Option[]} */
-  let options = [];
-  let active = -1;
-  let asked = 0;
-  let chosen = "";
 
-  function word() {
-    name.textContent = label();
-    list.setAttribute("aria-label", label());
-    input.placeholder = hint();
+export class Combobox {
+  #options;
+  #label;
+  #list;
+  /** @type {HTMLInputElement} */
+  #input;
+  /** @type {Choice[]} */
+  #choices = [];
+  #active = -1;
+  /** The text of the field when nothing is being typed. */
+  #chosen = "";
+  /** Number of the latest search; the result of an earlier one is dropped. */
+  #search = 0;
+
+  /** @param {HTMLElement} host @param {ComboboxOptions} options */
+  constructor(host, options) {
+    const { id } = options;
+    this.#options = options;
+    this.#label = h("label", { for: id });
+    this.#list = h("ul", { role: "listbox", id: `${id}-list`, hidden: true, tabindex: "-1" });
+    this.#input = h("input", {
+      id, type: "text", role: "combobox", autocomplete: "off", spellcheck: "false", autocapitalize: "none",
+      "aria-expanded": "false", "aria-controls": this.#list.id, "aria-autocomplete": "list",
+      on: {
+        input: () => this.#open(this.#input.value.trim()),
+        click: () => this.#list.hidden && this.#browse(),
+        blur: () => this.#leave(),
+        focus: () => options.keep && this.#input.select(),
+        keydown: (event) => this.#onKey(event),
+      },
+    });
+    host.replaceChildren(this.#label, h("div", { class: "combobox" }, this.#input, this.#list));
+    this.translate();
+  }
+
+  /** Shows label and hint in the page's language. */
+  translate() {
+    const label = t(this.#options.label);
+    this.#label.textContent = label;
+    this.#list.setAttribute("aria-label", label);
+    this.#input.placeholder = t(this.#options.hint);
+  }
+
+  /** @param {string} text */
+  set(text) {
+    this.#input.value = this.#chosen = text;
+  }
+
+  focus() {
+    this.#input.focus();
+  }
+
+  /** @param {boolean} disabled */
+  disable(disabled) {
+    this.#input.disabled = disabled;
   }
 
   /** @param {string} typed */
-  async function open(typed) {
-    const mine = (asked += 1);
-    const found = await find(typed);
-    if (mine !== asked || document.activeElement !== input) return; // something newer was typed, or the field was left
-    options = found;
-    list.replaceChildren(...rows());
-    show(true);
-    move(-1);
-    announce(options.length ? t("options_found", { count: options.length }) : t("options_none"));
+  async #open(typed) {
+    const search = (this.#search += 1);
+    const found = await this.#options.find(typed);
+    if (search !== this.#search || document.activeElement !== this.#input) return; // something newer was typed, or the field was left
+    this.#choices = found;
+    this.#list.replaceChildren(...this.#rows());
+    this.#show(true);
+    this.#activate(-1);
+    announce(found.length ? t("options_found", { count: found.length }) : t("options_none"));
   }
 
-  function rows() {
-    if (options.length === 0) return [h("li", { class: "none", role: "option", "aria-disabled": "true", "aria-selected": "false" }, t("options_none"))];
-    return options.map((option, at) => h("li", {
-      role: "option", id: `${id}-option-${at}`, "aria-selected": "false",
-      on: {
-        // The field keeps the focus; a click on the list must not blur it.
-        mousedown: (/** @type {Event} */ event) => event.preventDefault(),
-        click: () => take(at),
-      },
-    }, option.text, option.note ? h("small", {}, option.note) : null, option.about ? h("small", { class: "about" }, option.about) : null));
+  /** Opens the whole list if the field shows what was chosen before, else what fits to the text in it. */
+  #browse() {
+    return this.#open(this.#input.value === this.#chosen ? "" : this.#input.value.trim());
+  }
+
+  #rows() {
+    if (this.#choices.length === 0) {
+      return [h("li", { class: "none", role: "option", "aria-disabled": "true", "aria-selected": "false" }, t("options_none"))];
+    }
+    return this.#choices.map((choice, at) => h("li", {
+      role: "option", id: this.#rowId(at), "aria-selected": "false",
+      // The field keeps the focus: a click on the list must not blur it.
+      on: { mousedown: (event) => event.preventDefault(), click: () => this.#take(choice) },
+    }, choice.text, choice.note && h("small", {}, choice.note), choice.about && h("small", { class: "about" }, choice.about)));
+  }
+
+  /** @param {number} at */
+  #rowId(at) {
+    return `${this.#options.id}-option-${at}`;
   }
 
   /** @param {boolean} visible */
-  function show(visible) {
-    list.hidden = !visible;
-    input.setAttribute("aria-expanded", String(visible));
-    if (!visible) input.removeAttribute("aria-activedescendant");
+  #show(visible) {
+    this.#list.hidden = !visible;
+    this.#input.setAttribute("aria-expanded", String(visible));
+    if (!visible) this.#input.removeAttribute("aria-activedescendant");
   }
 
-  /** @param {number} to */
-  function move(to) {
-    active = to;
-    for (const row of list.querySelectorAll("[role=option]")) row.setAttribute("aria-selected", "false");
-    const row = document.getElementById(`${id}-option-${to}`);
+  /** @param {number} to -1 for none */
+  #activate(to) {
+    this.#active = to;
+    for (const row of this.#list.querySelectorAll("[role=option]")) row.setAttribute("aria-selected", "false");
+    const row = document.getElementById(this.#rowId(to));
     if (row === null) {
-      input.removeAttribute("aria-activedescendant");
+      this.#input.removeAttribute("aria-activedescendant");
       return;
     }
     row.setAttribute("aria-selected", "true");
     row.scrollIntoView({ block: "nearest" });
-    input.setAttribute("aria-activedescendant", row.id);
+    this.#input.setAttribute("aria-activedescendant", row.id);
   }
 
-  /** @param {number} at */
-  function take(at) {
-    const option = options[at];
-    input.value = chosen = keep ? option.text : "";
-    close();
-    choose(option);
+  /** @param {Choice | undefined} choice */
+  #take(choice) {
+    if (choice === undefined) return;
+    this.set(this.#options.keep ? choice.text : "");
+    this.#close();
+    this.#options.choose(choice);
   }
 
-  function close() {
-    asked += 1; // an answer that is still on its way must not open the list again
-    show(false);
-    active = -1;
+  #close() {
+    this.#search += 1; // a search under way must not open the list again
+    this.#show(false);
+    this.#active = -1;
   }
 
-  /** The whole list, where the field shows what was chosen before; else what fits to what is typed. */
-  const browse = () => open(input.value === chosen ? "" : input.value.trim());
+  #leave() {
+    this.#close();
+    this.#input.value = this.#chosen; // a typed text that was not chosen from the list names nothing
+  }
 
-  input.addEventListener("input", () => open(input.value.trim()));
-  input.addEventListener("click", () => list.hidden && browse());
-  input.addEventListener("blur", () => {
-    close();
-    input.value = chosen; // half a name that was not chosen from the list names nobody
-  });
-  input.addEventListener("focus", () => keep && input.select());
-  input.addEventListener("keydown", async (/** @type {KeyboardEvent} */ event) => {
+  /** @param {KeyboardEvent} event */
+  async #onKey(event) {
     if (event.isComposing) return; // Enter and arrows belong to the input method, as when Chinese is typed
-    const last = options.length - 1;
+    const closed = this.#list.hidden;
+    const last = this.#choices.length - 1;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
-      if (list.hidden) await browse();
-      else if (event.key === "ArrowDown") move(active >= last ? 0 : active + 1);
-      else move(active <= 0 ? last : active - 1);
-    } else if (event.key === "Enter" && !list.hidden) {
+      if (closed) await this.#browse();
+      else if (event.key === "ArrowDown") this.#activate(this.#active >= last ? 0 : this.#active + 1);
+      else this.#activate(this.#active <= 0 ? last : this.#active - 1);
+    } else if (event.key === "Enter" && !closed) {
       event.preventDefault();
-      if (active >= 0) take(active);
-      else if (options.length === 1) take(0);
-    } else if (event.key === "Escape" && !list.hidden) {
+      this.#take(this.#choices[last === 0 ? 0 : this.#active]);
+    } else if (event.key === "Escape" && !closed) {
       event.preventDefault();
-      close();
+      this.#close();
     }
-  });
-
-  word();
-  return {
-    word,
-    /** @param {string} text */
-    set(text) {
-      input.value = chosen = text;
-    },
-    focus: () => input.focus(),
-    /** @param {boolean} off */
-    disable(off) {
-      input.disabled = off;
-    },
-  };
+  }
 }

@@ -1,5 +1,9 @@
 /** Elements without markup: everything that is shown is set as text, so nothing of a record can become HTML. */
 
+import { t } from "./texts.js";
+
+/** @import { Attributes, Child } from "./types.js" */
+
 const SVG = "http://www.w3.org/2000/svg";
 
 /** Shapes differ as well as colours, so that severity is seen without colour. */
@@ -13,77 +17,115 @@ const ICONS = {
   close: ["M5 5l14 14", "M19 5L5 19"],
 };
 
+/** @typedef {keyof typeof ICONS} Icon */
+
 /**
- * Makes an element.
- * @param {string} tag
- * @param {Record<string, any>} [attributes] `on` holds listeners; `true` sets an empty attribute; null leaves out.
- * @param {...(Node | string | null | undefined | false)} children
- * @returns {any}
+ * Makes an HTML element.
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Attributes} [attributes]
+ * @param {...Child} children
+ * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function h(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
+  return filled(document.createElement(tag), attributes, children);
+}
+
+/**
+ * Makes an SVG element.
+ * @template {keyof SVGElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Attributes} [attributes]
+ * @param {...Child} children
+ * @returns {SVGElementTagNameMap[Tag]}
+ */
+export function svg(tag, attributes = {}, ...children) {
+  return filled(document.createElementNS(SVG, tag), attributes, children);
+}
+
+/**
+ * @template {Element} Kind
+ * @param {Kind} element
+ * @param {Attributes} attributes
+ * @param {Child[]} children
+ * @returns {Kind}
+ */
+function filled(element, { on = {}, ...attributes }, children) {
+  for (const [event, listener] of Object.entries(on)) element.addEventListener(event, /** @type {EventListener} */ (listener));
   for (const [name, value] of Object.entries(attributes)) {
-    if (name === "on") {
-      for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
-    } else if (value !== null && value !== undefined && value !== false) {
-      element.setAttribute(name, value === true ? "" : String(value));
-    }
+    if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : String(value));
   }
   element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
   return element;
 }
 
 /**
- * One of the icons above; decoration only, the word stands beside it.
- * @param {keyof typeof ICONS} name
+ * One of the icons above. It is decoration: a word stands beside it.
+ * @param {Icon} name
  * @returns {SVGElement}
  */
 export function svgIcon(name) {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", "0 0 24 24");
-  svg.setAttribute("aria-hidden", "true");
-  svg.setAttribute("class", `icon ${name}`);
-  for (const shape of ICONS[name]) {
-    const path = document.createElementNS(SVG, "path");
-    path.setAttribute("d", shape);
-    svg.append(path);
-  }
-  return svg;
+  const shapes = ICONS[name].map((shape) => svg("path", { d: shape }));
+  return svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true", class: `icon ${name}` }, ...shapes);
 }
-
-/** @param {string} id @returns {any} the element, which is part of the page's template */
-export function byId(id) {
-  const element = document.getElementById(id);
-  if (element === null) throw new Error(`app.html has no element with the id ${id}; add it.`);
-  return element;
-}
-
-let spoken = 0;
 
 /**
- * Says something to screen readers when they next pause; focus stays where it is.
+ * An element of the page's template.
+ * @template {HTMLElement} [Kind=HTMLElement]
+ * @param {string} id
+ * @param {new () => Kind} [kind]
+ * @returns {Kind}
+ */
+export function byId(id, kind) {
+  const element = document.getElementById(id);
+  if (element instanceof (kind ?? HTMLElement)) return /** @type {Kind} */ (element);
+  throw new Error(`app.html has no ${kind?.name ?? "element"} with the id ${id}; add it.`);
+}
+
+let region = 0;
+
+/**
+ * Has screen readers say something when they next pause; the focus stays where it is.
  * @param {string} text
  */
 export function announce(text) {
-  // Two regions in turn: the same sentence twice would otherwise be said once.
-  spoken = 1 - spoken;
-  byId(`spoken-${1 - spoken}`).textContent = "";
-  byId(`spoken-${spoken}`).textContent = text;
+  // Two live regions by turns: screen readers do not repeat the same sentence in the same region.
+  byId(`live-region-${region}`).textContent = "";
+  region = 1 - region;
+  byId(`live-region-${region}`).textContent = text;
 }
 
 /**
- * A button with a listener.
+ * A button. It does nothing while it is `aria-disabled`, and keeps the focus.
  * @param {string} text
- * @param {() => void} click
- * @param {Record<string, any>} [attributes]
+ * @param {() => unknown} onClick
+ * @param {Attributes} [attributes]
  * @returns {HTMLButtonElement}
  */
-export function button(text, click, attributes = {}) {
-  const made = h("button", { type: "button", on: { click: () => made.getAttribute("aria-disabled") !== "true" && click() }, ...attributes }, text);
+export function button(text, onClick, attributes = {}) {
+  /** @type {HTMLButtonElement} */
+  const made = h("button", { type: "button", on: { click }, ...attributes }, text);
+  function click() {
+    if (made.getAttribute("aria-disabled") !== "true") onClick();
+  }
   return made;
 }
 
-/** @param {string} ref "Observation/7" @returns {string} the id of its row in the chart */
+/**
+ * A link that opens in a new tab: drafts on this page would be lost.
+ * @param {string} href
+ * @param {string} label
+ * @returns {HTMLAnchorElement}
+ */
+export function newTabLink(href, label) {
+  return h("a", { href, target: "_blank", rel: "noopener noreferrer" }, label, h("span", { class: "visually-hidden" }, t("new_tab")));
+}
+
+/**
+ * The id of an entry's row in the chart.
+ * @param {string | null | undefined} ref "Observation/7"
+ * @returns {string | null} null for an entry without a reference
+ */
 export function rowId(ref) {
-  return `ref-${ref.replaceAll("/", "-")}`;
+  return ref ? `ref-${ref.replaceAll("/", "-")}` : null;
 }

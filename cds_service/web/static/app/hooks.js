@@ -1,118 +1,140 @@
-/** Calls of CDS services and feedback, made as an EHR makes them: discovery, prefetch filled in, POST, feedback. */
+/** CDS Hooks as an EHR speaks it: discovery, calls with prefetch, feedback; and the extensions of our responses. */
 
-import { ask } from "./net.js";
+import { refOf } from "./fhir.js";
+import { request, requestJson } from "./net.js";
 import { t } from "./texts.js";
 
-/** Where a server's services are asked; a session that an EHR has begun has a way of its own, which needs no token. */
-const services = (/** @type {any} */ server) => server.services ?? "../cds-services";
+/**
+ * @import {
+ *   Answer, CallInput, CallRecord, Card, CdsService, Discovery, Draft, Feedback, FhirServer, HookContext, HookRequest, HookResponse,
+ *   Outcome, Prefetched, RuleTrace,
+ * } from "./types.js"
+ */
 
 const USER = "Practitioner/page-user";
 const ENCOUNTER = "page-encounter";
+const MOST_CALLS = 60; // charts are large
 
-/** @typedef {{id: string, hook: string, title?: string, description: string, prefetch?: Record<string, string>}} Service */
-/** @typedef {{server: any, patient: string, prefetch: Record<string, any>, drafts: any[], signed: any[]}} Chart what is known of the patient at the moment of a call */
-/**
- * One call and what came of it.
- * @typedef {{service: Service, at: Date, path: string, request: any, outcome: import("./net.js").Outcome, cards: any[] | null}} Answer
- */
-
-/** @type {{at: Date, path: string, request: any, outcome: import("./net.js").Outcome}[]} */
+/** The calls of this session, the latest first. @type {CallRecord[]} */
 export const calls = [];
-const KEPT = 60; // calls that can be looked at again; charts are large
 
-/** @param {any} server @returns {Promise<import("./net.js").Outcome & {services: Service[]}>} */
+/** @param {FhirServer} server @returns {Promise<Outcome<Discovery>>} with at least one service */
 export async function discover(server) {
-  const outcome = await ask(services(server));
-  const found = Array.isArray(outcome.body?.services) ? outcome.body.services : [];
-  if (outcome.fault === null && found.length === 0) outcome.fault = t("fault_no_services");
-  return { ...outcome, services: found };
+  /** @type {Outcome<Discovery>} */
+  const outcome = await requestJson(servicesPath(server));
+  if (outcome.fault !== null) return outcome;
+  const { services } = outcome.body;
+  return Array.isArray(services) && services.length > 0 ? outcome : { ...outcome, fault: t("fault_no_services") };
 }
 
 /**
  * Calls one service.
- * @param {Service} service
- * @param {Chart} chart
+ * @param {CdsService} service
+ * @param {CallInput} input
  * @returns {Promise<Answer>}
  */
-export async function call(service, chart) {
-  const path = `${services(chart.server)}/${encodeURIComponent(service.id)}`;
-  const request = requestFor(service, chart);
+export async function callService(service, input) {
+  const path = `${servicesPath(input.server)}/${encodeURIComponent(service.id)}`;
+  const body = hookRequest(service, input);
   const at = new Date();
-  const outcome = await ask(path, { method: "POST", body: request, headers: { "X-CDS-Explain": "1" } });
-  remember({ at, path, request, outcome });
-  const cards = Array.isArray(outcome.body?.cards) ? outcome.body.cards : null;
-  // An answer without cards is not an answer of "no cards".
-  if (outcome.fault === null && cards === null) outcome.fault = t("fault_not_understood");
-  return { service, at, path, request, outcome, cards };
+  /** @type {Outcome<HookResponse>} */
+  let outcome = await requestJson(path, { method: "POST", body, headers: { "X-CDS-Explain": "1" } });
+  // A response without cards is not a response of "no cards".
+  if (outcome.fault === null && !Array.isArray(outcome.body.cards)) outcome = { ...outcome, fault: t("fault_not_understood") };
+  const call = { at, path, request: body, outcome };
+  record(call);
+  return { service, call, outcome };
 }
 
 /**
- * Tells the service what became of a card. CDS Hooks 2.0, Feedback.
- * @param {any} server
- * @param {string} service
- * @param {{card: string, outcome: "accepted" | "overridden", acceptedSuggestions?: {id: string}[], overrideReason?: any}} entry
+ * Tells the service how the user has answered a card. CDS Hooks 2.0, Feedback.
+ * @param {FhirServer} server
+ * @param {CdsService} service
+ * @param {Feedback} feedback
+ * @returns {Promise<Outcome<unknown>>}
  */
-export async function sendFeedback(server, service, entry) {
-  const path = `${services(server)}/${encodeURIComponent(service)}/feedback`;
+export async function sendFeedback(server, service, feedback) {
+  const path = `${servicesPath(server)}/${encodeURIComponent(service.id)}/feedback`;
   const at = new Date();
-  const request = { feedback: [{ ...entry, outcomeTimestamp: at.toISOString() }] };
-  const outcome = await ask(path, { method: "POST", body: request });
-  remember({ at, path, request, outcome });
+  const body = { feedback: [{ ...feedback, outcomeTimestamp: at.toISOString() }] };
+  const outcome = await request(path, { method: "POST", body });
+  record({ at, path, request: body, outcome });
   return outcome;
 }
 
-/** @param {Service} service @param {Chart} chart */
-function requestFor(service, { server, patient, prefetch, drafts, signed }) {
-  /** @type {Record<string, any>} */
+/** @param {Answer} answer @returns {Card[]} none if the service did not answer */
+export function cardsOf({ outcome }) {
+  return outcome.fault === null ? outcome.body.cards : [];
+}
+
+/** @param {Answer} answer @returns {RuleTrace[]} what became of each rule; none if the response does not say */
+export function tracesOf({ outcome }) {
+  return outcome.fault === null ? outcome.body.extension?.["cds-service.explain"] ?? [] : [];
+}
+
+/** @param {Card} card @returns {string | undefined} the id of the rule behind it */
+export function ruleIdOf(card) {
+  return card.extension?.["cds-service.rule"]?.id;
+}
+
+/** A session that an EHR has launched has a path of its own, which needs no token. @param {FhirServer} server */
+function servicesPath(server) {
+  return server.services ?? "../cds-services";
+}
+
+/** @param {CdsService} service @param {CallInput} input @returns {HookRequest} */
+function hookRequest(service, { server, patient, prefetch, drafts, signed }) {
+  /** @type {HookContext} */
   const context = { userId: USER, patientId: patient };
   if (service.hook.startsWith("encounter-")) context.encounterId = ENCOUNTER;
   if (service.hook.startsWith("order-")) {
     context.draftOrders = { resourceType: "Bundle", type: "collection", entry: drafts.map((resource) => ({ resource })) };
   }
-  // All that is still being chosen is selected: each further order is judged together with those before it.
-  if (service.hook === "order-select") context.selections = drafts.map((one) => `${one.resourceType}/${one.id}`);
+  // All drafts are selected: each further order is judged together with those before it.
+  if (service.hook === "order-select") context.selections = drafts.map(refOf);
   return {
     hook: service.hook,
-    hookInstance: unique(),
+    hookInstance: uuid(),
     fhirServer: server.base,
     context,
-    prefetch: filled(service.prefetch ?? {}, prefetch, signed),
+    prefetch: filledPrefetch(service.prefetch ?? {}, prefetch, signed),
   };
 }
 
 /**
- * The prefetch that a service asks for, from the chart; orders signed in this session belong to the chart by now.
+ * The prefetch that a service asks for, from the chart. Orders that were signed in this session belong to the chart.
  * @param {Record<string, string>} templates
- * @param {Record<string, any>} prefetch
- * @param {any[]} signed
+ * @param {Record<string, Prefetched>} prefetch
+ * @param {Draft[]} signed
  */
-function filled(templates, prefetch, signed) {
-  /** @type {Record<string, any>} */
-  const sent = {};
+function filledPrefetch(templates, prefetch, signed) {
+  /** @type {Record<string, Prefetched>} */
+  const filled = {};
   for (const [key, template] of Object.entries(templates)) {
-    if (!(key in prefetch)) continue; // the service fetches it itself, or says what it lacks
-    const added = signed.filter((one) => template.startsWith(`${one.resourceType}?`));
     const found = prefetch[key];
-    if (added.length === 0 || found?.resourceType !== "Bundle") sent[key] = found;
-    else {
-      const entry = [...(found.entry ?? []), ...added.map((resource) => ({ resource }))];
-      sent[key] = { ...found, entry, ...(found.total === undefined ? {} : { total: entry.length }) };
-    }
+    if (found === undefined) continue; // the service fetches it itself, or says what it lacks
+    const added = signed.filter(({ resourceType }) => template.startsWith(`${resourceType}?`));
+    filled[key] = found.resourceType === "Bundle" && added.length > 0 ? withEntries(found, added) : found;
   }
-  return sent;
+  return filled;
 }
 
-/** @returns {string} a UUID; also where the page comes by plain http and `crypto.randomUUID` is not to be had */
-export function unique() {
+/** @param {Extract<Prefetched, {resourceType: "Bundle"}>} bundle @param {Draft[]} resources */
+function withEntries(bundle, resources) {
+  const entry = [...(bundle.entry ?? []), ...resources.map((resource) => ({ resource }))];
+  return { ...bundle, entry, ...(bundle.total === undefined ? {} : { total: entry.length }) };
+}
+
+/** @returns {string} a random UUID; `crypto.randomUUID` is missing where the page is served by plain http */
+function uuid() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6] & 0x0f) | 0x40;
-  bytes[8] = (bytes[8] & 0x3f) | 0x80;
-  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  const hex = Array.from(bytes, (byte, at) => (at === 6 ? (byte & 0x0f) | 0x40 : at === 8 ? (byte & 0x3f) | 0x80 : byte))
+    .map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }
 
-/** @param {(typeof calls)[number]} one */
-function remember(one) {
-  calls.unshift(one);
-  calls.length = Math.min(calls.length, KEPT);
+/** @param {CallRecord} call */
+function record(call) {
+  calls.unshift(call);
+  calls.length = Math.min(calls.length, MOST_CALLS);
 }

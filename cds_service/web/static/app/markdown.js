@@ -1,14 +1,16 @@
-/** The Markdown of a card's detail to nodes, one by one: no markup is parsed by the browser, nothing else can come of it. */
+/** The Markdown of a card's detail as elements, made one by one: the browser parses no markup. */
 
 import markdownIt from "./vendor/markdown-it.min.js";
 import { h } from "./dom.js";
 
-// CDS Hooks 2.0, Card Attributes: detail is GitHub Flavored Markdown. HTML in it stays text.
-const reader = markdownIt({ html: false, linkify: false, typographer: false });
+/** @import { Token } from "./vendor/markdown-it.min.js" */
 
-const SAFE = new Set(["p", "ul", "ol", "li", "strong", "em", "s", "blockquote", "code", "pre", "hr", "table", "thead", "tbody", "tr", "th", "td"]);
-// The page has headings of its own; those of a card are no part of its outline.
-const INSTEAD = new Map([["h1", "p"], ["h2", "p"], ["h3", "p"], ["h4", "p"], ["h5", "p"], ["h6", "p"]]);
+// CDS Hooks 2.0, Card Attributes: detail is GitHub Flavored Markdown. HTML in it stays text.
+const parser = markdownIt({ html: false, linkify: false, typographer: false });
+
+const ALLOWED = /** @type {const} */ (
+  ["p", "ul", "ol", "li", "strong", "em", "s", "blockquote", "code", "pre", "hr", "table", "thead", "tbody", "tr", "th", "td"]
+);
 
 /**
  * @param {string} text
@@ -16,39 +18,40 @@ const INSTEAD = new Map([["h1", "p"], ["h2", "p"], ["h3", "p"], ["h4", "p"], ["h
  */
 export function markdown(text) {
   const root = document.createDocumentFragment();
-  build(reader.parse(text, {}), root);
+  build(parser.parse(text, {}), root);
   return root;
 }
 
 /**
- * @param {any[]} tokens
- * @param {ParentNode & Node} root
+ * @param {Token[]} tokens
+ * @param {ParentNode} root
  */
 function build(tokens, root) {
-  /** @type {any[]} */
+  /** @type {ParentNode[]} */
   const open = [root];
   for (const token of tokens) {
-    const parent = open[open.length - 1];
+    const parent = open.at(-1) ?? root;
     if (token.nesting === 1) {
-      const element = made(token);
+      const element = container(token);
       parent.append(element);
       open.push(element);
     } else if (token.nesting === -1) {
       open.pop();
     } else if (token.type === "inline") {
-      build(token.children, parent);
+      build(token.children ?? [], parent);
     } else {
       parent.append(leaf(token));
     }
   }
 }
 
-/** @param {any} token @returns {HTMLElement} */
-function made(token) {
+/** @param {Token} token @returns {HTMLElement} */
+function container(token) {
   if (token.hidden) return h("span");
-  if (token.tag === "a") return link(token.attrGet("href") ?? "");
-  const tag = INSTEAD.get(token.tag) ?? token.tag;
-  return h(SAFE.has(tag) ? tag : "span");
+  if (token.tag === "a") return link(String(token.attrGet("href")));
+  // The page has headings of its own; those of a card are no part of its outline.
+  if (/^h[1-6]$/.test(token.tag)) return h("p");
+  return h(ALLOWED.find((tag) => tag === token.tag) ?? "span");
 }
 
 /** @param {string} href @returns {HTMLElement} */
@@ -56,13 +59,13 @@ function link(href) {
   return /^https?:\/\//.test(href) ? h("a", { href, target: "_blank", rel: "noopener noreferrer" }) : h("span");
 }
 
-/** @param {any} token @returns {Node} */
+/** @param {Token} token @returns {Node} */
 function leaf(token) {
   if (token.type === "hardbreak") return h("br");
   if (token.type === "softbreak") return document.createTextNode("\n");
   if (token.type === "hr") return h("hr");
   if (token.type === "code_inline") return h("code", {}, token.content);
   if (token.type === "fence" || token.type === "code_block") return h("pre", {}, h("code", {}, token.content));
-  // A picture would be a request to another host: its description is shown.
+  // A picture would be a request to another host, so its description is shown.
   return document.createTextNode(token.content);
 }

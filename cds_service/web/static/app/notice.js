@@ -1,19 +1,36 @@
-/** What went wrong, in words: title, fault, what the service says of it, and a way to try again. */
+/** Notices of failed requests: title, fault, diagnostics of the service, and a button to try again. */
 
-import { button, h, svgIcon } from "./dom.js";
+import { announce, button, byId, h, svgIcon } from "./dom.js";
 import { t } from "./texts.js";
+
+/** @import { Failure, Outcome } from "./types.js" */
 
 /**
  * @param {string} title
- * @param {import("./net.js").Outcome} outcome one with a fault
- * @param {{warning?: string, again?: () => void}} [more]
+ * @param {Failure} failure
+ * @param {{warning?: string, retry?: (() => unknown) | undefined}} [more]
  * @returns {HTMLElement}
  */
-export function faultNotice(title, outcome, { warning = "", again } = {}) {
+export function failureNotice(title, failure, { warning = "", retry } = {}) {
   return h("div", { class: "notice" },
     h("p", {}, svgIcon("fault"), h("strong", {}, title)),
-    h("p", {}, outcome.fault ?? "", warning ? ` ${warning}` : ""),
-    outcome.advice ? h("p", { class: "quiet" }, outcome.advice) : null,
-    outcome.correlation ? h("p", { class: "quiet" }, t("correlation", { id: outcome.correlation })) : null,
-    again ? button(t("again"), again, { class: "small" }) : null);
+    h("p", {}, failure.fault, warning ? ` ${warning}` : ""),
+    failure.advice && h("p", { class: "muted" }, failure.advice),
+    failure.correlation && h("p", { class: "muted" }, t("correlation", { id: failure.correlation })),
+    retry && button(t("again"), retry, { class: "small" }));
+}
+
+/**
+ * Shows the requests that failed in an element of the page, instead of earlier ones, and announces them.
+ * @param {string} id of the element
+ * @param {{title: string, outcome: Outcome<unknown>}[]} requests
+ * @param {() => unknown} [retry]
+ */
+export function showFailures(id, requests, retry) {
+  const notices = requests.flatMap(({ title, outcome }) => {
+    if (outcome.fault === null) return [];
+    announce(`${title} ${outcome.fault}`);
+    return [failureNotice(title, outcome, { retry })];
+  });
+  byId(id).replaceChildren(...notices);
 }

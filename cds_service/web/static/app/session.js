@@ -1,189 +1,238 @@
-/** One patient who is open: drafts, signatures, and which hooks are asked when. It knows nothing of how things look. */
+/** The session of one patient: drafts, signatures, and which hooks are called when. It does not know how things look. */
 
-import { Refused } from "./cards.js";
 import { isOrder, nameOf, refOf } from "./fhir.js";
-import { call, sendFeedback } from "./hooks.js";
+import { callService, sendFeedback } from "./hooks.js";
 import { t } from "./texts.js";
 
-let count = 0;
+/**
+ * @import { AdvicePanel, Hook, PanelResult } from "./advice.js"
+ * @import {
+ *   Action, CardActions, CdsService, Draft, DraftTemplate, FhirServer, Orders, OverrideReason, Prefetched, ShownCard, Suggestion,
+ * } from "./types.js"
+ */
+
+/** What the user wanted could not be done; the message tells the user so. */
+export class ActionFailed extends Error {}
 
 /**
- * @param {{
- *   server: any,
+ * `panelFor` gives the panel of a hook; `onChange` is called after drafts, signatures or the state of signing have changed.
+ * @typedef {{
+ *   server: FhirServer,
  *   patient: string,
- *   prefetch: Record<string, any>,
- *   services: import("./hooks.js").Service[],
- *   place: (hook: string) => any,
- *   changed: () => void,
- *   before?: {drafts: any[], signed: any[]},
- * }} with_ `place` gives the place of a hook's answers; `changed` is told when drafts or signatures have changed;
- * `before`: what was drafted and signed for this patient when the page changed its language
+ *   prefetch: Record<string, Prefetched>,
+ *   services: CdsService[],
+ *   panelFor: (hook: Hook) => AdvicePanel,
+ *   onChange: () => void,
+ *   orders?: Orders | undefined,
+ * }} SessionOptions
  */
-export function startSession({ server, patient, prefetch, services, place, changed, before }) {
-  let drafts = before?.drafts ?? [];
-  let signed = before?.signed ?? [];
-  let closed = false;
-  /** @type {Map<string, number>} */
-  const turns = new Map();
-  /** @type {"" | "asking" | "cards" | "faults"} */
-  let signing = "";
 
-  const orders = () => drafts.filter(isOrder);
+/**
+ * The state of signing: not begun, services are called, cards are open, or services have failed.
+ * @typedef {"idle" | "checking" | "cards" | "failures"} Signing
+ */
+
+let draftCount = 0;
+
+/** @implements {CardActions} */
+export class Session {
+  #options;
+  /** @type {Draft[]} */
+  #drafts;
+  /** @type {Draft[]} */
+  #signed;
+  #closed = false;
+  /** @type {Signing} */
+  #signing = "idle";
+  /** Number of the latest call of each hook; answers to an earlier one are dropped. @type {Map<Hook, number>} */
+  #latestCalls = new Map();
+
+  /** @param {SessionOptions} options */
+  constructor(options) {
+    this.#options = options;
+    this.#drafts = options.orders?.drafts ?? [];
+    this.#signed = options.orders?.signed ?? [];
+  }
+
+  /** @returns {Orders} */
+  get orders() {
+    return { drafts: this.#drafts, signed: this.#signed };
+  }
+
+  get signing() {
+    return this.#signing;
+  }
+
+  /** Calls the hooks of a chart that was opened, and those of drafts that it has already. */
+  async begin() {
+    this.#options.onChange();
+    await Promise.all([this.call("patient-view"), ...(this.#draftOrders().length > 0 ? [this.call("order-select")] : [])]);
+  }
 
   /**
-   * Asks all services of a hook; null if something newer has been asked meanwhile.
-   * @param {string} hook
+   * Calls all services of a hook and shows their answers.
+   * @param {Hook} hook
+   * @returns {Promise<PanelResult | null>} null if the hook was called again meanwhile, or the session was closed
    */
-  async function ask(hook) {
-    const turn = (turns.get(hook) ?? 0) + 1;
-    turns.set(hook, turn);
-    const asked = services.filter((service) => service.hook === hook);
-    const slot = place(hook);
-    slot.wait(asked.length);
-    const chart = { server, patient, prefetch, drafts: orders(), signed };
-    const answers = await Promise.all(asked.map((service) => call(service, chart)));
-    if (closed || turns.get(hook) !== turn) return null;
-    return slot.show(answers);
+  async call(hook) {
+    const { server, patient, prefetch, services, panelFor } = this.#options;
+    const number = this.#countCall(hook);
+    const called = services.filter((service) => service.hook === hook);
+    const panel = panelFor(hook);
+    panel.wait(called.length);
+    const input = { server, patient, prefetch, drafts: this.#draftOrders(), signed: this.#signed };
+    const answers = await Promise.all(called.map((service) => callService(service, input)));
+    return this.#closed || this.#latestCalls.get(hook) !== number ? null : panel.show(answers);
   }
 
-  /** After each change of the orders they are judged together. */
-  function reconsider() {
-    signing = "";
-    changed();
-    if (orders().length > 0) {
-      forget(["order-sign"], t("orders_changed"));
-      ask("order-select");
-    } else forget(["order-select", "order-sign"], t("no_drafts_left"));
+  /** @param {DraftTemplate} template */
+  add(template) {
+    this.#changeDrafts([...this.#drafts, this.#asDraft(template)]);
   }
 
-  /** @param {string[]} hooks @param {string} words */
-  function forget(hooks, words) {
+  /** @param {Draft} draft */
+  edit(draft) {
+    this.#changeDrafts(this.#drafts.map((other) => (refOf(other) === refOf(draft) ? draft : other)));
+  }
+
+  /** @param {string} ref */
+  remove(ref) {
+    this.#changeDrafts(this.#drafts.filter((draft) => refOf(draft) !== ref));
+  }
+
+  /** Checks the drafts, and signs them if every service has answered and no card is open. */
+  async sign() {
+    if (this.#draftOrders().length > 0) {
+      this.#setSigning("checking");
+      const result = await this.call("order-sign");
+      if (result === null || this.#signing !== "checking") return;
+      if (this.#latestCalls.has("order-select")) this.#options.panelFor("order-select").supersede(result.rules, t("stands_on_signing"));
+      if (result.failures > 0 || result.open > 0) {
+        this.#setSigning(result.failures > 0 ? "failures" : "cards");
+        return;
+      }
+    }
+    this.signUnchecked();
+  }
+
+  /** Signs the drafts, whatever the services have said. Nothing is written to any server. */
+  signUnchecked() {
+    const authoredOn = new Date().toISOString();
+    this.#signed = [...this.#signed, ...this.#drafts.map((draft) => signedCopy(draft, authoredOn))];
+    this.#drafts = [];
+    this.#expire(["order-select", "order-sign"], t("orders_signed"));
+    this.#setSigning("idle");
+  }
+
+  /** Shows no answer that is still under way. */
+  close() {
+    this.#closed = true;
+  }
+
+  /** @param {ShownCard} shown @param {Suggestion} suggestion @returns {Promise<string>} */
+  async accept(shown, suggestion) {
+    const done = (suggestion.actions ?? []).map((action) => this.#carryOut(action)).join(" ");
+    shown.accepted.push(suggestion.uuid);
+    shown.state = "accepted";
+    this.#changeDrafts(this.#drafts);
+    return (await this.#sendAccepted(shown)) ? done : `${done} ${t("feedback_lost")}`;
+  }
+
+  /** @param {ShownCard} shown @param {OverrideReason | null} reason @param {string} comment @returns {Promise<string>} */
+  async override(shown, reason, comment) {
+    const overrideReason = { ...(reason ? { reason } : {}), ...(comment ? { userComment: comment } : {}) };
+    const { fault } = await sendFeedback(this.#options.server, shown.service, {
+      card: shown.card.uuid,
+      outcome: "overridden",
+      ...(reason || comment ? { overrideReason } : {}),
+    });
+    if (fault !== null) throw new ActionFailed(t("override_lost", { why: fault }));
+    shown.state = "overridden";
+    return reason ? t("overridden_because", { reason: reason.display }) : t("overridden");
+  }
+
+  /** @param {ShownCard} shown @returns {Promise<string>} */
+  async resendFeedback(shown) {
+    return t((await this.#sendAccepted(shown)) ? "feedback_sent" : "feedback_lost");
+  }
+
+  #draftOrders() {
+    return this.#drafts.filter(isOrder);
+  }
+
+  /** @param {Signing} signing */
+  #setSigning(signing) {
+    this.#signing = signing;
+    this.#options.onChange();
+  }
+
+  /** After each change the draft orders are judged together. @param {Draft[]} drafts */
+  #changeDrafts(drafts) {
+    this.#drafts = drafts;
+    this.#setSigning("idle");
+    if (this.#draftOrders().length > 0) {
+      this.#expire(["order-sign"], t("orders_changed"));
+      this.call("order-select");
+    } else this.#expire(["order-select", "order-sign"], t("no_drafts_left"));
+  }
+
+  /** Withdraws the cards of these hooks, and drops answers under way. @param {Hook[]} hooks @param {string} note */
+  #expire(hooks, note) {
     for (const hook of hooks) {
-      if (!turns.has(hook)) continue;
-      turns.set(hook, (turns.get(hook) ?? 0) + 1); // an answer under way is about orders that are gone
-      place(hook).settle(words);
+      if (!this.#latestCalls.has(hook)) continue;
+      this.#countCall(hook);
+      this.#options.panelFor(hook).expire(note);
     }
   }
 
-  /** @param {any} resource @returns {any} with an id of its own and the patient it is for */
-  function asDraft(resource) {
-    const draft = structuredClone(resource);
-    draft.id ??= `page-${(count += 1)}`;
-    draft[draft.resourceType === "Task" ? "for" : "subject"] ??= { reference: `Patient/${patient}` };
-    return draft;
+  /** @param {Hook} hook @returns {number} */
+  #countCall(hook) {
+    const number = (this.#latestCalls.get(hook) ?? 0) + 1;
+    this.#latestCalls.set(hook, number);
+    return number;
   }
 
-  /** @param {any} action of a suggestion @returns {string} what was done */
-  function carryOut(action) {
-    if (action.type === "create" && action.resource) {
-      const draft = asDraft({ ...action.resource, id: undefined });
-      drafts = [...drafts, draft];
-      return t(isOrder(draft) ? "done_added" : "done_proposed", { name: isOrder(draft) ? nameOf(draft) : draft.description ?? nameOf(draft) });
+  /** @param {DraftTemplate} template @returns {Draft} a copy with an id and the patient */
+  #asDraft(template) {
+    const draft = structuredClone(template);
+    const id = draft.id ?? `page-${(draftCount += 1)}`;
+    const patient = { reference: `Patient/${this.#options.patient}` };
+    if (draft.resourceType === "Task") return { ...draft, id, for: draft.for ?? patient };
+    return { subject: patient, ...draft, id };
+  }
+
+  /** @param {Action} action @returns {string} what was done */
+  #carryOut(action) {
+    if (action.type === "create") {
+      const { id: _, ...template } = action.resource;
+      const draft = this.#asDraft(template);
+      this.#drafts = [...this.#drafts, draft];
+      return isOrder(draft) ? t("done_added", { name: nameOf(draft) }) : t("done_proposed", { name: draft.description ?? nameOf(draft) });
     }
-    const ref = action.type === "delete" ? action.resourceId : action.resource && refOf(action.resource);
-    const at = drafts.findIndex((one) => refOf(one) === ref);
-    if (at < 0) throw new Refused(t("draft_gone"));
+    const ref = action.type === "delete" ? action.resourceId : refOf(action.resource);
+    const old = this.#drafts.find((draft) => refOf(draft) === ref);
+    if (old === undefined) throw new ActionFailed(t("draft_gone"));
     if (action.type === "delete") {
-      const [gone] = drafts.splice(at, 1);
-      drafts = [...drafts];
-      return t("done_removed", { name: nameOf(gone) });
+      this.#drafts = this.#drafts.filter((draft) => draft !== old);
+      return t("done_removed", { name: nameOf(old) });
     }
-    drafts = drafts.map((one, index) => (index === at ? action.resource : one));
+    this.#drafts = this.#drafts.map((draft) => (draft === old ? action.resource : draft));
     return t("done_replaced", { name: nameOf(action.resource) });
   }
 
-  /** @param {import("./cards.js").Shown} shown @returns {Promise<boolean>} whether the service knows what was accepted */
-  async function tellAccepted(shown) {
-    const accepted = shown.taken.map((id) => ({ id }));
-    const told = await sendFeedback(server, shown.service.id, { card: shown.card.uuid, outcome: "accepted", acceptedSuggestions: accepted });
-    shown.untold = told.fault !== null;
-    return !shown.untold;
+  /** @param {ShownCard} shown @returns {Promise<boolean>} whether the service has received it */
+  async #sendAccepted(shown) {
+    const { fault } = await sendFeedback(this.#options.server, shown.service, {
+      card: shown.card.uuid,
+      outcome: "accepted",
+      acceptedSuggestions: shown.accepted.map((id) => ({ id })),
+    });
+    shown.feedbackFailed = fault !== null;
+    return fault === null;
   }
+}
 
-  const deeds = {
-    /** @param {import("./cards.js").Shown} shown @param {any} suggestion */
-    async accept(shown, suggestion) {
-      const done = (suggestion.actions ?? []).map(carryOut).join(" ");
-      shown.taken.push(suggestion.uuid);
-      shown.state = "accepted";
-      reconsider();
-      return (await tellAccepted(shown)) ? done : `${done} ${t("feedback_lost")}`;
-    },
-    /** @param {import("./cards.js").Shown} shown */
-    async tell(shown) {
-      return t((await tellAccepted(shown)) ? "feedback_sent" : "feedback_lost");
-    },
-    /** @param {import("./cards.js").Shown} shown @param {any} reason @param {string} comment */
-    async override(shown, reason, comment) {
-      const coded = reason && { code: reason.code, system: reason.system, display: reason.display };
-      const told = await sendFeedback(server, shown.service.id, {
-        card: shown.card.uuid,
-        outcome: "overridden",
-        ...(coded || comment ? { overrideReason: { ...(coded ? { reason: coded } : {}), ...(comment ? { userComment: comment } : {}) } } : {}),
-      });
-      if (told.fault !== null) throw new Refused(t("override_lost", { why: told.fault }));
-      shown.state = "overridden";
-      return reason ? t("overridden_because", { reason: reason.display ?? reason.code }) : t("overridden");
-    },
-  };
-
-  return {
-    deeds,
-    ask,
-    get drafts() {
-      return drafts;
-    },
-    get signed() {
-      return signed;
-    },
-    get signing() {
-      return signing;
-    },
-    /** The chart is open. Drafts that were there already are asked about, too. */
-    async begin() {
-      changed();
-      await Promise.all([ask("patient-view"), ...(orders().length > 0 ? [ask("order-select")] : [])]);
-    },
-    /** @param {any} resource */
-    add(resource) {
-      drafts = [...drafts, asDraft(resource)];
-      reconsider();
-    },
-    /** @param {any} draft */
-    edit(draft) {
-      drafts = drafts.map((one) => (refOf(one) === refOf(draft) ? draft : one));
-      reconsider();
-    },
-    /** @param {string} ref */
-    remove(ref) {
-      drafts = drafts.filter((one) => refOf(one) !== ref);
-      reconsider();
-    },
-    /** The signature: asked about first; carried out at once only if every service has answered and has nothing to say. */
-    async sign() {
-      if (orders().length > 0) {
-        signing = "asking";
-        changed();
-        const came = await ask("order-sign");
-        if (came === null || signing !== "asking") return;
-        if (turns.has("order-select")) place("order-select").giveWay(came.rules, t("stands_on_signing"));
-        signing = came.faults > 0 ? "faults" : came.open > 0 ? "cards" : "";
-      }
-      if (signing === "") this.confirm();
-      else changed();
-    },
-    /** Signs what is drafted, whatever was said. The drafts leave the page's list; nothing is written to any server. */
-    confirm() {
-      const date = new Date().toISOString();
-      signed = [...signed, ...drafts.map((one) => (isOrder(one) ? { ...one, status: "active", intent: "order", authoredOn: date } : { ...one, status: "requested" }))];
-      drafts = [];
-      signing = "";
-      forget(["order-select", "order-sign"], t("orders_signed"));
-      changed();
-    },
-    /** Nothing that is still under way is shown any more. */
-    close() {
-      closed = true;
-    },
-  };
+/** @param {Draft} draft @param {string} authoredOn @returns {Draft} */
+function signedCopy(draft, authoredOn) {
+  return isOrder(draft) ? { ...draft, status: "active", intent: "order", authoredOn } : { ...draft, status: "requested" };
 }

@@ -1,62 +1,57 @@
-/** The words of the page, in the language that was chosen; texts.json has both languages side by side. */
+/** The page's texts: texts.json holds every text in both languages. */
 
-/** @type {Record<string, {en: string, zh: string}>} */
-let texts = {};
-/** @type {"en" | "zh"} */
-let language = "en";
+/** @import { Language, TextKey } from "./types.js" */
 
-const TAGS = { en: "en-GB", zh: "zh-CN" };
 const FILE = new URL("texts.json", import.meta.url);
+/** @type {Record<Language, string>} */
+const TAGS = { en: "en", zh: "zh-Hans" };
 
-/** Loads the words. @param {"en" | "zh"} chosen */
-export async function loadTexts(chosen) {
-  const answer = await fetch(FILE);
-  if (!answer.ok) throw new Error(`texts.json cannot be read (${answer.status}); the page has no words. Load it again.`);
-  texts = await answer.json();
-  speak(chosen);
+/** @type {Record<string, Record<Language, string>>} */
+let texts = {};
+/** @type {Language} */
+let current = "en";
+
+/** Loads the texts and shows the page in a language. @param {Language} language */
+export async function loadTexts(language) {
+  const response = await fetch(FILE);
+  if (!response.ok) throw new Error(`texts.json cannot be read (${response.status}), so the page has no texts. Load it again.`);
+  texts = await response.json();
+  setLanguage(language);
 }
 
-/** Changes the language of all that is said from now on. @param {"en" | "zh"} chosen */
-export function speak(chosen) {
-  language = chosen;
-  document.documentElement.lang = chosen === "zh" ? "zh-Hans" : "en";
-  for (const element of document.querySelectorAll("[data-text]")) element.textContent = t(element.getAttribute("data-text") ?? "");
-  for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", t(element.getAttribute("data-label") ?? ""));
+/** Translates the texts of the template; texts made from now on are in this language, too. @param {Language} language */
+export function setLanguage(language) {
+  current = language;
+  document.documentElement.lang = TAGS[language];
+  for (const element of document.querySelectorAll("[data-text]")) element.textContent = text(element.getAttribute("data-text"));
+  for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", text(element.getAttribute("data-label")));
   document.title = t("title");
   delete document.documentElement.dataset.waiting;
 }
 
-export function spokenLanguage() {
-  return language;
+/** @returns {Language} */
+export function pageLanguage() {
+  return current;
+}
+
+/** @param {string | null} name @returns {Language | null} the language of this name, if the page has it */
+export function knownLanguage(name) {
+  return name !== null && Object.hasOwn(TAGS, name) ? /** @type {Language} */ (name) : null;
 }
 
 /**
- * A text in the language of the page; `{name}` in it is filled in.
- * @param {string} key
+ * A text in the page's language, with values in the place of `{name}`.
+ * @param {TextKey} key
  * @param {Record<string, string | number>} [values]
+ * @returns {string}
  */
 export function t(key, values = {}) {
-  const text = texts[key];
-  if (text === undefined) throw new Error(`texts.json has no text ${key}; add it in both languages.`);
-  return text[language].replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
+  return text(key).replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
 }
 
-/** @param {string} day ISO date, or a part of one (a year, a month) @returns {string} as it is written here */
-export function dated(day) {
-  const [year, month, date] = day.slice(0, 10).split("-").map(Number);
-  /** @type {Intl.DateTimeFormatOptions} */
-  const style = { year: "numeric", timeZone: "UTC" };
-  if (month) style.month = language === "zh" ? "numeric" : "short";
-  if (date) style.day = "numeric";
-  return new Intl.DateTimeFormat(TAGS[language], style).format(new Date(Date.UTC(year, (month || 1) - 1, date || 1)));
-}
-
-/** @param {Date} moment @returns {string} hours, minutes and seconds of the reader's own clock */
-export function timed(moment) {
-  return new Intl.DateTimeFormat(TAGS[language], { timeStyle: "medium" }).format(moment);
-}
-
-/** @param {string[]} items @returns {string} */
-export function listed(items) {
-  return items.join(language === "zh" ? "、" : ", ");
+/** @param {string | null} key @returns {string} */
+function text(key) {
+  const translations = texts[key ?? ""];
+  if (translations === undefined) throw new Error(`texts.json has no text ${key}; add it in both languages.`);
+  return translations[current];
 }

@@ -1,87 +1,107 @@
-/** What was taken from when to when: a bar per course on the same time axis as the results. */
+/** The figure of what was taken: a bar for each course, on the time axis of the results. */
 
-import { h } from "./dom.js";
-import { d3, moment, periodOf, timeAxis } from "./trend_time.js";
+import { h, svg } from "./dom.js";
+import { formatLongDate, punctuation } from "./format.js";
+import { dataTable, tableToggle } from "./table.js";
+import { t } from "./texts.js";
+import { crosshair, ends, moveCrosshair, timeAxis, toDate } from "./trend_time.js";
 
 /**
- * @typedef {import("./trend_time.js").Words} Words
- * @typedef {import("./trend_time.js").Exposure} Exposure
+ * @import { Exposure, TextKey } from "./types.js"
+ * @import { TimeScale } from "./trend_time.js"
  */
 
-const BAR = 14;
-const FOOT = 26;
+/** @type {Partial<Record<string, TextKey>>} */
+const GROUPS = {
+  metformin: "trend_metformin", "acid suppressant": "trend_acid", b12: "trend_b12", "vitamin K": "trend_vitamin_k", vka: "trend_vka",
+};
+const BAR_HEIGHT = 14;
+const AXIS_HEIGHT = 26;
+const SHORTEST_BAR = 4;
 
-/** @param {string} group @param {Words} words */
-function groupName(group, { t }) {
-  const names = /** @type {Record<string, string>} */ ({
-    metformin: t("trend_metformin"), "acid suppressant": t("trend_acid"), b12: t("trend_b12"), "vitamin K": t("trend_vitamin_k"), vka: t("trend_vka"),
-  });
-  return names[group] ?? group;
+export class CoursesFigure {
+  element;
+  #lanes;
+  #axis = svg("svg", { class: "trend-time-axis", height: AXIS_HEIGHT, "aria-hidden": "true" });
+  /** @type {TimeScale | null} */
+  #x = null;
+
+  /** @param {Exposure[]} courses */
+  constructor(courses) {
+    this.#lanes = courses.map((course) => ({
+      course,
+      bar: svg("svg", { class: "trend-bar", height: BAR_HEIGHT, "aria-hidden": "true" }),
+      crosshair: crosshair(0, BAR_HEIGHT),
+    }));
+    const region = h("div", { class: "trend-table", id: "trend-courses-table", hidden: true }, courseTable(courses));
+    this.element = h("figure", { class: "trend courses" },
+      h("figcaption", {}, h("h3", {}, t("trend_courses")), tableToggle(region, t("trend_courses"))),
+      h("ul", { class: "trend-lanes" }, ...this.#lanes.map(({ course, bar }) => h("li", { "data-group": course.group },
+        h("p", {}, h("b", {}, groupName(course)), " ", [course.text, course.dose].filter(Boolean).join(punctuation().comma),
+          " ", h("span", { class: "muted" }, period(course))),
+        bar))),
+      this.#axis, region);
+  }
+
+  /** @param {number} width @param {TimeScale} x */
+  draw(width, x) {
+    this.#x = x;
+    for (const lane of this.#lanes) {
+      lane.bar.setAttribute("viewBox", `0 0 ${width} ${BAR_HEIGHT}`);
+      lane.bar.replaceChildren(...courseBar(lane.course, x), lane.crosshair);
+    }
+    this.#axis.setAttribute("viewBox", `0 0 ${width} ${AXIS_HEIGHT}`);
+    this.#axis.replaceChildren(timeAxis(x, 1));
+  }
+
+  /** @param {Date | null} when */
+  mark(when) {
+    const x = this.#x;
+    if (x !== null) for (const lane of this.#lanes) moveCrosshair(lane.crosshair, x, when);
+  }
+}
+
+/** @param {Exposure[]} courses */
+function courseTable(courses) {
+  const heads = [t("trend_group"), t("trend_product"), t("trend_dose"), t("trend_period")];
+  return dataTable(t("trend_courses"), heads, courses.map((course) =>
+    ({ cells: [groupName(course), course.text, course.dose ?? t("trend_dose_unknown"), period(course)] })));
+}
+
+/** @param {Exposure} course */
+function groupName({ group }) {
+  const name = GROUPS[group];
+  return name ? t(name) : group;
+}
+
+/** @param {Exposure} course @returns {string} from when to when */
+function period({ start, end, ongoing }) {
+  if (start && end) return `${formatLongDate(start)} – ${formatLongDate(end)}`;
+  if (start) return t(ongoing ? "trend_since" : "trend_from", { date: formatLongDate(start) });
+  return end ? t("trend_until", { date: formatLongDate(end) }) : t("trend_undated");
+}
+
+/** @param {Exposure} course @param {TimeScale} x */
+function courseBar({ start, end, ongoing }, x) {
+  const [left, right] = ends(x);
+  const from = start === null ? left : x(toDate(start));
+  const to = end === null ? (ongoing ? right : from + SHORTEST_BAR) : x(toDate(end));
+  const first = Math.max(from, left);
+  const last = Math.min(Math.max(to, from + SHORTEST_BAR), right);
+  const lane = svg("line", { class: "trend-lane", x1: left, x2: right, y1: BAR_HEIGHT / 2, y2: BAR_HEIGHT / 2 });
+  if (last < first) return [lane];
+  const shape = barShape(first, last, from < left, end === null && ongoing);
+  return [lane, svg("path", { class: `trend-course${start === null ? " undated" : ""}`, d: shape })];
 }
 
 /**
- * @param {Exposure[]} courses
- * @param {Words} words
- * @returns {import("./trend_panel.js").Panel}
+ * The outline of a bar. An end that lies outside the figure, or in the future, is an arrow.
+ * @param {number} from @param {number} to @param {boolean} beganBefore @param {boolean} ongoing
  */
-export function coursesPanel(courses, words) {
-  const { t } = words;
-  /** @type {any} */
-  let scale = null;
-  const lanes = courses.map((course) => ({ course, svg: d3().create("svg").attr("class", "trend-bar").attr("height", BAR).attr("aria-hidden", "true") }));
-  const foot = d3().create("svg").attr("class", "trend-foot").attr("height", FOOT).attr("aria-hidden", "true");
-  const table = h("div", { class: "trend-table", id: "trend-courses-table", hidden: true }, h("table", {}, h("caption", { class: "unseen" }, t("trend_courses")),
-    h("thead", {}, h("tr", {}, ...["trend_group", "trend_product", "trend_dose", "trend_period"].map((key) => h("th", { scope: "col" }, t(key))))),
-    h("tbody", {}, ...courses.map((course) => h("tr", {}, h("th", { scope: "row" }, groupName(course.group, words)), h("td", {}, course.text), h("td", {}, course.dose ?? t("trend_dose_unknown")), h("td", {}, periodOf(course, words)))))));
-  const toggle = h("button", { type: "button", class: "small", "aria-expanded": "false", "aria-controls": table.id, on: { click: () => {
-    table.hidden = !table.hidden;
-    toggle.setAttribute("aria-expanded", String(!table.hidden));
-  } } }, t("trend_table"), h("span", { class: "unseen" }, ` ${t("trend_courses")}`));
-  const element = h("figure", { class: "trend courses" },
-    h("figcaption", {}, h("h3", {}, t("trend_courses")), toggle),
-    h("ul", { class: "trend-lanes" }, ...lanes.map(({ course, svg }) => h("li", { "data-group": course.group },
-      h("p", {}, h("b", {}, groupName(course.group, words)), " ", [course.text, course.dose].filter(Boolean).join(words.language === "zh" ? "，" : ", "), " ", h("span", { class: "quiet" }, periodOf(course, words))),
-      svg.node()))),
-    foot.node(), table);
-
-  /** @param {number} width @param {any} x */
-  function draw(width, x) {
-    scale = x;
-    for (const { course, svg } of lanes) bar(svg, course, width, x);
-    foot.attr("viewBox", `0 0 ${width} ${FOOT}`).selectAll("*").remove();
-    timeAxis(foot, x, 1, words);
-  }
-
-  /** @param {any} svg @param {Exposure} course @param {number} width @param {any} x */
-  function bar(svg, course, width, x) {
-    svg.attr("viewBox", `0 0 ${width} ${BAR}`).selectAll("*").remove();
-    const [left, right] = x.range();
-    const start = course.start === null ? left : x(moment(course.start));
-    const end = course.end === null ? (course.ongoing ? right : start + 4) : x(moment(course.end));
-    const [from, to] = [Math.max(start, left), Math.min(Math.max(end, start + 4), right)];
-    svg.append("line").attr("class", "trend-lane").attr("x1", left).attr("x2", right).attr("y1", BAR / 2).attr("y2", BAR / 2);
-    if (to >= from) svg.append("path").attr("class", `trend-course${course.start === null ? " undated" : ""}`).attr("d", shape(from, to, start < left, course.end === null && course.ongoing));
-    svg.append("line").attr("class", "trend-cross").attr("y1", 0).attr("y2", BAR).attr("visibility", "hidden");
-  }
-
-  return {
-    element, draw,
-    mark(when) {
-      for (const { svg } of lanes) svg.select(".trend-cross").attr("visibility", when === null ? "hidden" : "visible");
-      if (when === null) return;
-      for (const { svg } of lanes) svg.select(".trend-cross").attr("x1", scale(when)).attr("x2", scale(when));
-    },
-  };
-}
-
-/**
- * A bar; an end that lies beyond the picture, or is not reached yet, is an arrow.
- * @param {number} from @param {number} to @param {boolean} before @param {boolean} goesOn
- */
-function shape(from, to, before, goesOn) {
-  const [top, middle, bottom] = [2, BAR / 2, BAR - 2];
+function barShape(from, to, beganBefore, ongoing) {
+  const [top, middle, bottom] = [2, BAR_HEIGHT / 2, BAR_HEIGHT - 2];
   const tip = Math.min(7, (to - from) / 2);
-  const start = before ? `M${from},${middle}L${from + tip},${top}` : `M${from},${top}`;
-  const end = goesOn ? `L${to - tip},${top}L${to},${middle}L${to - tip},${bottom}` : `L${to},${top}L${to},${bottom}`;
-  return `${start}${end}L${before ? from + tip : from},${bottom}Z`;
+  const start = beganBefore ? `M${from},${middle}L${from + tip},${top}` : `M${from},${top}`;
+  const end = ongoing ? `L${to - tip},${top}L${to},${middle}L${to - tip},${bottom}` : `L${to},${top}L${to},${bottom}`;
+  return `${start}${end}L${beganBefore ? from + tip : from},${bottom}Z`;
 }

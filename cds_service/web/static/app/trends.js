@@ -1,56 +1,58 @@
-/** Results over time with what was taken meanwhile: pictures on one time axis, the newest day on the right. */
+/** Results over time and what was taken meanwhile, as figures on one time axis with the newest day on the right. */
 
 import { h } from "./dom.js";
-import { coursesPanel } from "./trend_courses.js";
-import { panel } from "./trend_panel.js";
-import { reach, timeScale } from "./trend_time.js";
+import { t } from "./texts.js";
+import { CoursesFigure } from "./trend_courses.js";
+import { TrendFigure } from "./trend_figure.js";
+import { timeDomain, timeScale } from "./trend_time.js";
 
-/** What bears on an analyte, so that its beginning and end are seen in the picture. */
-const BEARING = /** @type {Record<string, string[]>} */ ({
-  b12: ["metformin", "acid suppressant", "b12"], mma: ["metformin", "acid suppressant", "b12"], homocysteine: ["metformin", "acid suppressant", "b12"],
-  haemoglobin: ["b12"], mcv: ["b12"], inr: ["vka", "vitamin K"],
-});
+/** @import { Chart } from "./types.js" */
 
 /**
- * @param {HTMLElement} host an empty element
- * @param {any} chart as /app/api/chart gives it
- * @param {import("./trend_time.js").Words} words
- * @returns {() => void} takes the pictures away again
+ * The groups of medicines that bear on an analyte: its plot shows where their courses begin and end.
+ * @type {Partial<Record<string, string[]>>}
  */
-export function drawTrends(host, chart, words) {
-  const { series, exposures } = chart;
+const BEARING = {
+  b12: ["metformin", "acid suppressant", "b12"],
+  mma: ["metformin", "acid suppressant", "b12"],
+  homocysteine: ["metformin", "acid suppressant", "b12"],
+  haemoglobin: ["b12"],
+  mcv: ["b12"],
+  inr: ["vka", "vitamin K"],
+};
+
+/**
+ * Draws the figures into an element, and draws them again when its width changes.
+ * @param {HTMLElement} host
+ * @param {Pick<Chart, "series" | "exposures">} chart
+ * @returns {() => void} removes the figures
+ */
+export function drawTrends(host, { series, exposures }) {
   if (series.length === 0 && exposures.length === 0) {
-    host.replaceChildren(h("p", { class: "quiet" }, words.t("trend_none")));
+    host.replaceChildren(h("p", { class: "muted" }, t("trend_none")));
     return () => host.replaceChildren();
   }
-  const domain = reach(series, exposures, new Date());
-  /** @type {import("./trend_panel.js").Panel[]} */
-  const panels = series.map((/** @type {import("./trend_time.js").Series} */ one) => {
-    const groups = BEARING[one.analyte] ?? [];
-    return panel(one, exposures.filter((/** @type {any} */ { group }) => groups.includes(group)), words, look);
-  });
-  if (exposures.length > 0) panels.push(coursesPanel(exposures, words));
-
   /** @param {Date | null} when */
-  function look(when) {
-    for (const { mark } of panels) mark(when);
-  }
-
-  let drawn = 0;
-  function draw() {
+  const markAll = (when) => figures.forEach((figure) => figure.mark(when));
+  const figures = [
+    ...series.map((one) => new TrendFigure(one, exposures.filter(({ group }) => BEARING[one.analyte]?.includes(group)), markAll)),
+    ...(exposures.length > 0 ? [new CoursesFigure(exposures)] : []),
+  ];
+  const domain = timeDomain(series, exposures, new Date());
+  let drawnWidth = 0;
+  const draw = () => {
     const width = Math.round(host.clientWidth);
-    if (width === 0 || width === drawn) return;
-    drawn = width;
+    if (width === 0 || width === drawnWidth) return;
+    drawnWidth = width;
     const x = timeScale(domain, width);
-    for (const one of panels) one.draw(width, x);
-  }
-
-  host.replaceChildren(h("p", { class: "trend-legend quiet" }, words.t("trend_legend")), ...panels.map(({ element }) => element));
+    for (const figure of figures) figure.draw(width, x);
+  };
+  host.replaceChildren(h("p", { class: "trend-legend muted" }, t("trend_legend")), ...figures.map(({ element }) => element));
   draw();
-  const sizes = new ResizeObserver(draw);
-  sizes.observe(host);
+  const observer = new ResizeObserver(draw);
+  observer.observe(host);
   return () => {
-    sizes.disconnect();
+    observer.disconnect();
     host.replaceChildren();
   };
 }

@@ -1,162 +1,137 @@
-/** One clause of a trace as a branch: what was asked and found, whether it holds, its limit, what it rests on. */
+/** A clause of a trace as a tree: its sentence, whether it holds, its limit, and the entries and sources behind it. */
 
-import { h, rowId, svgIcon } from "./dom.js";
+import { h, newTabLink, rowId, svgIcon } from "./dom.js";
+import { punctuation } from "./format.js";
+import { pageLanguage, t } from "./texts.js";
 
-/**
- * @typedef {{t: (key: string, values?: Record<string, string | number>) => string, language: "en" | "zh"}} Words
- * @typedef {{id: string, document: string, page: string, text?: string}} Cited
- * @typedef {{text: string, reference?: string, ref?: string}} Entry
- * @typedef {{outcome: "yes" | "no" | "unknown", text: string, test?: string, all?: Clause[], any?: Clause[], not?: Clause,
- *   counted?: Clause[], definition?: Clause, evidence?: Entry[], limit?: {name: string, text: string, decided?: string, sources: Cited[]}}} Clause
- */
+/** @import { Child, Citation, Clause, Evidence, Limit, RuleTrace } from "./types.js" */
 
 const OUTCOMES = /** @type {const} */ ({
-  yes: { key: "why_yes", icon: "ok" },
-  no: { key: "why_no", icon: "fault" },
-  unknown: { key: "why_open", icon: "unknown" },
+  yes: { text: "why_yes", icon: "ok" },
+  no: { text: "why_no", icon: "fault" },
+  unknown: { text: "why_open", icon: "unknown" },
 });
-/** So many parts that settle nothing may stand beside those that do before they are folded away. */
-const MOST_BESIDE = 2;
+/** If more parts than these do not decide a clause, they are folded away. */
+const MOST_UNDECIDING = 2;
 
 /**
- * `title`: what this branch is for, where it is the first; `told`: entries that stand on a branch beside it.
- * @param {Clause} clause
- * @param {Words} words
- * @param {{title?: string, told?: Set<string>, folded?: boolean}} [place]
- * @returns {HTMLElement}
+ * `title` is that of a whole tree; `folded` folds a group; `listed` holds the entries that a branch beside it lists already.
+ * @typedef {{title?: string, folded?: boolean, listed?: Set<string>}} BranchOptions
  */
-export function branch(clause, words, { title, told = new Set(), folded = false } = {}) {
-  const line = heading(clause, words, title);
-  const rows = inner(clause, words);
-  const body = rows.length === 0
+
+/**
+ * @param {Clause} clause
+ * @param {BranchOptions} [options]
+ * @returns {HTMLLIElement}
+ */
+export function clauseTree(clause, { title, folded = false, listed = new Set() } = {}) {
+  const line = heading(clause, title);
+  const parts = below(clause);
+  const body = parts.length === 0
     ? h("div", { class: "why-line" }, ...line)
-    : h("details", { open: title !== undefined || (isGroup(clause) && !folded) }, h("summary", { class: "why-line" }, ...line), ...rows);
-  return h("li", { class: `why-branch ${clause.outcome}`, "data-outcome": clause.outcome }, body, limit(clause, words), evidence(clause, told));
+    : h("details", { open: title !== undefined || (isGroup(clause) && !folded) }, h("summary", { class: "why-line" }, ...line), ...parts);
+  return h("li", { class: `why-branch ${clause.outcome}`, "data-outcome": clause.outcome },
+    body, clause.limit && limitLine(clause.limit), evidenceList(clause.evidence ?? [], listed));
+}
+
+/**
+ * The sources of a rule with what each states, and a link to the rule's page.
+ * @param {Pick<RuleTrace, "rule" | "title" | "sources">} trace
+ * @returns {HTMLElement[]}
+ */
+export function sourceList({ rule, title, sources }) {
+  return [
+    h("p", { class: "why-sources" }, t("why_rests")),
+    h("ul", { class: "why-cited" }, ...sources.map((source) =>
+      h("li", {}, sourceLink(source), source.text && h("span", {}, punctuation().colon, source.text)))),
+    h("p", { class: "why-sources" }, catalogueLink(rule, t("why_rule_page", { title }))),
+  ];
 }
 
 /** @param {Clause} clause */
-function isGroup(clause) {
-  return clause.all !== undefined || clause.any !== undefined || clause.not !== undefined;
+function isGroup({ all, any, not }) {
+  return all !== undefined || any !== undefined || not !== undefined;
 }
 
-/**
- * @param {Clause} clause
- * @param {Words} words
- * @param {string} [title]
- */
-function heading(clause, words, title) {
-  const { key, icon } = OUTCOMES[clause.outcome];
+/** @param {Clause} clause @param {string} [title] */
+function heading({ outcome, text }, title) {
+  const { text: key, icon } = OUTCOMES[outcome];
   return [
-    h("span", { class: `why-outcome ${clause.outcome}` }, svgIcon(icon), words.t(key)),
-    h("span", { class: "why-said" }, title ? h("b", {}, title, " ") : null, clause.text),
+    h("span", { class: `why-outcome ${outcome}` }, svgIcon(icon), t(key)),
+    h("span", { class: "why-said" }, title && h("b", {}, title, " "), text),
   ];
 }
 
-/**
- * What stands below a clause.
- * @param {Clause} clause
- * @param {Words} words
- * @returns {HTMLElement[]}
- */
-function inner(clause, words) {
-  if (clause.counted) return [h("p", { class: "quiet" }, words.t("why_of")), branches(clause.counted, words)];
-  if (clause.definition) {
-    const { definition } = clause;
-    // Of a fact that must not be, the definition says what it would be: it has an outcome of its own.
-    if (definition.outcome !== clause.outcome) return [h("ul", {}, branch(definition, words, { title: words.t("why_means") }))];
-    if (!isGroup(definition)) return [branches([definition], words)];
-    return [h("p", { class: "quiet" }, words.t("why_means"), " ", definition.text), ...inner(definition, words)];
-  }
-  if (clause.not) return [branches([clause.not], words)];
+/** What stands below a clause. @param {Clause} clause @returns {HTMLElement[]} */
+function below(clause) {
+  if (clause.counted) return [h("p", { class: "muted" }, t("why_of")), branches(clause.counted)];
+  if (clause.definition) return definition(clause.definition, clause.outcome);
+  if (clause.not) return [branches([clause.not])];
   const parts = clause.all ?? clause.any ?? [];
-  if (parts.length === 0) return [];
-  // What settles the outcome: one `yes` of an `any`, one `no` of an `all`.
-  const settling = clause.outcome === (clause.any ? "yes" : "no") ? parts.filter((part) => part.outcome === clause.outcome) : parts;
-  const beside = parts.filter((part) => !settling.includes(part));
-  if (beside.length <= MOST_BESIDE) return [branches(parts, words, beside)];
+  return parts.length === 0 ? [] : group(parts, clause.outcome, clause.any ? "yes" : "no");
+}
+
+/** @param {Clause} clause the definition of a named condition @param {Clause["outcome"]} outcome of the clause that names it */
+function definition(clause, outcome) {
+  // If the named condition must not hold, the definition has another outcome, which is shown with it.
+  if (clause.outcome !== outcome) return [h("ul", {}, clauseTree(clause, { title: t("why_means") }))];
+  if (!isGroup(clause)) return [branches([clause])];
+  return [h("p", { class: "muted" }, t("why_means"), " ", clause.text), ...below(clause)];
+}
+
+/**
+ * @param {Clause[]} parts
+ * @param {Clause["outcome"]} outcome of the group
+ * @param {Clause["outcome"]} deciding the outcome of one part that decides the group
+ */
+function group(parts, outcome, deciding) {
+  const decisive = outcome === deciding ? parts.filter((part) => part.outcome === outcome) : parts;
+  const others = parts.filter((part) => !decisive.includes(part));
+  if (others.length <= MOST_UNDECIDING) return [branches(parts, others)];
   return [
-    branches(settling, words),
-    h("details", { class: "why-others" }, h("summary", {}, words.t("why_others", { count: beside.length })), branches(beside, words)),
+    branches(decisive),
+    h("details", { class: "why-others" }, h("summary", {}, t("why_others", { count: others.length })), branches(others)),
   ];
 }
 
-/**
- * @param {Clause[]} clauses
- * @param {Words} words
- * @param {Clause[]} [beside] those that settle nothing, which are left folded
- */
-function branches(clauses, words, beside = []) {
-  const told = new Set();
-  return h("ul", {}, ...clauses.map((one) => branch(one, words, { told, folded: beside.includes(one) })));
+/** @param {Clause[]} clauses @param {Clause[]} [folded] those of them that are folded */
+function branches(clauses, folded = []) {
+  /** @type {Set<string>} */
+  const listed = new Set();
+  return h("ul", {}, ...clauses.map((clause) => clauseTree(clause, { listed, folded: folded.includes(clause) })));
 }
 
-/**
- * @param {Clause} clause
- * @param {Words} words
- * @returns {HTMLElement | null}
- */
-function limit({ limit: one }, words) {
-  if (one === undefined) return null;
-  return h("p", { class: "why-limit" }, words.t("why_limit"), " ", outward(`thresholds#${one.name}`, one.text, words),
-    one.decided ? ` (${one.decided}) · ` : " · ", ...links(one.sources, words));
+/** @param {Limit} limit */
+function limitLine({ name, text, decided, sources }) {
+  return h("p", { class: "why-limit" }, t("why_limit"), " ", catalogueLink(`thresholds#${name}`, text),
+    decided && ` (${decided})`, " · ", ...sourceLinks(sources));
 }
 
-/**
- * @param {Clause} clause
- * @param {Set<string>} told
- * @returns {HTMLElement | null}
- */
-function evidence({ evidence: entries = [] }, told) {
-  const fresh = entries.filter((entry) => !told.has(entry.text));
-  for (const entry of fresh) told.add(entry.text);
-  return fresh.length === 0 ? null : h("ul", { class: "why-evidence" }, ...fresh.map((entry) => h("li", {}, item(entry))));
+/** @param {Evidence[]} entries @param {Set<string>} listed entries that are listed already; those listed here are added */
+function evidenceList(entries, listed) {
+  const fresh = entries.filter(({ text }) => !listed.has(text));
+  for (const { text } of fresh) listed.add(text);
+  return fresh.length > 0 && h("ul", { class: "why-evidence" }, ...fresh.map((entry) => h("li", {}, evidenceText(entry))));
 }
 
-/** An entry leads to its row of the chart, if it has one. @param {Entry} entry */
-function item({ ref, text }) {
-  const id = ref === undefined ? "" : rowId(ref);
-  return id && document.getElementById(id) ? h("a", { href: `#${id}` }, text) : text;
+/** The text of an entry, as a link to its row if the chart has one. @param {Evidence} entry */
+function evidenceText({ ref, text }) {
+  const id = rowId(ref);
+  return id !== null && document.getElementById(id) ? h("a", { href: `#${id}` }, text) : text;
 }
 
-/**
- * Sources, each leading to what it states, in one line.
- * @param {Cited[]} cited
- * @param {Words} words
- * @returns {(Node | string)[]}
- */
-function links(cited, words) {
-  const separator = words.language === "zh" ? "；" : "; ";
-  return cited.flatMap((one, at) => [...(at ? [separator] : []), source(one, words)]);
+/** @param {Citation[]} sources @returns {Child[]} in one line */
+function sourceLinks(sources) {
+  return sources.flatMap((source, at) => [at > 0 && punctuation().semicolon, sourceLink(source)]);
 }
 
-/** @param {Cited} cited @param {Words} words */
-function source({ id, document: name, page }, words) {
-  return outward(`${page}#${id}`, `${id} ${name}`, words);
+/** @param {Citation} source */
+function sourceLink({ id, document: name, page }) {
+  return catalogueLink(`${page}#${id}`, `${id} ${name}`);
 }
 
-/**
- * What a rule rests on, with what each source states, and the page of the rule.
- * @param {{rule: string, title: string, sources: Cited[]}} decided
- * @param {Words} words
- * @returns {Node[]}
- */
-export function basis({ rule, title, sources }, words) {
-  const { t } = words;
-  return [
-    h("p", { class: "why-sources" }, t("why_rests")),
-    h("ul", { class: "why-cited" }, ...sources.map((one) => h("li", {}, source(one, words), one.text ? h("span", {}, words.language === "zh" ? "：" : ": ", one.text) : null))),
-    h("p", { class: "why-sources" }, outward(rule, t("why_rule_page", { title }), words)),
-  ];
-}
-
-/**
- * A place of the catalogue, in a tab of its own: drafts on this page would be lost.
- * @param {string} place
- * @param {string} label
- * @param {Words} words
- */
-function outward(place, label, words) {
+/** @param {string} place a page of the catalogue, with the anchor of what is meant @param {string} label */
+function catalogueLink(place, label) {
   const [page, anchor] = place.split("#");
-  const address = `../rules/${page}?lang=${words.language}${anchor ? `#${anchor}` : ""}`;
-  return h("a", { href: address, target: "_blank", rel: "noopener" }, label, h("span", { class: "unseen" }, words.t("new_tab")));
+  return newTabLink(`../rules/${page}?lang=${pageLanguage()}${anchor ? `#${anchor}` : ""}`, label);
 }

@@ -1,0 +1,55 @@
+/** Dates, times, numbers and punctuation as the page's language writes them. */
+
+import { pageLanguage } from "./texts.js";
+
+/** @import { Language } from "./types.js" */
+
+/** @typedef {{colon: string, comma: string, semicolon: string, brackets: [string, string]}} Punctuation */
+
+/** @type {Record<Language, {locale: string, month: "short" | "numeric", punctuation: Punctuation}>} */
+const CONVENTIONS = {
+  en: { locale: "en-GB", month: "short", punctuation: { colon: ": ", comma: ", ", semicolon: "; ", brackets: [" (", ")"] } },
+  zh: { locale: "zh-CN", month: "numeric", punctuation: { colon: "：", comma: "，", semicolon: "；", brackets: ["（", "）"] } },
+};
+
+/** @returns {Punctuation} with the blanks that go with it */
+export function punctuation() {
+  return CONVENTIONS[pageLanguage()].punctuation;
+}
+
+/** @param {string} iso a date or a part of one (a year, a month), or an instant @returns {string} a short date */
+export function formatDate(iso) {
+  const [year = 1970, month, day] = iso.slice(0, 10).split("-").map(Number);
+  return dates({ year: "numeric", ...(month ? { month: monthStyle() } : {}), ...(day ? { day: "numeric" } : {}) })
+    .format(Date.UTC(year, (month || 1) - 1, day || 1));
+}
+
+/** @param {string} iso a date or an instant @returns {string} */
+export function formatLongDate(iso) {
+  return dates({ dateStyle: "medium" }).format(new Date(iso.slice(0, 10)));
+}
+
+/** @param {"day" | "month" | "year"} precision @returns {Intl.DateTimeFormat} for the labels of a time axis */
+export function axisDates(precision) {
+  if (precision === "year") return dates({ year: "numeric" });
+  return dates(precision === "day" ? { month: monthStyle(), day: "numeric" } : { year: "2-digit", month: monthStyle() });
+}
+
+/** @param {Date} moment @returns {string} hours, minutes and seconds in the user's time zone */
+export function formatTime(moment) {
+  return new Intl.DateTimeFormat(CONVENTIONS[pageLanguage()].locale, { timeStyle: "medium" }).format(moment);
+}
+
+/** @param {number} value @returns {string} with four significant digits at most */
+export function formatNumber(value) {
+  return new Intl.NumberFormat(CONVENTIONS[pageLanguage()].locale, { maximumSignificantDigits: 4 }).format(value);
+}
+
+/** @param {Intl.DateTimeFormatOptions} options */
+function dates(options) {
+  return new Intl.DateTimeFormat(CONVENTIONS[pageLanguage()].locale, { ...options, timeZone: "UTC" });
+}
+
+function monthStyle() {
+  return CONVENTIONS[pageLanguage()].month;
+}
