@@ -1,6 +1,6 @@
 # make run      the service with its sandbox on 127.0.0.1:8080, open to everybody (PORT=8081 for another port)
 # make test     all tests
-# make lint     style, types, and who may import whom
+# make lint     style, types of Python and of the page's scripts, and who may import whom
 # make catalogue  docs/rules/ anew, from knowledge/
 # make conformance  docs/conformance.md anew: what the CDS Hooks text asks, and what came of the tests that show it
 # make screenshots  docs/screenshots/ anew, from the sandbox (needs Chromium: .ci/install)
@@ -34,6 +34,7 @@ lint:
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	.venv/bin/lint-imports --no-logo
+	@tests/servers/tsc
 
 catalogue:
 	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
