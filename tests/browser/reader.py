@@ -1,4 +1,4 @@
-"""A reader of the page, with a mouse or with nothing but a keyboard, in one of its languages."""
+"""A user of the page, with a mouse or with the keyboard alone, in one of the page's languages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _texts() -> dict[str, dict[Language, str]]:
 
 @dataclass(frozen=True)
 class Reader:
-    """Does on the page what a person does; nothing here reaches past what can be seen or focused."""
+    """Does on the page what a person does, with elements that can be seen or focused only."""
 
     visit: Visit
     language: Language = "en"

@@ -1,4 +1,4 @@
-"""What the page says when something fails: in words, with a way on, and never as if nothing were the matter."""
+"""Failures: the page describes each in words, offers to try again, and never shows an all-clear."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EVIL = "<img src=x onerror=alert(1)> **x** [go](javascript:alert(1))"
 
 
 def all_clear(reader: Reader) -> Locator:
-    """Everything on the page that would calm a reader."""
+    """Every text of the advice that says that nothing is wrong."""
     calming = [
         reader.words("nothing"),
         reader.words("nothing_of").partition("{count}")[0],

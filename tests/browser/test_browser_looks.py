@@ -1,4 +1,4 @@
-"""How the page looks in each of its states: axe, light and dark, 320 px, print, focus, no jumping."""
+"""The look of the page in each of its states: axe, light and dark, 320 px, print, focus, no layout shift."""
 
 from __future__ import annotations
 

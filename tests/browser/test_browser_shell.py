@@ -1,4 +1,4 @@
-"""The page as it opens: languages, headers, no request to anybody else, and no script needed to be told so."""
+"""The page as it opens: languages, no requests to other hosts, a message where scripts are switched off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page opened from a patient's record in an EHR: one patient, the cards, and the way out."""
+"""The page launched from a patient's record in an EHR: one patient, the cards, refused sign-ins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results over time as pictures: read by mouse, by keyboard and as a table; in both units; never by colour alone."""
+"""Figures of results over time: read by mouse, by keyboard and as a table; in both units; never by colour alone."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_another_unit_changes_numbers_axis_and_limits(read: Read, language: Lang
 
 
 @each_reader
-def test_each_picture_has_its_numbers_in_a_table(read: Read, language: Language, hand: Hand) -> None:
+def test_each_figure_has_its_numbers_in_a_table(read: Read, language: Language, hand: Hand) -> None:
     reader = read(language, hand, INR_COURSE)
     inr = figure(reader, "inr")
     toggle = inr.get_by_role("button", name=reader.words("trend_table"))
@@ -128,7 +128,7 @@ def test_labels_of_the_time_axis_do_not_run_into_each_other(read: Read, width: i
                 assert all(one[1] < following[0] for one, following in pairwise(row)), (language, row)
 
 
-def test_marks_of_the_pictures_are_seen_within_the_page_at_320_pixels(read: Read) -> None:
+def test_marks_of_the_figures_are_seen_within_the_page_at_320_pixels(read: Read) -> None:
     reader = read("en", "mouse", INR_COURSE, viewport={"width": 320, "height": 800})
     marks = figure(reader, "inr").locator(".trend-point, .trend-limit-letter")
     expect(marks.first).to_be_attached()

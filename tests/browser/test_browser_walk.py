@@ -1,4 +1,4 @@
-"""The ways of a reader: choose a patient, read the cards, draft, change, sign, take a suggestion, say why not."""
+"""User journeys: choose a patient, read the cards, draft, change and sign orders, accept a suggestion, override a card."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_another_dose_is_asked_about_again(read: Read, language: Language, hand:
 
 
 @each_reader
-def test_removing_the_last_draft_settles_its_cards(read: Read, language: Language, hand: Hand) -> None:
+def test_removing_the_last_draft_withdraws_its_cards(read: Read, language: Language, hand: Hand) -> None:
     reader = read(language, hand, "vka-menatetrenone-draft")
     reader.draft(MENATETRENONE)
     critical = reader.card("order-select", reader.words("severity_critical"))

@@ -1,4 +1,4 @@
-"""Why a card is there and why others are not: trees that open, lead to the chart, to limits and to sources."""
+"""Explanations of cards and of rules without a card: trees that unfold and link to the chart, limits and sources."""
 
 from __future__ import annotations
 

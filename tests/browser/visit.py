@@ -1,4 +1,4 @@
-"""A visit to the page in Chromium, and what went wrong on it: console, scripts, policy, calls to other hosts."""
+"""A visit to the page in Chromium, and the faults of it: console, scripts, policy, calls to other hosts."""
 
 from __future__ import annotations
 

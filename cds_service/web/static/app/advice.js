@@ -9,7 +9,10 @@ import { failureNotice } from "./notice.js";
 import { t } from "./texts.js";
 import { cardExplanation, otherRules } from "./why.js";
 
-/** @import { Answer, Card, CardActions, CdsService, Failure, ShownCard } from "./types.js" */
+/**
+ * @import { Answer, CardActions, Failure, ShownCard } from "./page_types.js"
+ * @import { Card, CdsService } from "./types.js"
+ */
 
 /** The titles of the panels, in their order on the page: what is about to be signed comes first. */
 export const HOOKS = /** @type {const} */ ({

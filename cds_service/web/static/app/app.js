@@ -10,7 +10,10 @@ import { findPatients } from "./search.js";
 import { knownLanguage, loadTexts, pageLanguage, setLanguage, t } from "./texts.js";
 import { Workplace } from "./workplace.js";
 
-/** @import { Choice, FhirServer, Orders, OrderList, Outcome, ServerList } from "./types.js" */
+/**
+ * @import { Choice, Orders, Outcome } from "./page_types.js"
+ * @import { FhirServer, OrderList, ServerList } from "./types.js"
+ */
 
 const root = document.documentElement;
 const serverPicker = byId("server", HTMLSelectElement);

@@ -6,7 +6,10 @@ import { OverrideForm } from "./override.js";
 import { ActionFailed } from "./session.js";
 import { t } from "./texts.js";
 
-/** @import { Action, Card, CardActions, Severity, ShownCard, Suggestion } from "./types.js" */
+/**
+ * @import { CardActions, ShownCard } from "./page_types.js"
+ * @import { Action, Card, Severity, Suggestion } from "./types.js"
+ */
 
 /** The most severe first. */
 const SEVERITIES = /** @type {const} */ ({

@@ -6,7 +6,8 @@ import { dataTable } from "./table.js";
 import { t } from "./texts.js";
 
 /**
- * @import { Chart, ChartMedicine, ChartPatient, ChartProblem, ChartResult, Child, TextKey } from "./types.js"
+ * @import { Child, TextKey } from "./page_types.js"
+ * @import { Chart, ChartMedicine, ChartPatient, ChartProblem, ChartResult } from "./types.js"
  * @import { Row } from "./table.js"
  */
 

@@ -3,7 +3,7 @@
 import { announce, h } from "./dom.js";
 import { t } from "./texts.js";
 
-/** @import { Choice, TextKey } from "./types.js" */
+/** @import { Choice, TextKey } from "./page_types.js" */
 
 /**
  * `keep`: the field shows what was chosen; otherwise it is emptied for the next choice.

@@ -2,7 +2,7 @@
 
 import { t } from "./texts.js";
 
-/** @import { Attributes, Child } from "./types.js" */
+/** @import { Attributes, Child } from "./page_types.js" */
 
 const SVG = "http://www.w3.org/2000/svg";
 

@@ -5,7 +5,7 @@ import { formatTime } from "./format.js";
 import { calls } from "./hooks.js";
 import { t } from "./texts.js";
 
-/** @import { CallRecord } from "./types.js" */
+/** @import { CallRecord } from "./page_types.js" */
 
 /** @param {CallRecord} [first] the call to show first; the latest one by default */
 export function openDrawer(first) {

@@ -2,7 +2,7 @@
 
 import { pageLanguage } from "./texts.js";
 
-/** @import { Language } from "./types.js" */
+/** @import { Language } from "./page_types.js" */
 
 /** @typedef {{colon: string, comma: string, semicolon: string, brackets: [string, string]}} Punctuation */
 

@@ -5,9 +5,9 @@ import { request, requestJson } from "./net.js";
 import { t } from "./texts.js";
 
 /**
+ * @import { Answer, CallInput, CallRecord, Outcome } from "./page_types.js"
  * @import {
- *   Answer, CallInput, CallRecord, Card, CdsService, Discovery, Draft, Feedback, FhirServer, HookContext, HookRequest, HookResponse,
- *   Outcome, Prefetched, RuleTrace,
+ *   Card, CdsService, Discovery, Draft, Feedback, FhirServer, HookContext, HookRequest, HookResponse, Prefetched, RuleTrace,
  * } from "./types.js"
  */
 

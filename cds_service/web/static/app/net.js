@@ -4,7 +4,7 @@ import { pageLanguage, t } from "./texts.js";
 
 /**
  * @import { OperationOutcome } from "@medplum/fhirtypes"
- * @import { Outcome } from "./types.js"
+ * @import { Outcome } from "./page_types.js"
  */
 
 /** @typedef {{method?: "GET" | "POST", body?: unknown, headers?: Record<string, string>}} RequestOptions */

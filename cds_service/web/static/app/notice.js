@@ -3,7 +3,7 @@
 import { announce, button, byId, h, svgIcon } from "./dom.js";
 import { t } from "./texts.js";
 
-/** @import { Failure, Outcome } from "./types.js" */
+/** @import { Failure, Outcome } from "./page_types.js" */
 
 /**
  * @param {string} title

@@ -4,7 +4,10 @@ import { announce, button, byId, h } from "./dom.js";
 import { dosageLines, doseOf, isOrder, nameOf, refOf, unitsFor, withDose } from "./fhir.js";
 import { t } from "./texts.js";
 
-/** @import { Draft, Orders } from "./types.js" */
+/**
+ * @import { Orders } from "./page_types.js"
+ * @import { Draft } from "./types.js"
+ */
 
 /**
  * Called with what the user changed; the owner of the drafts then calls `show`.

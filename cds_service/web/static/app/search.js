@@ -4,7 +4,10 @@ import { formatDate } from "./format.js";
 import { requestJson } from "./net.js";
 import { pageLanguage, t } from "./texts.js";
 
-/** @import { Choice, FhirServer, Outcome, PatientList, SampleOrder, TextKey } from "./types.js" */
+/**
+ * @import { Choice, Outcome, TextKey } from "./page_types.js"
+ * @import { FhirServer, PatientList, SampleOrder } from "./types.js"
+ */
 
 /** @type {Record<SampleOrder["kind"], TextKey>} */
 const KINDS = {

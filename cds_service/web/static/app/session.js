@@ -6,9 +6,8 @@ import { t } from "./texts.js";
 
 /**
  * @import { AdvicePanel, Hook, PanelResult } from "./advice.js"
- * @import {
- *   Action, CardActions, CdsService, Draft, DraftTemplate, FhirServer, Orders, OverrideReason, Prefetched, ShownCard, Suggestion,
- * } from "./types.js"
+ * @import { CardActions, Orders, ShownCard } from "./page_types.js"
+ * @import { Action, CdsService, Draft, DraftTemplate, FhirServer, OverrideReason, Prefetched, Suggestion } from "./types.js"
  */
 
 /** What the user wanted could not be done; the message tells the user so. */

@@ -3,7 +3,7 @@
 import { button, h } from "./dom.js";
 import { t } from "./texts.js";
 
-/** @import { Attributes, Child } from "./types.js" */
+/** @import { Attributes, Child } from "./page_types.js" */
 
 /**
  * A row; its first cell is its head.

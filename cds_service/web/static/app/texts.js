@@ -1,6 +1,6 @@
 /** The page's texts: texts.json holds every text in both languages. */
 
-/** @import { Language, TextKey } from "./types.js" */
+/** @import { Language, TextKey } from "./page_types.js" */
 
 const FILE = new URL("texts.json", import.meta.url);
 /** @type {Record<Language, string>} */

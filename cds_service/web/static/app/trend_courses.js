@@ -7,7 +7,8 @@ import { t } from "./texts.js";
 import { crosshair, ends, moveCrosshair, timeAxis, toDate } from "./trend_time.js";
 
 /**
- * @import { Exposure, TextKey } from "./types.js"
+ * @import { TextKey } from "./page_types.js"
+ * @import { Exposure } from "./types.js"
  * @import { TimeScale } from "./trend_time.js"
  */
 

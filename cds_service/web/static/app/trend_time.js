@@ -6,7 +6,8 @@ import { pageLanguage } from "./texts.js";
 
 /**
  * @import { ScaleTime } from "d3"
- * @import { Exposure, Language, Point, Series } from "./types.js"
+ * @import { Language } from "./page_types.js"
+ * @import { Exposure, Point, Series } from "./types.js"
  */
 
 /** @typedef {ScaleTime<number, number>} TimeScale */

@@ -7,7 +7,8 @@ import { t } from "./texts.js";
 import { clauseTree, sourceList } from "./why_tree.js";
 
 /**
- * @import { Answer, Attributes, Card, Child, Clause, RuleOutcome, RuleTrace, TextKey } from "./types.js"
+ * @import { Answer, Attributes, Child, TextKey } from "./page_types.js"
+ * @import { Card, Clause, RuleOutcome, RuleTrace } from "./types.js"
  * @import { Icon } from "./dom.js"
  */
 

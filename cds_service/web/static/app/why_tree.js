@@ -4,7 +4,10 @@ import { h, newTabLink, rowId, svgIcon } from "./dom.js";
 import { punctuation } from "./format.js";
 import { pageLanguage, t } from "./texts.js";
 
-/** @import { Child, Citation, Clause, Evidence, Limit, RuleTrace } from "./types.js" */
+/**
+ * @import { Child } from "./page_types.js"
+ * @import { Citation, Clause, Evidence, Limit, RuleTrace } from "./types.js"
+ */
 
 const OUTCOMES = /** @type {const} */ ({
   yes: { text: "why_yes", icon: "ok" },

@@ -16,7 +16,8 @@ import { drawTrends } from "./trends.js";
 /**
  * @import { Hook } from "./advice.js"
  * @import { Signing } from "./session.js"
- * @import { Chart, Discovery, FhirServer, Orders, Outcome, SampleOrder, TextKey } from "./types.js"
+ * @import { Orders, Outcome, TextKey } from "./page_types.js"
+ * @import { Chart, Discovery, FhirServer, SampleOrder } from "./types.js"
  */
 
 /** @type {Record<Exclude<Signing, "idle">, TextKey>} */
