@@ -1,4 +1,4 @@
-"""User journeys: choose a patient, read the cards, draft, change and sign orders, accept a suggestion, override a card."""
+"""User journeys: choose a patient, read cards, draft, change and sign orders, accept a suggestion, override a card."""
 
 from __future__ import annotations
 
