@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cds_service.json_types import Json
 from cds_service.security.clients import ClientProfile
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from cds_service.fhir.read.relevance import SOURCES
 from cds_service.fhir.reference import PatientMatcher, is_other_patient, normal_base
 from cds_service.hooks.messages import HookRequest
 from cds_service.hooks.prefetch import PrefetchKey
+from cds_service.json_types import is_null
 
 # Is told what came of each query: the prefetch key, and what was fetched.
 Told = Callable[[str, Fetched], None]
@@ -130,7 +131,7 @@ def _from_prefetch(
     raw = prefetch.get(need.key)
     if raw is None:
         return ListResult(need.sources, unread="not sent as prefetch")
-    if _is_null(raw):
+    if is_null(raw):
         # The client looked and has nothing. A Patient, though, cannot be nothing.
         return ListResult(need.sources) if need.sources else ListResult((), unread="sent as null")
     opened = open_resource(raw)
@@ -161,11 +162,6 @@ def _belongs(kind: str, need: PrefetchKey) -> bool:
 
 def _too_many(path: str) -> TooLarge:
     return TooLarge(f"{path} has more than {MAX_ENTRIES} entries. Send what the templates ask for.", expression=path)
-
-
-def _is_null(raw: msgspec.Raw) -> bool:
-    """Whether a value is JSON null, without copying one that is large."""
-    return memoryview(raw).nbytes <= len("null") and bytes(raw) == b"null"
 
 
 def _shortfall(opened: ParsedResource) -> str | None:

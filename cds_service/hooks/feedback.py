@@ -25,6 +25,8 @@ from pydantic import (
 
 from cds_service.errors import BadRequest, TooLarge
 from cds_service.hooks.messages import parse_body
+from cds_service.hooks.validation import bad_request
+from cds_service.json_types import Json
 from cds_service.store.feedback import FeedbackEvent
 
 COMMENT_LIMIT = 2000  # characters of a user's free text that are kept
@@ -120,6 +122,13 @@ class FeedbackRequest(_Read):
     feedback: list[Feedback]
 
 
+_FAULTS = {
+    "missing": "is missing; send it",
+    "literal_error": "must be accepted or overridden",
+    "string_pattern_mismatch": "must not be blank",
+}
+
+
 def parse_feedback(body: bytes, service: str) -> list[FeedbackEvent]:
     """The events in a feedback body, in its order.
 
@@ -127,26 +136,25 @@ def parse_feedback(body: bytes, service: str) -> list[FeedbackEvent]:
         BadRequest: naming the member as a dotted path; never with a value of the request.
         TooLarge: a batch of more than `MAX_ITEMS`.
     """
-    parse_body(body)
+    items = parse_body(body).get("feedback", msgspec.Raw(b"null"))
     try:
-        read = msgspec.json.decode(body)
-        # What the decoder has taken for JSON is walked once more: it keeps the last of two members of one name.
-        json.loads(body, object_pairs_hook=_each_once)
-        if isinstance(items := read.get("feedback"), list) and len(items) > MAX_ITEMS:
+        read = json.loads(bytes(items), object_pairs_hook=_object)
+        if isinstance(read, list) and len(read) > MAX_ITEMS:
             raise TooLarge(f"feedback has more than {MAX_ITEMS} entries. Send several batches.", expression="feedback")
-        batch = FeedbackRequest.model_validate(read)
-    except (msgspec.DecodeError, RecursionError) as error:
+        batch = FeedbackRequest.model_validate({"feedback": read})
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, ValidationError):
+            raise bad_request(error, _FAULTS, "is of the wrong type or too long") from None
         raise BadRequest("The body cannot be read as JSON. Check where it was made or cut.") from error
-    except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False)[0]
-        path = ".".join(str(part) for part in fault["loc"]) or "feedback"
-        raise BadRequest(f"{path} {_worded(fault['type'], fault['msg'])}.", expression=path) from None
     return [_event(item, service) for item in batch.feedback]
 
 
-def _each_once(members: list[tuple[str, Any]]) -> None:
-    if len({name for name, _ in members}) < len(members):
+def _object(members: list[tuple[str, Any]]) -> Json:
+    """A JSON object; a decoder would keep the last of two members of one name."""
+    found = dict(members)
+    if len(found) < len(members):
         raise BadRequest("The body has a member twice in one object, so that its meaning is unclear. Send each once.")
+    return found
 
 
 def _event(item: Feedback, service: str) -> FeedbackEvent:
@@ -163,16 +171,3 @@ def _event(item: Feedback, service: str) -> FeedbackEvent:
         reason_display=reason.display,
         comment=override.user_comment[:COMMENT_LIMIT] if override.user_comment else None,
     )
-
-
-def _worded(kind: str, message: str) -> str:
-    if kind == "value_error":
-        return message.removeprefix("Value error, ")
-    return {
-        "missing": "is missing; send it",
-        "literal_error": "must be accepted or overridden",
-        "string_type": "must be a string",
-        "string_pattern_mismatch": "must not be blank",
-        "list_type": "must be an array",
-        "model_type": "must be an object",
-    }.get(kind, "is of the wrong type or too long")

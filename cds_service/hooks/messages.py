@@ -21,12 +21,13 @@ from cds_service.fhir.reference import literal, normal_base
 from cds_service.hooks.call_outcome import CallOutcome
 from cds_service.hooks.contexts import CONTEXTS, Context, OrderSelect, OrderSign, user_reference
 from cds_service.hooks.observer import NULL_OBSERVER, CallObserver
+from cds_service.hooks.validation import bad_request, missing
+from cds_service.json_types import is_null
 from cds_service.security.clients import ClientProfile
 
 # Any version and either case: Epic sends version 1; some clients write the URN form.
 _UUID = re.compile(r"(?:urn:uuid:)?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-_NULL = b"null"
 # Far more than any client sends; beyond it, somebody is making the service work for nothing.
 MAX_MEMBERS = 1_000
 
@@ -147,6 +148,9 @@ def parse_body(body: bytes) -> dict[str, msgspec.Raw]:
     return _members(body, None)
 
 
+_FAULTS = {"string_too_short": "must not be empty"}
+
+
 def _members(text: bytes, path: str | None) -> dict[str, msgspec.Raw]:
     name = path or "The body"
     try:
@@ -182,7 +186,7 @@ def _each_member_once(text: bytes, members: dict[str, msgspec.Raw]) -> bool:
 def _text(members: Mapping[str, msgspec.Raw], name: str) -> str:
     value = _small(members, name)
     if value is None:
-        raise _missing(name)
+        raise missing(name)
     if not isinstance(value, str) or not value.strip():
         raise BadRequest(f"{name} must be a string that is not blank.", expression=name)
     return value
@@ -199,27 +203,17 @@ def _small(members: Mapping[str, msgspec.Raw], name: str, path: str = "") -> Any
         raise BadRequest(f"{path}{name} cannot be read as JSON.", expression=f"{path}{name}") from error
 
 
-def _is_null(raw: msgspec.Raw) -> bool:
-    return len(raw) == len(_NULL) and bytes(raw) == _NULL
-
-
-def _missing(path: str) -> BadRequest:
-    error = BadRequest(f"{path} is missing. Send it.", expression=path)
-    error.code = "required"
-    return error
-
-
 def _context(
     members: Mapping[str, msgspec.Raw], hook: str, server: str | None, strict: bool, notes: list[str]
 ) -> Context:
     raw = members.get("context")
-    if raw is None or _is_null(raw):
-        raise _missing("context")
+    if raw is None or is_null(raw):
+        raise missing("context")
     given = _members(bytes(raw), "context")
     model = CONTEXTS[hook]
     values: dict[str, Any] = {}
     for name, member in given.items():
-        if name in _MEMBERS_OF[hook] and not _is_null(member):
+        if name in _MEMBERS_OF[hook] and not is_null(member):
             values[name] = member if name == "draftOrders" else _small(given, name, "context.")
     # Before CDS Hooks 1.0 the user stood beside the context, as it still does in HL7's PDDI-CDS.
     if "userId" not in values and not strict and isinstance(user := _small(members, "user"), str):
@@ -228,29 +222,16 @@ def _context(
     try:
         context = model.model_validate(values)
     except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False)[0]
-        path = "context." + ".".join(str(part) for part in fault["loc"])
-        if fault["type"] == "missing":
-            raise _missing(path) from None
+        if (fault := error.errors(include_input=False, include_url=False)[0])["type"] == "missing":
+            raise missing("context." + ".".join(str(part) for part in fault["loc"])) from None
         # `from None`: pydantic's own error carries the value, which is patient data.
-        raise BadRequest(f"{path} {_worded(fault['type'], fault['msg'])}.", expression=path) from None
+        raise bad_request(error, _FAULTS, "is of the wrong type", within="context") from None
     address = literal(values["patientId"])
     # The same id on another server is another patient.
     if server is not None and address is not None and address.base not in ("", normal_base(server)):
         path = "context.patientId"
         raise BadRequest(f"{path} is an address on another server than fhirServer. Send the bare id.", expression=path)
     return context
-
-
-def _worded(kind: str, message: str) -> str:
-    if kind == "value_error":
-        return message.removeprefix("Value error, ")
-    known = {
-        "string_type": "must be a string",
-        "string_too_short": "must not be empty",
-        "list_type": "must be an array",
-    }
-    return known.get(kind, "is of the wrong type")
 
 
 def _server(members: Mapping[str, msgspec.Raw], strict: bool, notes: list[str]) -> str | None:
@@ -319,7 +300,7 @@ def _authorization_fault(value: Mapping[str, Any]) -> str | None:
 
 def _prefetch(members: Mapping[str, msgspec.Raw], aliases: Mapping[str, str]) -> dict[str, msgspec.Raw]:
     raw = members.get("prefetch")
-    if raw is None or _is_null(raw):
+    if raw is None or is_null(raw):
         return {}
     given = _members(bytes(raw), "prefetch")
     if not aliases:

@@ -18,9 +18,8 @@ from cds_service.artifacts.worked_patients import (
 )
 from cds_service.coding import SNOMED, UCUM
 from cds_service.errors import KnowledgeError
+from cds_service.json_types import Json
 from cds_service.terminology import Kind, Terminology
-
-Json = dict[str, Any]
 
 _HL7 = "http://terminology.hl7.org/CodeSystem/"
 # Mostly bought or reported by the patient rather than ordered, so recorded as a statement.

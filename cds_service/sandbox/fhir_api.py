@@ -18,7 +18,7 @@ from flask import Blueprint, Response, request
 from cds_service import __version__
 from cds_service.artifacts.worked_patients import WorkedPatient, is_relative
 from cds_service.errors import KnowledgeError, NotFound, RequestError
-from cds_service.sandbox.entries import Json
+from cds_service.json_types import Json
 from cds_service.sandbox.patients import TYPES, patient_resources
 from cds_service.sandbox.search import Found, search, search_parameters
 from cds_service.terminology import Terminology

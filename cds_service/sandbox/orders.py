@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 
 from cds_service.artifacts.text import Id, Plain, Strict
 from cds_service.artifacts.worked_patients import Draft
-from cds_service.sandbox.entries import EntryWriter, Json
+from cds_service.json_types import Json
+from cds_service.sandbox.entries import EntryWriter
 from cds_service.terminology import Terminology
 from cds_service.yaml_file import YamlFile
 

@@ -11,7 +11,8 @@ from datetime import date, datetime
 from uuid import NAMESPACE_URL, uuid5
 
 from cds_service.artifacts.worked_patients import WorkedPatient
-from cds_service.sandbox.entries import EntryWriter, Json, filled
+from cds_service.json_types import Json
+from cds_service.sandbox.entries import EntryWriter, filled
 from cds_service.terminology import Terminology
 
 # Prefetch key to the resource type it holds; the Patient comes under "patient".

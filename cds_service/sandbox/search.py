@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cds_service.errors import BadRequest
-from cds_service.sandbox.entries import Json
+from cds_service.json_types import Json
 
 # Parameters that shape the answer and not the selection.
 _RESULT = frozenset({"_count", "_sort", "_offset", "_format", "_pretty", "_total"})

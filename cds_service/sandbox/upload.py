@@ -14,7 +14,7 @@ import certifi
 import requests
 
 from cds_service.errors import EgressError, NoAnswer
-from cds_service.sandbox.entries import Json
+from cds_service.json_types import Json
 from cds_service.sandbox.patients import WorkedResources
 
 # Test health data: every system that obeys labels keeps such resources out of care and out of statistics.

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from cryptography.fernet import Fernet, InvalidToken
 
-Json = dict[str, Any]
+from cds_service.json_types import Json
 
 
 class SealedCookie:

@@ -16,8 +16,8 @@ import msgspec
 from cds_service.artifacts.schema import Product
 from cds_service.coding import SYSTEMS, UCUM
 from cds_service.fhir.bundle import UNREADABLE
+from cds_service.json_types import Json
 
-Json = dict[str, Any]
 _draft = msgspec.json.Decoder(Json)
 
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.facts.fact import FactTable
@@ -14,12 +13,11 @@ from cds_service.facts.intake import daily_dose, is_active
 from cds_service.facts.observations import age_in_years, is_future
 from cds_service.hooks.missing_data_card import list_name
 from cds_service.hooks.texts import clean, quantity
+from cds_service.json_types import Json
 from cds_service.present.chart.series import TRENDS, as_written, flag_of, own_range, trends
 from cds_service.present.chart.texts import chart_say, reason_in, unit_name
 from cds_service.present.texts import Language, has_words, say
 from cds_service.record import LabResult, MedicationUse, PatientRecord, Problem
-
-Json = dict[str, Any]
 
 # What is drawn below the curves, by value sets of products.
 EXPOSURES: Mapping[str, frozenset[str]] = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from math import isfinite
-from typing import Any
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.vocabulary import Condition
@@ -14,13 +13,12 @@ from cds_service.facts.fact import FactTable
 from cds_service.facts.observations import is_future
 from cds_service.fhir.read.observation import alias
 from cds_service.hooks.texts import LISTED
+from cds_service.json_types import Json
 from cds_service.present.chart.texts import chart_say, unit_name
 from cds_service.present.texts import Language
 from cds_service.quantity import Interval, factor, tidy
 from cds_service.record import LabResult
 from cds_service.terminology import Analyte
-
-Json = dict[str, Any]
 
 # What is drawn, by the name the page knows it by, and the units a reader may want to see it in.
 TRENDS: Mapping[str, tuple[str, tuple[str, ...]]] = {

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
-from typing import Any
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase, Service
 from cds_service.hooks.messages import CallContext, HookRequest
+from cds_service.json_types import Json
 from cds_service.present.catalogue.phrases import Phrases
 from cds_service.present.explanation.clauses import Clauses, Node, day_said
 from cds_service.present.explanation.texts import why_say
 from cds_service.present.texts import LANGUAGES, Language, say
 
-Json = dict[str, Any]
 Answer = Callable[[str, HookRequest, CallContext], Json]
 
 _TRACE = "cds-service.explain"

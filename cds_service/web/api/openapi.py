@@ -23,11 +23,10 @@ from cds_service.hooks.contexts import CONTEXTS
 from cds_service.hooks.feedback import MAX_ITEMS, FeedbackRequest
 from cds_service.hooks.messages import MAX_MEMBERS
 from cds_service.hooks.response_models import Discovery, HookResponse
+from cds_service.json_types import Json
 from cds_service.web.api.openapi_texts import ANSWERS, EXAMPLES, HEADERS, OPERATIONS, TAGS, Operation
 from cds_service.web.api.operation_outcome import STATUS_TEXTS
 from cds_service.web.responses import JSON, json_response
-
-Json = dict[str, Any]
 
 PATH = "/openapi.json"
 _SCHEMA = "#/components/schemas/{model}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-Json = dict[str, Any]
+from cds_service.json_types import Json
 
 _JSON, _FHIR, _HTML, _CSV = "application/json", "application/fhir+json", "text/html", "text/csv"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
@@ -17,7 +17,6 @@ from cds_service.fhir.fetch.client import Fetched, fetch_all
 from cds_service.fhir.reference import PatientMatcher, is_other_patient, normal_base
 from cds_service.sandbox.fhir_api import SamplePatients
 
-Json = dict[str, Any]
 Parameters = Sequence[tuple[str, str]]
 
 # A person waits for a chart, not a CDS client: longer than a call may take.

@@ -11,12 +11,13 @@ from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.load import knowledge_dir
 from cds_service.egress.egress import Egress
 from cds_service.errors import EgressError, SettingsError
+from cds_service.json_types import Json
 from cds_service.present.texts import Language
 from cds_service.sandbox.fhir_api import SamplePatients
 from cds_service.sandbox.orders import draftable, read_orders
 from cds_service.settings import Settings
 from cds_service.web.context import AppContext
-from cds_service.web.viewer.api import Json, add_page_api, remembered
+from cds_service.web.viewer.api import add_page_api, remembered
 from cds_service.web.viewer.charts import Charts
 from cds_service.web.viewer.fhir_sources import SANDBOX, Embedded, Remote, Source
 from cds_service.web.viewer.page import lead_browsers_here, page_blueprint
