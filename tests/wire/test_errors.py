@@ -105,7 +105,7 @@ def test_a_fault_of_ours_is_500_and_gives_nothing_away(client: FlaskClient, reco
     assert "Traceback" not in response.text
     (fault,) = log.lines("fault")
     assert (fault["error"], fault["correlation"]) == ("ValueError", correlation)
-    assert fault["where"][-1].startswith("tests/support/recorder.py:")
+    assert fault["where"][-1].startswith("support/recorder.py:")
     assert log.lines("call")[0]["status"] == 500
 
 
