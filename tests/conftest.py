@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -18,6 +16,8 @@ from cds_service.settings import Settings
 from cds_service.web.app import create_app
 from cds_service.web.context import Served
 from tests.support.databases import sqlite_url
+from tests.support.known_clients import one_client
+from tests.support.log_file import LogFile
 from tests.support.recorder import Recorder, discovery, knowledge
 
 pytest_plugins = ["tests.servers.fixtures", "tests.wire.conformance.table", "tests.fuzz.fuzzers"]
@@ -28,14 +28,6 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever runs the tests may have CDS_ variables set; they must not change what is tested."""
     for name in [n for n in os.environ if n.startswith("CDS_") and not n.startswith("CDS_TEST_")]:
         monkeypatch.delenv(name)
-
-
-class LogFile(BytesIO):
-    """What the process logged."""
-
-    def lines(self, event: str | None = None) -> list[dict[str, Any]]:
-        lines = [msgspec.json.decode(line) for line in self.getvalue().splitlines()]
-        return [line for line in lines if event is None or line["event"] == event]
 
 
 @pytest.fixture(autouse=True)
@@ -68,13 +60,6 @@ def make_app(tmp_path: Path, recorder: Recorder) -> Iterator[Callable[..., Flask
     yield make
     for app in made:
         app.extensions["database"].close()
-
-
-def one_client(folder: Path) -> Path:
-    """A client file with which an app can be closed; nobody holds that client's keys."""
-    path = folder / "one-client.yaml"
-    path.write_text("clients: [{name: ehr, issuers: [https://ehr.example], jku: [https://ehr.example/keys]}]\n")
-    return path
 
 
 @pytest.fixture

@@ -35,34 +35,16 @@ from cds_service.web.app import create_app
 from tests.support.databases import sqlite_url
 from tests.support.fhir_parts import Resource, call, lists_of, patient, request, result, searchset
 from tests.support.kb import NOW, TODAY, draft, evaluator, knowledge, lab, med, problem, record
+from tests.support.overlays import HEAD, laid, mode
+from tests.support.paths import ROOT
 from tests.support.small_knowledge import write as write_small
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "site"
-HEAD = """\
-site: A clinic
-decisions:
-  us:
-    by: The board
-    "on": 2026-10-01
-    because: Our reasons.
-"""
+EXAMPLE = ROOT / "docs" / "examples" / "site"
 LIMIT = HEAD + "thresholds:\n  b12_low: {unit: pg/mL, value: 220, since: 2026-11-01, decision: us}\n"
 LIMIT_LATER = LIMIT.replace("2026-11-01", "2027-01-01")
 CODES = "system,code,match,concept\n"
 LOW_LINE = "Look for a cause: pernicious anaemia"
 B12_CHART = "vitamin-b12-patient-view"
-
-
-def laid(folder: Path, overlay: str, codes: str | None = None) -> KnowledgeBase:
-    """The shipped knowledge under this overlay."""
-    (folder / "overlay.yaml").write_text(overlay, encoding="utf-8")
-    if codes is not None:
-        (folder / "local_codes.csv").write_text(codes, encoding="utf-8")
-    return with_overlay(knowledge(), folder)
-
-
-def mode(rule: str, word: str) -> str:
-    return f'{HEAD}rules:\n  {rule}: {{decision: us, mode: "{word}"}}\n'
 
 
 def outcomes(base: KnowledgeBase, patient_record: PatientRecord, *rules: str) -> dict[str, str]:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Literal
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.visit import Visit
+from tests.support.paths import ROOT
 
 Language = Literal["en", "zh"]
 Hand = Literal["mouse", "keyboard"]
 
-_TEXTS = Path(__file__).resolve().parents[2] / "cds_service" / "web" / "static" / "app" / "texts.json"
+_TEXTS = ROOT / "cds_service" / "web" / "static" / "app" / "texts.json"
 _MOST_TABS = 300
 LOCALES: dict[Language, str] = {"en": "en-GB", "zh": "zh-CN"}
 # What they are called in the list of orders.

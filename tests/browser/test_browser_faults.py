@@ -13,9 +13,10 @@ import pytest
 from playwright.sync_api import Locator, Route, expect
 
 from tests.browser.reader import INR, LOCALES, MENATETRENONE, Language, Reader
-from tests.browser.service_process import free_port, served
+from tests.browser.service_process import served
 from tests.browser.visit import NO_ANSWER, Visit
 from tests.support.fault_server import FaultServer, fault_server
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.browser
 

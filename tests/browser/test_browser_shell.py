@@ -9,7 +9,7 @@ import pytest
 from tests.browser.axe import violations
 from tests.browser.screenshots import LARGEST, PICTURES
 from tests.browser.visit import Visit
-from tests.servers.fixtures import ROOT
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.browser
 

@@ -12,9 +12,10 @@ from playwright.sync_api import expect
 
 from tests.browser.axe import violations
 from tests.browser.reader import LOCALES, Language, Reader
-from tests.browser.service_process import free_port, served
+from tests.browser.service_process import served
 from tests.browser.visit import Visit
 from tests.support.certificates import Authority
+from tests.support.ports import free_port
 from tests.support.smart_server import Ehr, smart_server
 
 pytestmark = pytest.mark.browser

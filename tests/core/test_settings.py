@@ -12,8 +12,9 @@ import pytest
 from cds_service.errors import SettingsError
 from cds_service.settings import PREFIX, Settings, load_settings, unknown_variables
 from cds_service.web.ops.metrics import Metrics
+from tests.support.paths import ROOT
 
-GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 
 
 def test_without_variables_the_service_is_closed_and_listens_at_home() -> None:

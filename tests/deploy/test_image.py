@@ -27,16 +27,12 @@ from cds_service.cli.main import main
 from cds_service.server.probe import ready
 from cds_service.settings import load_settings, unknown_variables
 from tests.support.certificates import Authority, tls_server
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / ".ci"))
-from image import GRACE, instructions  # noqa: E402  # lies beside the pipeline's scripts
+from tests.support.image_file import GRACE, IMAGE, RUNNING
+from tests.support.paths import ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if "build" in service]
-IMAGE = instructions((ROOT / "Dockerfile").read_text())
-RUNNING = {each.name: each.words for each in IMAGE if each.stage == 1}
 ENVIRONMENT = dict(word.split("=", 1) for word in shlex.split(RUNNING["ENV"]))
 
 each_service = pytest.mark.parametrize("name", SERVICES)

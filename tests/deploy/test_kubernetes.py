@@ -18,9 +18,10 @@ from cds_service.cli.main import main
 from cds_service.security.client_file import load_profiles
 from cds_service.settings import Settings, load_settings, unknown_variables
 from cds_service.web.app import create_app
-from tests.deploy.test_image import RUNNING
+from tests.support.image_file import RUNNING
+from tests.support.paths import ROOT
 
-FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "kubernetes"
+FOLDER = ROOT / "deploy" / "kubernetes"
 KUSTOMIZATION: dict[str, Any] = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
 # Of the oldest release that is still supported by its makers, and of a newer one.
 RELEASES = ("1.33", "1.35")

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from cds_service.artifacts.load import knowledge_dir
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 KNOWLEDGE = sorted(
     str(path.relative_to(ROOT / "knowledge")) for path in (ROOT / "knowledge").rglob("*") if path.is_file()
 )

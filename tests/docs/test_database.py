@@ -4,11 +4,9 @@ tested in tests/process/test_store_faults.py."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from inspect import signature
 
-import pytest
 from sqlalchemy import inspect
 
 from cds_service.store import engine, pg_timeout
@@ -16,18 +14,11 @@ from cds_service.store.database import Database
 from cds_service.store.purge import purge
 from cds_service.store.recorder import Recorder
 from cds_service.store.tables import metadata
-from tests.store.test_purge import YEAR, counts, fill
+from tests.support.aged_rows import YEAR, counts, fill
 from tests.support.documents import quoted, rows, section, text
 
 PAGE = "docs/database.md"
 KEPT = {quoted(cells[0])[0]: cells[2] for cells in rows(section(PAGE, "What is kept"))}
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 def test_the_page_names_every_table_that_a_new_database_has(database: Database) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +12,10 @@ from cds_service.hooks.discovery import discovery
 from cds_service.security.client_file import READY, ready_names
 from cds_service.security.clients import ClientProfile
 from tests.support.clients.epic import strings_in
+from tests.support.paths import ROOT
 from tests.support.real_inputs import knowledge
 
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "integrate.md"
+GUIDE = ROOT / "docs" / "integrate.md"
 COLUMNS = ["epic", "oracle-health", "cds-hooks-sandbox", "generic"]
 
 

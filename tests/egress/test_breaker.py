@@ -12,8 +12,8 @@ import pytest
 from cds_service.egress.breaker import Breaker, Breakers
 from cds_service.egress.egress import Egress, EgressFactory
 from cds_service.errors import EgressError
-from tests.conftest import LogFile
 from tests.support.fault_server import FaultServer, bundle, fault_server, hang, hang_up, in_turn, resource, status, text
+from tests.support.log_file import LogFile
 from tests.support.outgoing import get, port_of, refused
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from cds_service.settings import Settings
 from cds_service.web.app import create_app
 from cds_service.web.context import Served
 from tests.support.databases import sqlite_url
+from tests.support.paths import ROOT
 from tests.support.recorder import SERVICES, Recorder, discovery, encoded, knowledge, request_body
 
 JSON_VALUES = st.recursive(
@@ -97,7 +97,7 @@ def test_any_feedback_is_answered(fuzzed: FlaskClient, items: list[dict[str, Any
 
 def test_the_shipped_examples_of_requests_are_answered(fuzzed: FlaskClient) -> None:
     """Requests in the shapes that real clients send, where the folder of such examples is there."""
-    for path in sorted((Path(__file__).resolve().parents[1] / "wire" / "requests").glob("*.json")):
+    for path in sorted((ROOT / "wire" / "requests").glob("*.json")):
         body = json.loads(path.read_text(encoding="utf-8"))
         service = next((s for s, hook in SERVICES.items() if hook == body.get("hook")), None)
         if service is not None:

@@ -33,10 +33,10 @@ from cds_service.store.pseudonym import Pseudonyms
 from cds_service.store.snooze import Answers, query
 from cds_service.store.tables import card, suggestion
 from cds_service.web.app import create_app
-from tests.artifacts.test_overlay import HEAD, laid
-from tests.conftest import LogFile
 from tests.support.databases import sqlite_url
 from tests.support.kb import evaluator, knowledge, record
+from tests.support.log_file import LogFile
+from tests.support.overlays import HEAD, laid
 from tests.support.real_inputs import SAMPLES, call, rules, sample_request
 from tests.support.records import AT, answer, keep, opened, shown
 

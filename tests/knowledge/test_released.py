@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from cds_service.artifacts.load import load_knowledge
+from tests.support.paths import ROOT
 
-KNOWLEDGE = Path(__file__).resolve().parents[2] / "knowledge"
+KNOWLEDGE = ROOT / "knowledge"
 
 
 def faults(version: str, released: str, changelog: str) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,9 @@ import yaml
 from cds_service.coding import SYSTEMS, Coding
 from cds_service.quantity import factor
 from cds_service.terminology import ConceptCodes, Kind, Terminology
+from tests.support.paths import ROOT
 
-KNOWLEDGE = Path(__file__).parents[2] / "knowledge"
+KNOWLEDGE = ROOT / "knowledge"
 FOLDER = KNOWLEDGE / "valuesets"
 
 OBSERVATIONS = [

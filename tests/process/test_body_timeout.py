@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.process.test_server import Server
 from tests.support.recorder import VIEW, encoded, request_body
+from tests.support.server_process import Server
 
 BODY = encoded(request_body())
 HEAD = f"POST {VIEW} HTTP/1.1\r\nHost: cds.example\r\nContent-Type: application/json\r\n".encode()

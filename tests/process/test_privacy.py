@@ -8,20 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import socket
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from tests.support.canaries import (
     AUTHORIZATION,
@@ -36,129 +30,20 @@ from tests.support.canaries import (
     selecting,
 )
 from tests.support.fault_server import FaultServer, drip_body, fault_server, hang_up, resource, status, text
+from tests.support.paths import ROOT
+from tests.support.ports import free_port
 from tests.support.recorder import VIEW
 from tests.support.signing import Signer, write_key_set
+from tests.support.watched_service import Service, lines, serving
 
 Json = dict[str, Any]
-ROOT = Path(__file__).resolve().parents[2]
 LEAKY = "from cds_service.cli.main import run_server; from cds_service.settings import load_settings;"
-KEY = "canary-hash-key-of-thirty-two-letters"
 FEEDBACK = {
     "card": "0b1a4ff2-9d1c-4d0a-8a53-5f6c1b7c9d11",
     "outcome": "overridden",
     "outcomeTimestamp": "2026-11-20T12:00:00Z",
     "overrideReason": {"userComment": COMMENT},
 }
-
-
-@dataclass
-class Service:
-    """A server process, and what it answered."""
-
-    folder: Path
-    port: int
-    process: subprocess.Popen[bytes]
-    answers: list[requests.Response] = field(default_factory=list)
-
-    @property
-    def base(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def send(self, method: str, path: str, **more: Any) -> int:
-        """The status of the answer, which is kept."""
-        answer = requests.request(method, self.base + path, timeout=20, **more)
-        self.answers.append(answer)
-        return answer.status_code
-
-    def post(self, body: Any, path: str = VIEW, **headers: str) -> int:
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        named = {
-            "Content-Type": "application/json",
-            **{name.replace("_", "-"): value for name, value in headers.items()},
-        }
-        return self.send("POST", path, data=content, headers=named)
-
-    def raw(self, content: bytes) -> bytes:
-        """What comes back for bytes that need not be HTTP."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
-            connection.sendall(content)
-            connection.shutdown(socket.SHUT_WR)
-            parts = []
-            while part := connection.recv(65536):
-                parts.append(part)
-        return b"".join(parts)
-
-    def ends(self) -> bytes:
-        """Ends the process and gives what it wrote."""
-        os.killpg(self.process.pid, signal.SIGTERM)
-        written, _ = self.process.communicate(timeout=30)
-        return written
-
-    def found_in_answers(self) -> list[str]:
-        found = []
-        for answer in self.answers:
-            found += leaks(f"{answer.reason} {dict(answer.headers)}")
-            if answer.status_code != 200:
-                found += leaks(answer.content)
-        return found
-
-    def found_in_files(self) -> list[str]:
-        # The comment of a user is what feedback is for.
-        files = [path for path in self.folder.rglob("*") if path.is_file() and path.suffix != ".yaml"]
-        assert any(path.name == "cds.db" for path in files)
-        return [hit for path in files for hit in leaks(path.read_bytes(), COMMENT)]
-
-
-@contextmanager
-def serving(folder: Path, command: list[str], **variables: str) -> Iterator[Service]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    chosen = {
-        "PORT": str(port), "WORKERS": "1", "THREADS": "4", "LOG_LEVEL": "debug", "HASH_KEY": KEY,
-        "DATABASE_URL": f"sqlite:///{folder}/cds.db", **variables,
-    }  # fmt: skip
-    process = subprocess.Popen(
-        [sys.executable, *command],
-        env=os.environ | {f"CDS_{name}": value for name, value in chosen.items()} | {"PYTHONPATH": python_path()},
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    service = Service(folder, port, process)
-    try:
-        _wait_for(service)
-        yield service
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(20)
-        if process.stdout is not None:
-            process.stdout.close()
-
-
-def python_path() -> str:
-    return str(ROOT)
-
-
-def _wait_for(service: Service) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            if requests.get(service.base + "/health/ready", timeout=1).status_code == 200:
-                return
-        except requests.RequestException:
-            pass
-        assert service.process.poll() is None, service.process.stdout and service.process.stdout.read().decode()
-        assert time.monotonic() < deadline, "the server did not get ready"
-        time.sleep(0.1)
-
-
-def lines(written: bytes, event: str) -> list[Json]:
-    """The lines of the log about one kind of event."""
-    found = [json.loads(line) for line in written.splitlines() if line.startswith(b"{")]
-    return [line for line in found if line["event"] == event]
 
 
 # --- requests -----------------------------------------------------------------------------------------------------
@@ -340,13 +225,11 @@ def test_a_fault_of_ours_tells_where_it_was_and_nothing_else(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("url", ["postgresql://u:canary@127.0.0.1:1/cds", "postgresql://u:p@127.0.0.1:canary/cds"])
 def test_a_service_that_cannot_start_says_why_in_one_line_without_the_password(url: str) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = {"CDS_OPEN": "1", "CDS_PORT": str(port), "CDS_WORKERS": "1", "CDS_DATABASE_URL": url}
     ended = subprocess.run(
         [sys.executable, "-m", "cds_service", "serve"],
-        env=os.environ | settings | {"PYTHONPATH": python_path()},
+        env=os.environ | settings | {"PYTHONPATH": str(ROOT)},
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

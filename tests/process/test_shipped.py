@@ -7,25 +7,23 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import requests
 
 from cds_service.hooks.response_models import Discovery, HookResponse
+from tests.support.paths import ROOT
+from tests.support.ports import free_port
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     """`cds serve` with its sandbox, and what it printed up to the call to try."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     base = f"http://127.0.0.1:{port}"
     process = subprocess.Popen(
         [sys.executable, "-m", "cds_service", "serve", "--port", str(port), "--workers", "1", "--threads", "4"],
@@ -36,7 +34,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespac
             "CDS_FHIR_ALLOW": f"{base}/sandbox/fhir",
             "CDS_DATABASE_URL": f"sqlite:///{tmp_path_factory.mktemp('var')}/cds.db",
         },
-        cwd=Path(__file__).resolve().parents[2],
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -25,12 +25,13 @@ from sqlalchemy import func, select
 from cds_service.store.database import Database
 from cds_service.store.feedback import FeedbackStore
 from cds_service.store.tables import hook_call
-from tests.hooks.test_feedback import OVERRIDDEN
-from tests.process.test_server import Server
-from tests.servers.fixtures import ROOT, missing
+from tests.servers.fixtures import missing
 from tests.support.documents import quoted, rows, section
+from tests.support.feedback import OVERRIDDEN
 from tests.support.known_clients import BASE, client_file, said
+from tests.support.paths import ROOT
 from tests.support.recorder import VIEW, request_body
+from tests.support.server_process import Server, wait_for, workers
 
 POSTGRES = ROOT / ".ci" / "postgres"
 
@@ -114,25 +115,12 @@ class Load:
             self.cards.append((answer.status_code, time.monotonic() - began))
 
 
-def wait_for(what: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def ready(server: Server) -> tuple[int, str]:
     """Status code and `status` of the readiness probe."""
     answer = requests.get(server.base + "/health/ready", timeout=30)
     body: dict[str, Any] = answer.json()
     assert ("database" in body["degraded"]) is not body["database"]
     return answer.status_code, body["status"]
-
-
-def workers(server: Server) -> list[int]:
-    """Process ids of the workers."""
-    pid = server.process.pid
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def kept(url: str) -> set[str]:

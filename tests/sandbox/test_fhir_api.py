@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -30,9 +29,10 @@ from cds_service.sandbox.fhir_api import sandbox_blueprint
 from cds_service.sandbox.patients import patient_resources
 from cds_service.terminology import ConceptCodes, Kind, Terminology
 from tests.servers.fixtures import store
+from tests.support.paths import ROOT
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
-KNOWLEDGE = Path(__file__).parents[2] / "knowledge"
+KNOWLEDGE = ROOT / "knowledge"
 SAMPLES = read_worked(KNOWLEDGE / "sandbox" / "patients.yaml", KNOWLEDGE)
 
 TERMINOLOGY = Terminology(

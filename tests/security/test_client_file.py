@@ -13,6 +13,7 @@ from cds_service.cli.main import main
 from cds_service.errors import SettingsError
 from cds_service.security.client_file import READY, load_profiles, ready_names
 from cds_service.security.clients import ASYMMETRIC, ClientProfile
+from tests.support.paths import ROOT
 from tests.support.signing import EXAMPLE_KEY, Signer, write_key_set
 
 
@@ -177,7 +178,7 @@ def test_a_client_may_call_what_was_agreed_on_and_without_an_agreement_everythin
 
 
 def test_the_client_file_of_the_guide_is_a_good_one(tmp_path: Path) -> None:
-    guide = (Path(__file__).parents[2] / "docs" / "clients.md").read_text(encoding="utf-8")
+    guide = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
     example = guide.split("```yaml\n")[1].split("```")[0]
     write_key_set(tmp_path / "tablet.jwks.json", Signer(ISSUER))
     assert [profile.name for profile in load_profiles(client_file(tmp_path, example))] == ["city-hospital", "tablet"]

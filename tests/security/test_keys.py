@@ -18,7 +18,6 @@ from cds_service.errors import EgressError
 from cds_service.security.compromised_keys import compromised_keys
 from cds_service.security.keys import parse_key_set, thumbprint
 from cds_service.security.remote_keys import GRACE, RETRY, RemoteKeys
-from tests.conftest import LogFile
 from tests.support.fault_server import Answer as Fault
 from tests.support.fault_server import (
     FaultServer,
@@ -33,6 +32,7 @@ from tests.support.fault_server import (
     status,
     text,
 )
+from tests.support.log_file import LogFile
 from tests.support.signing import EXAMPLE_KEY, Signer, key_set
 
 ISSUER = "https://ehr.example"

@@ -27,18 +27,18 @@ from cds_service.settings import Settings
 from cds_service.web.app import create_app
 from cds_service.web.context import Served
 from cds_service.web.runtime import Runtime
-from tests.artifacts.test_overlay import HEAD
-from tests.conftest import LogFile
-from tests.fhir.fetch.test_terminology_server import CANONICALS, Clock, concepts, question, said, server_at, unknown
-from tests.process.test_privacy import Service, lines, serving
-from tests.process.test_store_faults import wait_for
 from tests.support.databases import sqlite_url
 from tests.support.fault_server import FaultServer, fault_server, resource, status
 from tests.support.known_clients import BASE, EHR, bearer, client_file
+from tests.support.log_file import LogFile
+from tests.support.overlays import HEAD
 from tests.support.real_inputs import SAMPLES, sample_request
 from tests.support.real_inputs import knowledge as shipped
 from tests.support.recorder import VIEW, Recorder, discovery, knowledge, request_body
+from tests.support.server_process import wait_for
 from tests.support.signing import Signer, key_set
+from tests.support.terminology_calls import CANONICALS, Clock, concepts, question, said, server_at, unknown
+from tests.support.watched_service import Service, lines, serving
 
 SERVE = ["-m", "cds_service", "serve"]
 BROKEN = HEAD + "nonsense: 1\n"

@@ -26,6 +26,7 @@ from cds_service.errors import SettingsError
 from cds_service.server.tls import check_files
 from cds_service.settings import load_settings
 from tests.support.certificates import Authority, Pair
+from tests.support.ports import free_port
 from tests.support.signing import Signer, write_key_set
 
 EHR = Signer("https://ehr.example/fhir")
@@ -58,9 +59,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("tls")
     authority = Authority(folder)
     pair = authority.vouch("127.0.0.1")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = {
         "PORT": str(port),
         "WORKERS": "1",

@@ -24,8 +24,8 @@ from psycopg import sql
 
 from cds_service.store.database import Database
 from tests.support.databases import sqlite_url
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ROOT / ".cache" / "npm" / "node_modules"
 R4_EXAMPLES = PACKAGES / "hl7.fhir.r4.examples"
 
@@ -117,6 +117,14 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         server = request.getfixturevalue("postgres_server")
         with new_database(server, request.getfixturevalue("postgres_template")) as url:
             yield url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """That database, opened."""
+    opened = Database(database_url)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(params=_ON_BOTH)

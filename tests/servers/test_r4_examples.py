@@ -14,7 +14,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from cds_service.sandbox.patients import PREFETCH
-from tests.conftest import LogFile
+from tests.support.log_file import LogFile
 from tests.support.real_inputs import SAMPLES, Json, call, knowledge, rules, sample_request, shipped_service
 
 pytestmark = pytest.mark.npm

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -43,13 +42,6 @@ EVENT = FeedbackEvent("s", "card", "overridden", datetime(2026, 1, 1, tzinfo=UTC
 def database_url(empty_database_url: str) -> str:
     """An empty one: these tests see the tables being made."""
     return empty_database_url
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 def _execute(url: str, *statements: str) -> None:

@@ -4,55 +4,23 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable
 from threading import Thread
 from typing import Any
 
 import pytest
-from sqlalchemy import Table, create_engine, select, text
+from sqlalchemy import Table, select
 
 from cds_service.errors import SettingsError
 from cds_service.settings import load_settings
-from cds_service.store.call_records import CallRecord, CardRecord, SuggestionRecord
 from cds_service.store.database import Database
-from cds_service.store.engine import checked_url
 from cds_service.store.pseudonym import Pseudonyms
 from cds_service.store.recorder import Recorder
 from cds_service.store.tables import card, hook_call, suggestion
-from tests.conftest import LogFile
+from tests.support.call_records import away, back, call
+from tests.support.log_file import LogFile
 
 KEY = "k" * 32
-AT = datetime(2026, 11, 20, 8, 30, 0, 125_000, tzinfo=UTC)
-
-
-def call(name: str = "call", at: datetime = AT, **members: Any) -> CallRecord:
-    """A record of a call with a card that was shown and one that was not."""
-    shown = CardRecord(
-        f"{name}-1", "b12-low", "severe", "critical", True, (SuggestionRecord(f"{name}-s", "b12", True),)
-    )
-    silent = CardRecord(f"{name}-2", "b12-borderline", None, "info", False)
-    values = {
-        "id": name,
-        "at": at,
-        "service": "vitamin-b12-patient-view",
-        "hook": "patient-view",
-        "client": "ehr",
-        "site": None,
-        "knowledge": "2026.11",
-        "language": "en",
-        "status": 200,
-        "duration_ms": 1.25,
-        "cards": (shown, silent),
-    }
-    return CallRecord(**(values | members))
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 def content(database: Database, table: Table) -> list[dict[str, Any]]:
@@ -184,32 +152,16 @@ def _record_many(url: str, name: str) -> int:
 # What happens when it cannot be written
 
 
-def _away(url: str) -> None:
-    _execute(url, "ALTER TABLE hook_call RENAME TO away", "ALTER TABLE replay_token RENAME TO away_too")
-
-
-def _back(url: str) -> None:
-    _execute(url, "ALTER TABLE away RENAME TO hook_call", "ALTER TABLE away_too RENAME TO replay_token")
-
-
-def _execute(url: str, *statements: str) -> None:
-    engine = create_engine(checked_url(url))
-    with engine.begin() as connection:
-        for statement in statements:
-            connection.execute(text(statement))
-    engine.dispose()
-
-
 def test_records_wait_for_a_database_that_is_gone_and_are_written_when_it_is_back(
     database: Database, database_url: str
 ) -> None:
     recorder = Recorder(database, pause=0.01)
-    _away(database_url)
+    away(database_url)
     recorder.put(call("first"))
     wait_for(lambda: recorder.failing)
     recorder.put(call("second"))
     assert recorder.dropped == 0
-    _back(database_url)
+    back(database_url)
     wait_for(lambda: recorder.waiting == 0 and not recorder.failing)
     assert [row["id"] for row in content(database, hook_call)] == ["first", "second"]
 
@@ -234,11 +186,11 @@ def test_that_records_wait_is_logged_once_and_that_they_no_longer_do(
     database: Database, database_url: str, log: LogFile
 ) -> None:
     recorder = Recorder(database, capacity=1)
-    _away(database_url)
+    away(database_url)
     for n in range(3):
         recorder.put(call(str(n)))
         assert not recorder.flush()
-    _back(database_url)
+    back(database_url)
     for _ in range(2):
         assert recorder.flush()
     told = [(line["level"], line["reason"], line["dropped"]) for line in log.lines("records")]
@@ -252,11 +204,11 @@ def test_records_that_cannot_be_written_at_the_end_are_told_as_lost(
     database: Database, database_url: str, log: LogFile
 ) -> None:
     recorder = Recorder(database, pause=60)
-    _away(database_url)
+    away(database_url)
     recorder.put(call("1"))
     recorder.put(call("2"))
     recorder.close()
-    _back(database_url)
+    back(database_url)
     assert [(line["reason"], line["dropped"]) for line in log.lines("records")][-1] == (
         "The process ends; what waited is lost.",
         2,
@@ -265,12 +217,12 @@ def test_records_that_cannot_be_written_at_the_end_are_told_as_lost(
 
 def test_a_full_queue_drops_and_counts_what_comes_last(database: Database, database_url: str) -> None:
     recorder = Recorder(database, capacity=3)
-    _away(database_url)
+    away(database_url)
     for n in range(5):
         recorder.put(call(str(n)))
     assert not recorder.flush()
     assert (recorder.waiting, recorder.dropped, recorder.failing) == (3, 2, True)
-    _back(database_url)
+    back(database_url)
     assert recorder.flush()
     assert [row["id"] for row in content(database, hook_call)] == ["0", "1", "2"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from tests.hooks.test_feedback import OVERRIDDEN
+from tests.support.feedback import OVERRIDDEN
 from tests.support.recorder import VIEW
 from tests.support.signing import Signer, key_set
 
@@ -88,3 +88,10 @@ NO_JTI = "The token has no jti."
 TENANT_TEXT = "The token's tenant is not text."
 BAD_JKU = "The token's jku is not one agreed on (jku)."
 PUBLISHED = "The token's key is one whose private part has been published; only a sandbox (CDS_SANDBOX=1) takes it."
+
+
+def one_client(folder: Path) -> Path:
+    """A client file with which an app can be closed; nobody holds that client's keys."""
+    path = folder / "one-client.yaml"
+    path.write_text("clients: [{name: ehr, issuers: [https://ehr.example], jku: [https://ehr.example/keys]}]\n")
+    return path

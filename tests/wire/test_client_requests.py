@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 
 from cds_service.hooks.messages import parse_request
 from cds_service.security.clients import ClientProfile
-from tests.conftest import LogFile
+from tests.support.log_file import LogFile
 from tests.support.real_inputs import (
     Json,
     call,

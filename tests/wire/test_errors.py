@@ -15,20 +15,11 @@ from werkzeug.test import TestResponse
 from cds_service.errors import EgressError, Unprocessable
 from cds_service.hooks.response_models import HookResponse
 from cds_service.store.database import Database
-from tests.conftest import LogFile
+from tests.support.log_file import LogFile
+from tests.support.outcome import outcome
 from tests.support.recorder import VIEW, Recorder, card, encoded, request_body
 
 CANARY = "Canary-Name-7781"
-
-
-def outcome(response: TestResponse, status: int, code: str) -> str:
-    """Checks that the reply is an OperationOutcome and gives its text."""
-    assert (response.status_code, response.content_type) == (status, "application/json")
-    assert response.json["resourceType"] == "OperationOutcome"
-    (issue,) = response.json["issue"]
-    assert (issue["severity"], issue["code"]) == ("error", code)
-    assert set(issue) <= {"severity", "code", "diagnostics", "expression"}
-    return str(issue["diagnostics"])
 
 
 @pytest.mark.row("STA-404", "REQ-01", "FBK-01", "GEN-01")

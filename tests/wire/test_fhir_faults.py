@@ -44,6 +44,7 @@ from tests.support.fault_server import (
     status,
     text,
 )
+from tests.support.paths import ROOT
 from tests.support.real_inputs import (
     SAMPLES,
     Json,
@@ -423,6 +424,6 @@ def test_a_server_that_is_gone_is_soon_left_alone(tmp_path: Path) -> None:
 
 
 def test_every_fault_is_in_the_document_for_integrators() -> None:
-    document = (Path(__file__).parents[2] / "docs" / "faults.md").read_text(encoding="utf-8")
+    document = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
     told = {line.split("|")[1].strip() for line in document.splitlines() if line.startswith("| ")}
     assert {*FAILED, *CUT_SHORT, *HARMLESS} <= told

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,10 +20,11 @@ from cds_service.settings import Settings
 from cds_service.web.api.openapi_texts import EXAMPLES
 from cds_service.web.app import create_app
 from cds_service.web.ops.rate_limit import FAILED
-from tests.hooks.test_feedback import OVERRIDDEN
 from tests.support.databases import sqlite_url
+from tests.support.feedback import OVERRIDDEN
+from tests.support.outcome import outcome
+from tests.support.paths import ROOT
 from tests.support.recorder import SIGN, VIEW, Recorder, encoded, request_body
-from tests.wire.test_errors import outcome
 
 EXAMPLE = EXAMPLES["HookRequest"]
 FEEDBACK = VIEW + "/feedback"
@@ -280,7 +280,7 @@ def test_numbers_beyond_all_measure_are_no_fault_of_ours(shipped: FlaskClient, d
 
 
 def test_the_document_of_limits_tells_the_limits_in_force() -> None:
-    text = (Path(__file__).resolve().parents[2] / "docs" / "limits.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "limits.md").read_text(encoding="utf-8")
     told = [(cells[2].strip(), cells[4]) for line in text.splitlines() if len(cells := line.split("|")) == 6]
     shipped = Settings()
     in_force = {

@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.conftest import LogFile
 from tests.support.known_clients import (
     AUDIENCE,
     BAD_JKU,
@@ -50,6 +49,7 @@ from tests.support.known_clients import (
     headed,
     said,
 )
+from tests.support.log_file import LogFile
 from tests.support.recorder import SIGN, VIEW, request_body
 from tests.support.signing import Signer, signed
 

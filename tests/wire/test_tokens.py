@@ -13,8 +13,6 @@ import requests
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.conftest import LogFile
-from tests.process.test_server import Server
 from tests.support.known_clients import (
     BASE,
     DISCOVERY,
@@ -31,7 +29,9 @@ from tests.support.known_clients import (
     bearer,
     client_file,
 )
+from tests.support.log_file import LogFile
 from tests.support.recorder import SIGN, VIEW, request_body
+from tests.support.server_process import Server
 from tests.support.signing import Signer
 
 

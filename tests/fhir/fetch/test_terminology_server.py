@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import msgspec
 import pytest
@@ -20,27 +19,16 @@ from cds_service.errors import KnowledgeError, SettingsError
 from cds_service.fhir.fetch.terminology_server import TerminologyServer
 from cds_service.hooks.call import make_answer
 from cds_service.logs import configure
-from cds_service.record import PatientRecord, Unmatched
+from cds_service.record import Unmatched
 from cds_service.settings import Settings, load_settings
 from cds_service.terminology import Kind
 from tests.servers.fixtures import store
 from tests.support.fault_server import FaultServer, fault_server, resource, slow, status
 from tests.support.fhir_parts import MK7, call, lists_of, patient, request, statement
 from tests.support.kb import knowledge, record
+from tests.support.terminology_calls import B12, OURS, VKA, Clock, concepts, question, said, server_at, unknown
 
-OURS = "urn:oid:2.999.1"
-VKA, B12 = "https://terms.example/ValueSet/vka", "https://terms.example/ValueSet/b12"
-CANONICALS = {"vitamin-k-antagonist": VKA, "serum-vitamin-b12": B12}
 CHART = "vitamin-k-patient-view"
-
-
-class Clock:
-    """Seconds that go forward when a test says so."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -49,29 +37,8 @@ def terms() -> Iterator[FaultServer]:
         yield server
 
 
-def question(code: str, canonical: str = VKA) -> str:
-    return "ValueSet/$validate-code?" + urlencode({"url": canonical, "system": OURS, "code": code})
-
-
-def said(result: bool) -> Any:
-    return resource({"resourceType": "Parameters", "parameter": [{"name": "result", "valueBoolean": result}]})
-
-
 def asked(server: FaultServer) -> list[str]:
     return [path.removeprefix("/fhir/") for path, _ in server.seen]
-
-
-def unknown(*codes: str, kind: str = "MedicationRequest") -> PatientRecord:
-    return record(unmatched=tuple(Unmatched(kind, (Coding(OURS, code),), "Canary", 1) for code in codes))
-
-
-def server_at(terms: FaultServer, clock: Clock | None = None) -> TerminologyServer:
-    egress = Egress([terms.base])
-    return TerminologyServer(terms.base, CANONICALS, knowledge().terminology, egress, clock or Clock())
-
-
-def concepts(server: TerminologyServer, code: str) -> frozenset[str]:
-    return server.terminology.concepts("medication", [Coding(OURS, code)])
 
 
 # --- one code ----------------------------------------------------------------------------------------------------

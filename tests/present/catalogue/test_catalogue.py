@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 from functools import cache, lru_cache
-from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -27,8 +26,9 @@ from cds_service.present.catalogue.usage_index import facts_of
 from cds_service.present.texts import LANGUAGES, Language, has_words
 from cds_service.record import Route
 from tests.support.kb import condition, knowledge, knowledge_with, rule
+from tests.support.paths import ROOT
 
-DOCS = Path(__file__).resolve().parents[3] / "docs" / "rules"
+DOCS = ROOT / "docs" / "rules"
 
 
 @lru_cache(maxsize=1)

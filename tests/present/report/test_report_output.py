@@ -24,9 +24,9 @@ from cds_service.store.database import Database
 from cds_service.store.report_figures import Figures, Reason
 from cds_service.store.report_query import Selection
 from tests.support.databases import sqlite_url
+from tests.support.html_page import Read
 from tests.support.kb import knowledge
 from tests.support.records import AT, answer, keep, opened, shown
-from tests.web.pages.test_catalogue import Read
 
 NOW = datetime(2026, 11, 20, 10, 15, tzinfo=UTC)
 COMMENT = "Mrs Canary called about her B12"

@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 from uuid import uuid1
 
 from tests.support.clients.ehr import CallFailed, CardRefused, Ehr, Json, Shown
+from tests.support.paths import ROOT
 
-GUIDE = Path(__file__).resolve().parents[3] / "docs" / "integrate.md"
+GUIDE = ROOT / "docs" / "integrate.md"
 # What its analysts call the keys; they have typed in neither the optional ones nor the one for statements.
 KEYS = {
     "patient-user": "patient",

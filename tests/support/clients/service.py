@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,8 @@ import requests
 
 from cds_service.store.database import Database
 from cds_service.store.feedback import FeedbackEvent, FeedbackStore
+from tests.support.paths import ROOT
+from tests.support.ports import free_port
 
 _OWN_DOORS = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 
@@ -44,13 +45,6 @@ class Service:
             database.close()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def serving(folder: Path, clients: Sequence[Mapping[str, Any]] = (), **variables: str) -> Iterator[Service]:
     """Starts the service and ends it: closed if there are clients to be known, else open to everybody.
@@ -74,7 +68,7 @@ def serving(folder: Path, clients: Sequence[Mapping[str, Any]] = (), **variables
         process = subprocess.Popen(
             [sys.executable, "-m", "cds_service", "serve"],
             # The checkout that the test is in, even if another one is installed.
-            cwd=Path(__file__).resolve().parents[3],
+            cwd=ROOT,
             env=outside | _OWN_DOORS | settings,
             stdout=out,
             stderr=subprocess.STDOUT,

@@ -14,12 +14,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from cds_service.settings import load_settings
-from tests.conftest import LogFile
-from tests.hooks.test_feedback import OVERRIDDEN
-from tests.process.test_server import Server
-from tests.store.test_recorder import _away, _back, _execute
+from tests.support.call_records import away, back, execute
+from tests.support.feedback import OVERRIDDEN
 from tests.support.known_clients import BASE, client_file, said
+from tests.support.log_file import LogFile
 from tests.support.recorder import VIEW, request_body
+from tests.support.server_process import Server
 
 THEIRS = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 
@@ -40,8 +40,8 @@ def test_without_its_database_a_service_answers_calls_and_says_what_it_lacks(
     """Were it not ready, all replicas would be taken out at once, and nobody would get a card."""
     app = make_app(open=is_open, clients=client_file(tmp_path), public_url=BASE)
     client, url = app.test_client(), f"sqlite:///{tmp_path}/cds.db"
-    _away(url)
-    _execute(url, "DROP TABLE feedback_event")
+    away(url)
+    execute(url, "DROP TABLE feedback_event")
     assert client.post(VIEW, json=request_body(), headers=said()).status_code == 200
     assert client.post(f"{VIEW}/feedback", json={"feedback": [OVERRIDDEN]}, headers=said()).status_code == 503
     response = client.get("/health/ready")
@@ -56,11 +56,11 @@ def test_records_that_cannot_be_written_degrade_the_service_until_they_are(
 ) -> None:
     app = make_app()
     client, recorder = app.test_client(), app.extensions["recorder"]
-    _away(f"sqlite:///{tmp_path}/cds.db")
+    away(f"sqlite:///{tmp_path}/cds.db")
     client.post(VIEW, json=request_body())
     assert not recorder.flush()
     assert "records" in client.get("/health/ready").json["degraded"]
-    _back(f"sqlite:///{tmp_path}/cds.db")
+    back(f"sqlite:///{tmp_path}/cds.db")
     assert recorder.flush()
     assert client.get("/health/ready").json["degraded"] == []
 

@@ -15,8 +15,8 @@ from werkzeug.test import TestResponse
 from cds_service.settings import Settings
 from cds_service.web.api.openapi_texts import EXAMPLES
 from cds_service.web.app import create_app
-from tests.hooks.test_feedback import ACCEPTED, EPIC_MAPPED, EPIC_UNMAPPED, OVERRIDDEN
 from tests.support.databases import sqlite_url
+from tests.support.feedback import ACCEPTED, EPIC_MAPPED, EPIC_UNMAPPED, OVERRIDDEN
 from tests.support.recorder import VIEW, Recorder, request_body
 
 Json = dict[str, Any]

@@ -17,8 +17,8 @@ from cds_service.errors import Unprocessable
 from cds_service.settings import Settings
 from cds_service.store.tables import card, hook_call, suggestion
 from cds_service.web.app import create_app
-from tests.artifacts.test_overlay import mode
 from tests.support.databases import sqlite_url
+from tests.support.overlays import mode
 from tests.support.real_inputs import (
     SAMPLES,
     call,

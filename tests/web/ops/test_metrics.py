@@ -20,21 +20,21 @@ from cds_service.egress.breaker import Breakers
 from cds_service.errors import Unavailable
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
-from tests.artifacts.test_overlay import mode
-from tests.hooks.test_feedback import ACCEPTED, OVERRIDDEN
-from tests.process.test_server import Server
-from tests.process.test_store_faults import wait_for, workers
 from tests.support.canaries import AUTHORIZATION, PATIENT, TOKEN, calling, leaks, person, prefetch, selecting
 from tests.support.databases import sqlite_url
 from tests.support.fault_server import fault_server, hang, outcome, resource, status
+from tests.support.feedback import ACCEPTED, OVERRIDDEN
 from tests.support.known_clients import BASE, bearer, client_file, said
+from tests.support.overlays import mode
+from tests.support.paths import ROOT
 from tests.support.real_inputs import SAMPLES, sample_request
 from tests.support.recorder import VIEW, request_body
+from tests.support.server_process import Server, wait_for, workers
 
 LOW = next(sample for sample in SAMPLES if sample.id == "b12-low-metformin")
 BOTH = next(sample for sample in SAMPLES if sample.id == "b12-and-warfarin")
 B12 = "vitamin-b12-patient-view"
-PACKAGE = Path(__file__).resolve().parents[3] / "cds_service"
+PACKAGE = ROOT / "cds_service"
 Numbers = Mapping[str, float]
 
 

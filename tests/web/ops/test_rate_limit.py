@@ -19,10 +19,10 @@ from cds_service.security.clients import ClientProfile
 from cds_service.settings import Settings, load_settings
 from cds_service.web.ops.rate_limit import FAILED, Rates
 from cds_service.web.ops.shared_counters import SharedStorage, shared_counters
-from tests.conftest import LogFile
+from tests.support.log_file import LogFile
+from tests.support.outcome import outcome
 from tests.support.recorder import VIEW, Recorder, request_body
 from tests.support.signing import Signer, write_key_set
-from tests.wire.test_errors import outcome
 
 ONE, TWO = ClientProfile(name="one"), ClientProfile(name="two")
 ADDRESS = {"REMOTE_ADDR": "192.0.2.1"}

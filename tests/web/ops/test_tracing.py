@@ -26,13 +26,13 @@ from cds_service.web.app import create_app
 from cds_service.web.context import Served
 from cds_service.web.ops.tracing import Tracing, make_provider, start_tracing
 from cds_service.web.runtime import Runtime
-from tests.hooks.test_feedback import OVERRIDDEN
-from tests.process.test_privacy import serving
 from tests.support.canaries import AUTHORIZATION, PATIENT, TOKEN, calling, leaks, person, selecting
 from tests.support.databases import sqlite_url
 from tests.support.fault_server import fault_server, hang_up, outcome, resource, status
+from tests.support.feedback import OVERRIDDEN
 from tests.support.real_inputs import SAMPLES, sample_request
 from tests.support.recorder import VIEW, Recorder, discovery, knowledge, request_body
+from tests.support.watched_service import serving
 
 CALLER, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 

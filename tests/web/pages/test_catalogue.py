@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -19,49 +18,17 @@ from cds_service.present.catalogue.catalogue import Catalogue
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
 from cds_service.web.context import Served
-from tests.conftest import one_client
 from tests.support.databases import sqlite_url
 from tests.support.fhir_parts import MK7, WARFARIN, call, lists_of, patient, request, statement
+from tests.support.html_page import Read
 from tests.support.kb import knowledge, knowledge_with, rule
+from tests.support.known_clients import one_client
 from tests.support.recorder import Recorder, discovery
 
-# Elements that have no end.
-_VOID = {"meta", "link", "br", "hr", "img", "input"}
 _REGISTERS = ["", "/thresholds", "/sources", "/statements", "/value-sets", "/sign-off", "/b12-low", "/doac-vitk-silent"]
 _POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
-
-
-class Read(HTMLParser):
-    """A page as a browser reads it; ends with a failure if an element is not closed where it should be."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.words = ""
-        self._open: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-        if tag not in _VOID:
-            self._open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words += data
-
-    def all(self, tag: str) -> list[dict[str, str]]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-    @property
-    def ids(self) -> list[str]:
-        return [attributes["id"] for _, attributes in self.elements if "id" in attributes]
 
 
 def app_of(folder: Path, served: KnowledgeBase | None = None, **settings: object) -> Flask:

@@ -18,10 +18,10 @@ from flask.testing import FlaskClient
 from cds_service.settings import Settings, load_settings
 from cds_service.store.tables import card, feedback_event, suggestion
 from cds_service.web.app import create_app
-from tests.conftest import one_client
 from tests.support.databases import sqlite_url
+from tests.support.html_page import Read
+from tests.support.known_clients import one_client
 from tests.support.real_inputs import SAMPLES, call, problem, sample_request
-from tests.web.pages.test_catalogue import Read
 
 SERVICE = "vitamin-b12-patient-view"
 LOW = next(sample for sample in SAMPLES if sample.id == "b12-low-metformin")

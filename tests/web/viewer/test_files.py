@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-APP = Path(__file__).parents[3] / "cds_service" / "web" / "static" / "app"
+from tests.support.paths import ROOT
+
+APP = ROOT / "cds_service" / "web" / "static" / "app"
 VENDOR = APP / "vendor"
 _ROW = re.compile(r"^\| `([\w.-]+)` \| ([\w.-]+) \| ([\d.]+) \| (\w+) .*?\(([\w.-]+)\)\) \| `([0-9a-f]{64})` \|", re.M)
 LIBRARIES = {row[0]: row for row in _ROW.findall((VENDOR / "README.md").read_text(encoding="utf-8"))}

@@ -32,10 +32,10 @@ from cds_service.security.smart import Problem
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
 from cds_service.web.viewer.smart_texts import AGAIN, TEXTS, TITLE
-from tests.conftest import LogFile
 from tests.servers.fixtures import store
 from tests.support.databases import sqlite_url
 from tests.support.kb import knowledge
+from tests.support.log_file import LogFile
 from tests.support.real_inputs import SAMPLES
 from tests.support.smart_server import Ehr, smart_server
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
-APP = Path(__file__).parents[3] / "cds_service" / "web" / "static" / "app"
+from tests.support.paths import ROOT
+
+APP = ROOT / "cds_service" / "web" / "static" / "app"
 SCRIPTS = {path.name: path.read_text(encoding="utf-8") for path in sorted(APP.glob("*.js"))}
 TEMPLATE = (APP.parent.parent / "viewer" / "templates" / "app.html").read_text(encoding="utf-8")
 TEXTS: dict[str, dict[str, str]] = json.loads((APP / "texts.json").read_text(encoding="utf-8"))

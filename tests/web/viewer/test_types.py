@@ -15,7 +15,8 @@ from flask.testing import FlaskClient
 
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
-from tests.servers.fixtures import PACKAGES, ROOT, missing
+from tests.servers.fixtures import PACKAGES, missing
+from tests.support.paths import ROOT
 
 Json = dict[str, Any]
 APP = ROOT / "cds_service" / "web" / "static" / "app"

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
+from tests.support.paths import ROOT
 from tests.wire.conformance.table import Row, Shown, read_rows, table
 
-ROOT = Path(__file__).resolve().parents[3]
 DOCUMENT = ROOT / "docs" / "conformance.md"
 LINE = re.compile(r"\| (\w+-\d+) \| .* \| ([\w' ]+) \|")
 ROW = Row("REQ-01", "The call", "SHALL (client)", "all", "A service is called by POST")
