@@ -8,10 +8,10 @@ from datetime import date, datetime
 from functools import lru_cache
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
-from cds_service.facts.derive import derivers, limits
 from cds_service.facts.fact import FactTable
 from cds_service.record import PatientRecord
 from cds_service.rules.decide import Decider, Decision
+from cds_service.rules.derive import derivers, limits
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,12 @@ from cds_service.artifacts.review_limits import read_review_limits
 from cds_service.artifacts.schema import Rule
 from cds_service.artifacts.vocabulary import Condition
 from cds_service.artifacts.walk import (
-    CODE_THRESHOLDS,
-    REVERSAL_FACTS,
     conditions_of,
     facts_behind,
     leaves,
     lines_of,
     suggestions_of,
+    thresholds_read_by,
 )
 from cds_service.artifacts.worked_patients import WorkedPatient, read_worked
 from cds_service.errors import KnowledgeError
@@ -196,7 +195,7 @@ def _register(knowledge: KnowledgeBase) -> Iterator[Finding]:
 def _used(knowledge: KnowledgeBase) -> tuple[set[str], set[str], set[str]]:
     """Names of the facts, thresholds and orders that rules, orders and code reach."""
     conditions: list[Condition] = []
-    named: set[str] = {*REVERSAL_FACTS}
+    named: set[str] = set()
     orders: set[str] = set()
     for topic in knowledge.topics.values():
         conditions += [topic.applies, *([topic.no_info_when] if topic.no_info_when else [])]
@@ -210,9 +209,8 @@ def _used(knowledge: KnowledgeBase) -> tuple[set[str], set[str], set[str]]:
         conditions += [choice.when for choice in order.medicine or () if choice.when]
     named |= {leaf.fact for condition in conditions for leaf in leaves(condition) if leaf.fact}
     facts = facts_behind(knowledge, [name for name in named if name in knowledge.facts])
-    conditions += [when for name in facts if (when := knowledge.facts[name].when)]
-    limits = {*CODE_THRESHOLDS, *(name for name in named if name in knowledge.thresholds)}
+    limits = {name for name in named if name in knowledge.thresholds}
     limits |= {comparison[1] for c in conditions for leaf in leaves(c) if (comparison := leaf.comparison)}
-    limits |= {within for name in facts if (within := knowledge.facts[name].within)}
-    limits |= {fresh for order in knowledge.orders.values() if order.test and (fresh := order.test.fresh_within)}
+    limits |= {limit for name in facts for limit in thresholds_read_by(knowledge.facts[name])}
+    limits |= {limit for order in knowledge.orders.values() if order.test for limit in order.test.thresholds}
     return facts, limits, orders

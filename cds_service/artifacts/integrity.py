@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
-from cds_service.artifacts.vocabulary import Condition
+from cds_service.artifacts.vocabulary import Condition, FactDefinition
 from cds_service.artifacts.walk import (
-    CODE_THRESHOLDS,
     conditions_of,
     facts_asked_by,
     facts_behind,
@@ -16,11 +15,20 @@ from cds_service.artifacts.walk import (
     suggestions_of,
 )
 from cds_service.errors import KnowledgeError
+from cds_service.facts.registry import COMPUTED
 
 
 def check_links(knowledge: KnowledgeBase) -> None:
     """Raises KnowledgeError at the first name that leads nowhere or does not fit."""
-    for check in (_check_statements, _check_thresholds, _check_facts, _check_orders, _check_topics, _check_rules):
+    for check in (
+        _check_statements,
+        _check_thresholds,
+        _check_computed,
+        _check_facts,
+        _check_orders,
+        _check_topics,
+        _check_rules,
+    ):
         check(knowledge)
 
 
@@ -54,9 +62,6 @@ def _check_statements(knowledge: KnowledgeBase) -> None:
 def _check_thresholds(knowledge: KnowledgeBase) -> None:
     for name, threshold in knowledge.thresholds.items():
         _cited(knowledge, f"threshold:{name}", threshold.source)
-    for name in CODE_THRESHOLDS:
-        if name not in knowledge.thresholds:
-            raise _fail(knowledge, "", f"threshold {name} is missing.", "The service reads it by this name: add it.")
 
 
 def _check_condition(knowledge: KnowledgeBase, key: str, condition: Condition) -> None:
@@ -100,52 +105,76 @@ def _check_condition(knowledge: KnowledgeBase, key: str, condition: Condition) -
                 raise _fail(knowledge, key, f"{name} is never {leaf.is_!r}.", f"It is {' or '.join(fact.words)}.", *at)
 
 
+def _check_computed(knowledge: KnowledgeBase) -> None:
+    """Every computed fact is explained: its values, and of thresholds none but those that it reads."""
+    for name, declared in COMPUTED.items():
+        key, text = f"computed fact:{name}", knowledge.computed.get(name)
+        if text is None:
+            raise KnowledgeError("computed.yaml:1", f"the computed fact {name} is not explained.", "Add an entry.")
+        if {*text.words} != {*declared.words}:
+            what = f"the values of {name} are {', '.join(declared.words) or 'no words'}."
+            raise _fail(knowledge, key, what, "Name each of them under `words`, and no other.")
+        for limit in sorted(text.detail.placeholders if text.detail else ()):
+            if limit not in declared.thresholds:
+                what = f"{name} does not read the threshold {limit}."
+                raise _fail(knowledge, key, what, "Mend the placeholder.", f"{{{limit}}}")
+    for name in knowledge.computed.keys() - COMPUTED.keys():
+        what = f"no computed fact is called {name}."
+        raise _fail(knowledge, f"computed fact:{name}", what, "Remove it, or check its spelling.")
+
+
+_KINDS = {
+    "observation": "observation",
+    "medication": "medication",
+    "condition": "condition",
+    "family": "condition",
+    "pending": "observation",
+}
+
+
 def _check_facts(knowledge: KnowledgeBase) -> None:
-    kinds = {
-        "observation": "observation",
-        "medication": "medication",
-        "condition": "condition",
-        "family": "condition",
-        "pending": "observation",
-    }
     for name, fact in knowledge.facts.items():
-        key = f"fact:{name}"
-        used = getattr(fact, fact.origin)
-        for value_set in [used] if isinstance(used, str) else used if fact.origin in kinds else []:
-            if fact.origin not in kinds:
-                continue
-            known = knowledge.value_sets.get(value_set)
-            if known is None or known.kind != kinds[fact.origin]:
-                raise _fail(
-                    knowledge,
-                    key,
-                    f"{value_set} is no {kinds[fact.origin]} value set.",
-                    "See knowledge/valuesets/.",
-                    value_set,
-                )
-            if fact.take == "latest" and known.analyte and (known.analyte.unit or "1") != fact.unit:
-                raise _fail(
-                    knowledge, key, f"its unit is not that of {value_set}.", "Use the canonical unit of the value set."
-                )
-        if fact.within:
-            threshold = knowledge.thresholds.get(fact.within)
-            if threshold is None or threshold.unit not in ("d", "h"):
-                raise _fail(
-                    knowledge,
-                    key,
-                    f"within: {fact.within} is no threshold in d or h.",
-                    "Define it in a thresholds.yaml.",
-                    fact.within,
-                )
+        _check_value_sets(knowledge, name, fact)
+        _check_names(knowledge, name, fact)
         if fact.when:
-            _check_condition(knowledge, key, fact.when)
-        for other in facts_asked_by(fact):
-            if other not in knowledge.facts:
-                raise _fail(knowledge, key, f"fact {other} does not exist.", "Define it or mend the name.", other)
+            _check_condition(knowledge, f"fact:{name}", fact.when)
     # Only now does every name lead somewhere.
     for name, fact in knowledge.facts.items():
         if name in facts_behind(knowledge, facts_asked_by(fact)):
             raise _fail(knowledge, f"fact:{name}", "is defined by itself.", "Break the circle.")
+
+
+def _check_value_sets(knowledge: KnowledgeBase, name: str, fact: FactDefinition) -> None:
+    for value_set in fact.value_sets:
+        known, kind = knowledge.value_sets.get(value_set), _KINDS[fact.origin]
+        if known is None or known.kind != kind:
+            what = f"{value_set} is no {kind} value set."
+            raise _fail(knowledge, f"fact:{name}", what, "See knowledge/valuesets/.", value_set)
+        if fact.observation and fact.type == "quantity" and known.analyte and (known.analyte.unit or "1") != fact.unit:
+            what = f"its unit is not that of {value_set}."
+            raise _fail(knowledge, f"fact:{name}", what, "Use the canonical unit of the value set.")
+
+
+def _check_names(knowledge: KnowledgeBase, name: str, fact: FactDefinition) -> None:
+    """The facts, thresholds and value sets that a fact reads by name, also in its computed words."""
+    key = f"fact:{name}"
+    if fact.within:
+        threshold = knowledge.thresholds.get(fact.within)
+        if threshold is None or threshold.unit not in ("d", "h"):
+            what = f"within: {fact.within} is no threshold in d or h."
+            raise _fail(knowledge, key, what, "Define it in a thresholds.yaml.", fact.within)
+    for other in facts_asked_by(fact):
+        if other not in knowledge.facts:
+            raise _fail(knowledge, key, f"fact {other} does not exist.", "Define it or mend the name.", other)
+    for declared in fact.computed:
+        for limit in declared.thresholds:
+            if limit not in knowledge.thresholds:
+                what = f"threshold {limit} is missing; {declared.name} reads it."
+                raise _fail(knowledge, key, what, "Define it in a thresholds.yaml.", declared.name)
+        for value_set in declared.value_sets:
+            if value_set not in knowledge.value_sets:
+                what = f"value set {value_set} is missing; {declared.name} reads it."
+                raise _fail(knowledge, key, what, "See knowledge/valuesets/.", declared.name)
 
 
 def _check_orders(knowledge: KnowledgeBase) -> None:
@@ -164,9 +193,9 @@ def _check_orders(knowledge: KnowledgeBase) -> None:
                     raise _fail(
                         knowledge, key, f"value set {value_set} does not exist.", "See knowledge/valuesets/.", value_set
                     )
-            if order.test.fresh_within and order.test.fresh_within not in knowledge.thresholds:
-                within = order.test.fresh_within
-                raise _fail(knowledge, key, f"threshold {within} does not exist.", "Define it.", within)
+            for limit in order.test.thresholds:
+                if limit not in knowledge.thresholds:
+                    raise _fail(knowledge, key, f"threshold {limit} does not exist.", "Define it.", limit)
         _cited(knowledge, key, order.source)
 
 

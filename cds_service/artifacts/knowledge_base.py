@@ -9,7 +9,7 @@ from types import MappingProxyType
 from cds_service.artifacts import schema
 from cds_service.artifacts.evidence import Source, Statement, Threshold
 from cds_service.artifacts.text import Text
-from cds_service.artifacts.vocabulary import FactDefinition
+from cds_service.artifacts.vocabulary import ComputedText, FactDefinition
 from cds_service.terminology import Terminology
 
 
@@ -57,6 +57,7 @@ class KnowledgeBase:
     Attributes:
         version: semantic version and content hash, e.g. "1.0.0+3f2a9c01d4e5"; with an overlay a dot and its hash
             follow.
+        computed: what the words of facts mean that are computed, by word.
         rules: by id, in order of priority; silences last.
         topic_of: rule id to topic id.
         where: "kind:name" to `file:line`, for messages and traces.
@@ -72,6 +73,7 @@ class KnowledgeBase:
     statements: Mapping[str, Statement]
     thresholds: Mapping[str, Threshold]
     facts: Mapping[str, FactDefinition]
+    computed: Mapping[str, ComputedText]
     rules: Mapping[str, schema.Rule]
     topics: Mapping[str, schema.Topic]
     topic_of: Mapping[str, str]
@@ -91,3 +93,7 @@ class KnowledgeBase:
     def source_of(self, statement: str) -> Source:
         """The document that a statement id belongs to; an addition (G01) is its own statement."""
         return self.sources[statement.partition("-")[0]]
+
+    def value_of(self, fact: str, word: str) -> Text:
+        """What a value of a fact that is a word is called."""
+        return next(text.words[word] for one in self.facts[fact].computed if (text := self.computed[one.name]).words)

@@ -17,7 +17,7 @@ from cds_service.artifacts.knowledge_base import KnowledgeBase, Service
 from cds_service.artifacts.overlay import with_overlay
 from cds_service.artifacts.review_limits import FILE as REVIEW_LIMITS
 from cds_service.artifacts.text import Strict
-from cds_service.artifacts.vocabulary import FactDefinition
+from cds_service.artifacts.vocabulary import ComputedText, FactDefinition
 from cds_service.coding import SYSTEMS, Coding
 from cds_service.errors import KnowledgeError
 from cds_service.terminology import Analyte, ConceptCodes, Terminology
@@ -68,6 +68,7 @@ class _Reader:
         sources = {s.id: s for s in self._each("sources/*.yaml", Source)}
         statements = {s.id: s for s in self._lists("statements/*.yaml", Statement)}
         facts = self._named("fact", "facts/*.yaml", FactDefinition)
+        computed = self._named("computed fact", "computed.yaml", ComputedText)
         thresholds = self._named("threshold", "*/thresholds.yaml", Threshold)
         orders = self._named("order", "orders.yaml", schema.Order)
         reasons = self._named("override reason", "override_reasons.yaml", schema.OverrideReason)
@@ -80,6 +81,7 @@ class _Reader:
             statements=_frozen(statements),
             thresholds=_frozen(thresholds),
             facts=_frozen(facts),
+            computed=_frozen(computed),
             rules=_frozen(rules),
             topics=_frozen(topics),
             topic_of=_frozen(topic_of),

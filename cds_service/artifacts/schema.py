@@ -202,6 +202,10 @@ class Regimen(Strict):
     source: Annotated[list[StatementId], Field(min_length=1)]
 
 
+# How long a test counts as pending, by what says so (`PendingTest.kind`).
+PENDING_LIMITS = {"order": "pending_max", "result in progress": "result_in_progress_max"}
+
+
 class LabOrder(Strict):
     """A laboratory test to be drafted. It is not offered while a result is fresh or the test is pending."""
 
@@ -211,6 +215,11 @@ class LabOrder(Strict):
     note: Plain | None = None
     fresh_within: Name | None = None
     also_fresh: list[Id] = []
+
+    @property
+    def thresholds(self) -> tuple[str, ...]:
+        """The thresholds behind "fresh" and "pending"."""
+        return (*PENDING_LIMITS.values(), *([self.fresh_within] if self.fresh_within else []))
 
 
 class Order(Strict):

@@ -52,6 +52,16 @@ class Plain(Text):
         return self
 
 
+class Phrase(Text):
+    """Part of a sentence; `{}` is the one thing that may be filled in."""
+
+    @model_validator(mode="after")
+    def _one_gap(self) -> Phrase:
+        if self.placeholders - {""}:
+            raise ValueError("only {} is filled in here")
+        return self
+
+
 class Summary(Plain):
     """CDS Hooks 2.0, Card Attributes: summary is one sentence of fewer than 140 characters."""
 

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from cds_service.artifacts.text import Id, Name, Plain, Strict
+from cds_service.artifacts.text import Id, Name, Phrase, Plain, Strict, Text
+from cds_service.facts.computed import Words
+from cds_service.facts.registry import (
+    COMPUTED,
+    Computed,
+    change,
+    medication_take,
+    observation_take,
+    patient_fact,
+    product_filter,
+    state,
+)
 from cds_service.record import Route
 
 
@@ -57,18 +69,19 @@ class Since(Strict):
 class FactDefinition(Strict):
     """A name for something that can be known of a patient. Exactly one of the origins is given.
 
-    observation: take latest or lowest (quantities), tested, flagged_low, flagged_high (booleans), or
-        against_inr_target (a word).
-    medication: take exists (boolean), or highest_daily_dose, highest_dose, longest_duration, longest_course,
-        shortest_unchanged, replacement_course (quantities). State recent: in use in the last days (`within`), or since
-        the day of another fact (`since`). State raised or lowered: begun or dose raised, stopped or dose lowered, in
-        the days (`within`) before the day of the fact named in `before`.
+    observation: what `take` makes of the results of a value set.
+    medication: what `take` makes of the products of these value sets that are in a state. State recent: in use in the
+        last days (`within`), or since the day of another fact (`since`). State raised or lowered: begun or dose raised,
+        stopped or dose lowered, in the days (`within`) before the day of the fact named in `before`.
     condition: a current condition or completed procedure (boolean).
     family: a condition recorded of a relative (boolean); without such a list, none is recorded.
     pending: the test is ordered or in progress (boolean).
-    patient: age (years), sex (a word), alive or orders_in_hand (booleans).
+    patient: one of the words about the patient.
     when: a named condition over other facts (boolean).
     count: how many of the named facts are true (quantity).
+
+    The words of take, state, except, only and patient are declared in cds_service/facts/ and explained in
+    knowledge/computed.yaml.
     """
 
     label: Plain
@@ -77,84 +90,100 @@ class FactDefinition(Strict):
     condition: list[Id] | None = None
     family: list[Id] | None = None
     pending: list[Id] | None = None
-    patient: Literal["age", "sex", "alive", "orders_in_hand"] | None = None
+    patient: Name | None = None
     when: Condition | None = None
     count: list[Name] | None = None
-    take: (
-        Literal[
-            "latest",
-            "lowest",
-            "tested",
-            "flagged_low",
-            "flagged_high",
-            "against_inr_target",
-            "exists",
-            "highest_daily_dose",
-            "highest_dose",
-            "longest_duration",
-            "longest_course",
-            "shortest_unchanged",
-            "replacement_course",
-        ]
-        | None
-    ) = None
+    take: Name | None = None
     unit: str | None = None
     within: Name | None = None
     since: Since | None = None
     before: Name | None = None
-    state: Literal["active", "selected", "drafted", "recent", "raised", "lowered"] | None = None
+    state: Name | None = None
     route: list[Route] | None = None
     dose: Literal["known", "unknown"] | None = None
-    except_: list[Literal["topical", "unchanged_renewal", "reversal", "past_reversal", "prophylaxis"]] = Field(
-        default=[], alias="except"
-    )
-    only: Literal["reversal", "unit_slip", "replacement"] | None = None
+    except_: list[Name] = Field(default=[], alias="except")
+    only: Name | None = None
 
     @property
     def origin(self) -> str:
         return next(o for o in _ORIGINS if getattr(self, o) is not None)
 
     @property
+    def value_sets(self) -> tuple[str, ...]:
+        """The value sets that it names itself."""
+        if self.observation:
+            return (self.observation,)
+        return tuple(self.medication or self.condition or self.family or self.pending or ())
+
+    @property
+    def computed(self) -> tuple[Computed, ...]:
+        """The declarations of its words, each after the one that it extends."""
+        found: dict[str, Computed] = {}
+        for word in (self.take, self.state, *self.except_, self.only, self.patient, self.origin):
+            if declared := COMPUTED.get(word or ""):
+                if declared.extends:
+                    found[declared.extends] = COMPUTED[declared.extends]
+                found[declared.name] = declared
+        return tuple(found.values())
+
+    @property
     def words(self) -> tuple[str, ...]:
         """The values of a fact that is a word."""
-        if self.patient == "sex":
-            return "male", "female"
-        return ("below", "in_range", "above") if self.take == "against_inr_target" else ()
+        return self.made_by.words if self.made_by else ()
 
     @property
     def type(self) -> Literal["quantity", "boolean", "word"]:
-        if self.words:
-            return "word"
-        if self.take in _QUANTITIES:
+        if self.count is not None:
             return "quantity"
-        return "quantity" if self.patient == "age" or self.count is not None else "boolean"
+        return self.made_by.gives if self.made_by else "boolean"
+
+    @property
+    def made_by(self) -> Computed | None:
+        return COMPUTED.get(self.take or self.patient or "")
 
     @model_validator(mode="after")
     def _shape(self) -> FactDefinition:
         origins = [o for o in _ORIGINS if getattr(self, o) is not None]
         if len(origins) != 1:
             raise ValueError(f"a fact has exactly one of {', '.join(_ORIGINS)}")
-        allowed = _MEMBERS[origins[0]]
+        origin = origins[0]
         members = ("take", "within", "since", "before", "state", "route", "dose", "only")
         given = [m for m in members if getattr(self, m) is not None]
         given += ["except"] if self.except_ else []
-        if wrong := [m for m in given if m not in allowed]:
-            raise ValueError(f"{wrong[0]} means nothing for a fact from {origins[0]}")
-        if origins[0] == "medication" and (self.state is None or self.take is None):
+        if wrong := [m for m in given if m not in _MEMBERS[origin]]:
+            raise ValueError(f"{wrong[0]} means nothing for a fact from {origin}")
+        if origin == "medication" and (self.state is None or self.take is None):
             raise ValueError("a fact from medication needs state and take")
-        if origins[0] == "observation" and self.take is None:
+        if origin == "observation" and self.take is None:
             raise ValueError("a fact from observation needs take")
-        if self.take and self.take not in _TAKES[origins[0]]:
-            raise ValueError(f"take: {self.take} means nothing for a fact from {origins[0]}")
+        for member, word, places in self._placed(origin):
+            if not any(word in place for place in places):
+                known = ", ".join(map(str, places))
+                raise ValueError(f"{member}: {word} means nothing for a fact from {origin}; known are {known}")
         if self.state == "recent" and (self.within is None) == (self.since is None):
             raise ValueError("state: recent needs within or since")
-        if (self.state in ("raised", "lowered")) != (self.before is not None):
+        changed = self.state in change
+        if changed != (self.before is not None):
             raise ValueError("before goes with state: raised or lowered")
-        if self.state in ("raised", "lowered") and (self.within is None or self.take != "exists"):
+        if changed and (self.within is None or self.take != "exists"):
             raise ValueError(f"state: {self.state} needs within and take: exists")
         if (self.type == "quantity") != (self.unit is not None):
             raise ValueError("a quantity names its unit, and nothing else does")
+        if self.made_by and self.made_by.unit not in (None, self.unit):
+            raise ValueError(f"{self.made_by.name} is in {self.made_by.unit}")
         return self
+
+    def _placed(self, origin: str) -> Iterator[tuple[str, str, tuple[Words[Any], ...]]]:
+        """Each of its words with the member it stands in and the words that may stand there."""
+        takes = observation_take if origin == "observation" else medication_take
+        placed: tuple[tuple[str, str | None, tuple[Words[Any], ...]], ...] = (
+            ("take", self.take, (takes,)),
+            ("state", self.state, (state, change)),
+            ("patient", self.patient, (patient_fact,)),
+            ("only", self.only, (product_filter,)),
+            *(("except", word, (product_filter,)) for word in self.except_),
+        )
+        return ((member, word, places) for member, word, places in placed if word is not None)
 
 
 _ORIGINS = ("observation", "medication", "condition", "family", "pending", "patient", "when", "count")
@@ -168,25 +197,16 @@ _MEMBERS: dict[str, set[str]] = {
     "when": set(),
     "count": set(),
 }
-_TAKES: dict[str, set[str]] = {
-    "observation": {"latest", "lowest", "tested", "flagged_low", "flagged_high", "against_inr_target"},
-    "medication": {
-        "exists",
-        "highest_daily_dose",
-        "highest_dose",
-        "longest_duration",
-        "longest_course",
-        "shortest_unchanged",
-        "replacement_course",
-    },
-}
-_QUANTITIES = (
-    "latest",
-    "lowest",
-    "highest_daily_dose",
-    "highest_dose",
-    "longest_duration",
-    "longest_course",
-    "shortest_unchanged",
-    "replacement_course",
-)
+
+
+class ComputedText(Strict):
+    """What a computed fact means, for people.
+
+    phrase: the word as a part of a sentence; `{}` stands for the value sets.
+    words: the values of a fact that is a word.
+    detail: what the function takes for it, with the {thresholds} that it reads.
+    """
+
+    phrase: Phrase
+    words: dict[str, Plain] = {}
+    detail: Text | None = None

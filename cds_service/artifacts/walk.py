@@ -7,30 +7,7 @@ from collections.abc import Iterable, Iterator
 from cds_service.artifacts import schema
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.vocabulary import Condition, FactDefinition
-
-# The facts that the reversal filter of vitamin K products asks for (cds_service/facts/reversal.py).
-REVERSAL_FACTS = ["urgent_reversal_reason", "latest_inr"]
-# The thresholds that Python code reads by name.
-CODE_THRESHOLDS = [
-    "medication_gap",
-    "renewal_min",
-    "reversal_inr",
-    "reversal_window",
-    "reversal_course_max",
-    "reversal_start_max",
-    "inr_target_low",
-    "inr_target_high",
-    "haemostatic_mk4_strength",
-    "b12_therapy_min_dose",
-    "enoxaparin_prophylaxis_max",
-    "fondaparinux_prophylaxis_max",
-    "mk4_dose_number",
-    "mk4_day_number",
-    "mk7_suspect",
-    "course_gap",
-    "result_in_progress_max",
-    "pending_max",
-]
+from cds_service.record import Source
 
 
 def conditions_of(rule: schema.Rule) -> Iterator[Condition]:
@@ -90,4 +67,28 @@ def facts_asked_by(fact: FactDefinition) -> list[str]:
     asked = [leaf.fact for leaf in leaves(fact.when) if leaf.fact] if fact.when else list(fact.count or [])
     asked += [fact.since.fact] if fact.since else []
     asked += [fact.before] if fact.before else []
-    return asked + (REVERSAL_FACTS if {"reversal", "past_reversal"} & {*fact.except_, fact.only} else [])
+    return asked + [name for one in fact.computed for name in one.facts]
+
+
+def thresholds_read_by(fact: FactDefinition) -> set[str]:
+    """The thresholds that a fact reads itself: its look-back, those it compares with, those of its computed words."""
+    read = {comparison[1] for leaf in leaves(fact.when) if (comparison := leaf.comparison)} if fact.when else set()
+    read |= {fact.within} if fact.within else set()
+    return read | {name for one in fact.computed for name in one.thresholds}
+
+
+def lists_waited_for(knowledge: KnowledgeBase, fact: FactDefinition) -> tuple[Source, ...]:
+    """The lists that must have been read before "nothing found" says anything."""
+    words = {fact.take, fact.state, fact.origin}
+    return _performed(knowledge, fact, (source for one in fact.computed if one.name in words for source in one.reads))
+
+
+def lists_read_by(knowledge: KnowledgeBase, fact: FactDefinition) -> tuple[Source, ...]:
+    """All lists that a fact looks at."""
+    return _performed(knowledge, fact, (source for one in fact.computed for source in (*one.reads, *one.defaults)))
+
+
+def _performed(knowledge: KnowledgeBase, fact: FactDefinition, sources: Iterable[Source]) -> tuple[Source, ...]:
+    """The lists, and with the conditions the procedures, if a condition may also be recorded as one."""
+    performed = any(knowledge.value_sets[one].performed for one in fact.condition or ())
+    return tuple(dict.fromkeys([*sources, *(("procedures",) if performed else ())]))

@@ -6,46 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from cds_service.artifacts.vocabulary import FactDefinition
-from cds_service.facts.fact import NO, Fact, FactTable, Missing
-from cds_service.facts.intake import daily_dose
-from cds_service.record import MedicationUse, Source
+from cds_service.facts.computed import Computed, Words
+from cds_service.facts.fact import FactTable
+from cds_service.facts.intake import MEDICATION_LISTS, daily_dose
+from cds_service.record import MedicationUse
 
-_LISTS: tuple[Source, ...] = ("medication-requests", "medication-statements")
-
-
-def deriver(
-    definition: FactDefinition, passes: Callable[[FactTable, MedicationUse], bool]
-) -> Callable[[FactTable], Fact]:
-    """The function that derives whether one of these products was changed in the days before a dated fact.
-
-    The day of the fact itself does not count: what was begun on the day of a sample is not known to precede it.
-    """
-    concepts = frozenset(definition.medication or ())
-    changed = _raised if definition.state == "raised" else _lowered
-    before, within = definition.before or "", definition.within or ""
-
-    def derive(table: FactTable) -> Fact:
-        dated = table[before]
-        if dated.on is None:
-            return Fact(None, missing=dated.missing or Missing("absent", "no such result"))
-        days = timedelta(days=table.limits[within])
-        span = _Span(table, dated.on - days, dated.on - timedelta(days=1))
-        uses = [use for use in table.record.medications if not concepts.isdisjoint(use.concepts) and passes(table, use)]
-        judged = [(changed(use, [o for o in uses if _same_product(o, use)], span), use) for use in uses]
-        if found := tuple(use for outcome, use in judged if outcome):
-            return Fact(True, found)
-        if missing := table.unread(_LISTS):
-            return Fact(None, missing=missing)
-        if open_ := tuple(use for outcome, use in judged if outcome is None):
-            return Fact(None, open_, Missing("unstated", "a start, an end or a dose is not stated"))
-        return NO
-
-    return derive
+# `state`: whether a product was changed in a span of days, beside the other uses of the same product; None: not stated.
+Changed = Callable[[MedicationUse, Sequence[MedicationUse], "Span"], "bool | None"]
+change = Words[Changed](reads=MEDICATION_LISTS)
 
 
 @dataclass(frozen=True, slots=True)
-class _Span:
+class Span:
     """The days in which a change counts, both inclusive."""
 
     table: FactTable
@@ -67,11 +39,12 @@ class _Span:
         return use.start + timedelta(days=use.course_days or 0) if use.start else date.min
 
 
-def _same_product(other: MedicationUse, use: MedicationUse) -> bool:
+def same_product(other: MedicationUse, use: MedicationUse) -> bool:
     return other is not use and other.concepts == use.concepts
 
 
-def _raised(use: MedicationUse, same: Sequence[MedicationUse], span: _Span) -> bool | None:
+@change(Computed("raised", thresholds=("medication_gap",)))
+def raised(use: MedicationUse, same: Sequence[MedicationUse], span: Span) -> bool | None:
     """Begun in the span, and not as the continuation of an intake that was as high; None if that is not stated."""
     start = use.start
     if start is None:
@@ -88,7 +61,8 @@ def _raised(use: MedicationUse, same: Sequence[MedicationUse], span: _Span) -> b
     return _more(use, max(earlier, key=lambda other: other.start or date.min))
 
 
-def _lowered(use: MedicationUse, same: Sequence[MedicationUse], span: _Span) -> bool | None:
+@change(Computed("lowered", thresholds=("medication_gap",)))
+def lowered(use: MedicationUse, same: Sequence[MedicationUse], span: Span) -> bool | None:
     """Ended in the span, and not continued at a dose as high; None if that is not stated. A single dose never ends."""
     end = use.end
     if use.single_dose or (end is None and use.status == "active"):

@@ -72,7 +72,7 @@ class FactTable(dict[str, Fact]):
         """
         Args:
             as_of: the moment of judgement, with the site's time zone.
-            derivers: by fact name (facts/derive.py).
+            derivers: by fact name (rules/derive.py).
             limits: threshold values in force on that day, by name.
         """
         self.record = record

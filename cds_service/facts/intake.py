@@ -7,7 +7,9 @@ from datetime import date, timedelta
 
 from cds_service.facts.fact import FactTable
 from cds_service.quantity import Interval
-from cds_service.record import MedicationUse
+from cds_service.record import MedicationUse, Source
+
+MEDICATION_LISTS: tuple[Source, ...] = ("medication-requests", "medication-statements")
 
 
 def daily_dose(use: MedicationUse) -> Interval | None:

@@ -1,112 +1,48 @@
-"""Medication lists and drafts to facts: what is taken or ordered, how much, since when."""
+"""Products to facts: what is taken or ordered, how much, since when."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
 
-from cds_service.artifacts.vocabulary import FactDefinition
-from cds_service.facts import changes, prophylaxis, replacement
-from cds_service.facts import reversal as vitamin_k
-from cds_service.facts.fact import NO, Fact, FactTable, Missing
-from cds_service.facts.intake import chain_start, daily_dose, is_active, unchanged_since
+from cds_service.facts.computed import Computed, medication_take, state
+from cds_service.facts.fact import Fact, FactTable, Missing, unknown
+from cds_service.facts.intake import MEDICATION_LISTS, chain_start, daily_dose, is_active, unchanged_since
 from cds_service.quantity import Interval, point
-from cds_service.record import MedicationUse, Source
+from cds_service.record import MedicationUse
 
+# The lists were read and hold no such product: its dose and its duration are zero.
 _NONE_TAKEN = Fact(point(0))
-_FILTERS = vitamin_k.FILTERS | {
-    "replacement": replacement.is_replacement,
-    "prophylaxis": prophylaxis.is_prophylaxis,
-}
-_LISTS: tuple[Source, ...] = ("medication-requests", "medication-statements")
-_DRAFTS: tuple[Source, ...] = ("draft-orders",)
 
 
-def deriver(definition: FactDefinition) -> Callable[[FactTable], Fact]:
-    """The function that derives a fact from medication value sets."""
-    concepts = frozenset(definition.medication or ())
-    passes = _filter(definition)
-    state = definition.state or "active"
-    if state in ("raised", "lowered"):
-        return changes.deriver(definition, passes)
-    within, since = definition.within, definition.since
-    sources = _LISTS if state in ("active", "recent") else _DRAFTS
-    take = {
-        "exists": _exists,
-        "highest_daily_dose": _highest_daily_dose,
-        "highest_dose": _highest_dose,
-        "longest_duration": _longest_duration,
-        "longest_course": _longest_course,
-        "shortest_unchanged": _shortest_unchanged,
-        "replacement_course": replacement.course,
-    }[definition.take or "exists"]
-
-    def derive(table: FactTable) -> Fact:
-        opened = table[since.fact] if since else None
-        if opened is not None and opened.on is None:
-            return Fact(None, missing=opened.missing or Missing("absent", "no such result"))
-        found: tuple[MedicationUse, ...] = ()
-        if not concepts.isdisjoint(table.concepts_present):
-            first = table.today - timedelta(days=table.limits[within]) if within else table.today
-            if since is not None and opened is not None and opened.on is not None:
-                first = opened.on + timedelta(days=since.days)
-            found = tuple(
-                use
-                for use in _in_state(table, state, first)
-                if not concepts.isdisjoint(use.concepts) and passes(table, use)
-            )
-        if found or take is _exists:
-            return take(table, found, sources)
-        missing = table.unread(sources)
-        if missing is None and take is _shortest_unchanged:
-            missing = Missing("absent", "no such product")
-        # The lists were read and hold no such product: its dose and its duration are zero.
-        return Fact(None, missing=missing) if missing else _NONE_TAKEN
-
-    return derive
+@state(Computed("active", reads=MEDICATION_LISTS))
+def active(table: FactTable, since: date) -> Iterator[MedicationUse]:
+    return (use for use in table.record.medications if is_active(table, use))
 
 
-def _in_state(table: FactTable, state: str, first: date) -> Iterator[MedicationUse]:
-    if state in ("selected", "drafted"):
-        for order in table.record.orders or ():
-            if order.use is not None and (order.selected or state == "drafted"):
-                yield order.use
-        return
+@state(Computed("recent", reads=MEDICATION_LISTS))
+def recent(table: FactTable, since: date) -> Iterator[MedicationUse]:
+    """In use now, or until a day in the window: the last day of sure use is the end, else the start."""
     for use in table.record.medications:
-        if is_active(table, use) or (state == "recent" and _used_since(table, use, first)):
+        day = use.end or use.start
+        begun = use.start is None or use.start <= table.today
+        if is_active(table, use) or (day is not None and begun and day >= since):
             yield use
 
 
-def _used_since(table: FactTable, use: MedicationUse, since: date) -> bool:
-    """Whether the last day on which a product was surely in use (its end, else its start) lies in the window."""
-    day = use.end or use.start
-    begun = use.start is None or use.start <= table.today
-    return day is not None and begun and day >= since
+@state(Computed("selected", reads=("draft-orders",)))
+def selected(table: FactTable, since: date) -> Iterator[MedicationUse]:
+    return (order.use for order in table.record.orders or () if order.use is not None and order.selected)
 
 
-def _filter(definition: FactDefinition) -> Callable[[FactTable, MedicationUse], bool]:
-    routes = frozenset(definition.route or ())
-    dose = definition.dose
-    excluded = [_FILTERS[name] for name in definition.except_]
-    required = _FILTERS[definition.only] if definition.only else None
-
-    def passes(table: FactTable, use: MedicationUse) -> bool:
-        if routes and use.route not in routes:
-            return False
-        if dose is not None and (daily_dose(use) is None) != (dose == "unknown"):
-            return False
-        if required is not None and not required(table, use):
-            return False
-        return not any(filtered(table, use) for filtered in excluded)
-
-    return passes
+@state(Computed("drafted", reads=("draft-orders",)))
+def drafted(table: FactTable, since: date) -> Iterator[MedicationUse]:
+    return (order.use for order in table.record.orders or () if order.use is not None)
 
 
-def _exists(table: FactTable, found: tuple[MedicationUse, ...], sources: tuple[Source, ...]) -> Fact:
-    if found:
-        return Fact(True, found, on=min((use.start for use in found if use.start), default=None))
-    missing = table.unread(sources)
-    return Fact(None, missing=missing) if missing else NO
+@medication_take(Computed("exists"))
+def exists(table: FactTable, found: tuple[MedicationUse, ...]) -> Fact:
+    return Fact(True, found, on=min((use.start for use in found if use.start), default=None))
 
 
 def _highest(found: Iterable[MedicationUse], dose: Callable[[MedicationUse], Interval | None]) -> Fact:
@@ -117,15 +53,20 @@ def _highest(found: Iterable[MedicationUse], dose: Callable[[MedicationUse], Int
     return Fact(Interval(low, high), tuple(use for use, amount in known if amount.high == high))
 
 
-def _highest_daily_dose(table: FactTable, found: tuple[MedicationUse, ...], sources: tuple[Source, ...]) -> Fact:
+@medication_take(Computed("highest_daily_dose", gives="quantity", unit="ug", none=_NONE_TAKEN))
+def highest_daily_dose(table: FactTable, found: tuple[MedicationUse, ...]) -> Fact:
     return _highest(found, daily_dose)
 
 
-def _highest_dose(table: FactTable, found: tuple[MedicationUse, ...], sources: tuple[Source, ...]) -> Fact:
+@medication_take(Computed("highest_dose", gives="quantity", unit="ug", none=_NONE_TAKEN))
+def highest_dose(table: FactTable, found: tuple[MedicationUse, ...]) -> Fact:
     return _highest(found, lambda use: use.dose or use.daily_dose)
 
 
-def _longest_duration(table: FactTable, found: tuple[MedicationUse, ...], sources: tuple[Source, ...]) -> Fact:
+@medication_take(
+    Computed("longest_duration", gives="quantity", unit="d", thresholds=("medication_gap",), none=_NONE_TAKEN)
+)
+def longest_duration(table: FactTable, found: tuple[MedicationUse, ...]) -> Fact:
     """Days since the first start of a chain of uses without a gap longer than `medication_gap`."""
     concepts = frozenset[str]().union(*(use.concepts for use in found))
     same = [use for use in table.record.medications if not concepts.isdisjoint(use.concepts)]
@@ -137,7 +78,8 @@ def _longest_duration(table: FactTable, found: tuple[MedicationUse, ...], source
     return Fact(point((table.today - first).days), tuple(use for start, use in known if start == first), on=first)
 
 
-def _longest_course(table: FactTable, found: tuple[MedicationUse, ...], sources: tuple[Source, ...]) -> Fact:
+@medication_take(Computed("longest_course", gives="quantity", unit="d", thresholds=("course_gap",), none=_NONE_TAKEN))
+def longest_course(table: FactTable, found: tuple[MedicationUse, ...]) -> Fact:
     """Days of use in the longest course; products that follow within `course_gap` days of each other are one course."""
     spans = sorted(((use.start, _last_day(table, use), use) for use in found if use.start), key=lambda span: span[0])
     if not spans:
@@ -164,7 +106,16 @@ def _last_day(table: FactTable, use: MedicationUse) -> date:
     return table.today if use.status == "active" else use.start
 
 
-def _shortest_unchanged(table: FactTable, found: tuple[MedicationUse, ...], sources: tuple[Source, ...]) -> Fact:
+@medication_take(
+    Computed(
+        "shortest_unchanged",
+        gives="quantity",
+        unit="d",
+        thresholds=("medication_gap",),
+        none=unknown("absent", "no such product"),
+    )
+)
+def shortest_unchanged(table: FactTable, found: tuple[MedicationUse, ...]) -> Fact:
     """Days for which every one of the products has been taken at its present dose."""
     since = [unchanged_since(table, use) for use in found]
     if None in since:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cds_service.facts.computed import Computed, product_filter
 from cds_service.facts.fact import FactTable
 from cds_service.facts.intake import daily_dose
 from cds_service.record import MedicationUse
@@ -14,6 +15,13 @@ _LIMITS = (
 )
 
 
+@product_filter(
+    Computed(
+        "prophylaxis",
+        thresholds=tuple(limit for _, limit in _LIMITS),
+        value_sets=("heparin-or-parenteral-anticoagulant",),
+    )
+)
 def is_prophylaxis(table: FactTable, use: MedicationUse) -> bool:
     """A heparin whose daily dose is known to be no more than prophylaxis; a dose not stated is taken for treatment."""
     dose, name = daily_dose(use), use.product.casefold()

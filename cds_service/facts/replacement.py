@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from cds_service.facts.computed import Computed, medication_take, product_filter
 from cds_service.facts.fact import Fact, FactTable, Missing
 from cds_service.facts.intake import chain_start, daily_dose, is_active
 from cds_service.quantity import point
-from cds_service.record import MedicationUse, Source
+from cds_service.record import MedicationUse
 
 _B12 = frozenset(
     {"cyanocobalamin", "hydroxocobalamin", "mecobalamin", "adenosylcobalamin", "vitamin-b12-unspecified"},
@@ -13,6 +14,7 @@ _B12 = frozenset(
 _INJECTED = frozenset({"im", "sc", "iv", "parenteral"})
 
 
+@product_filter(Computed("replacement", thresholds=("b12_therapy_min_dose",), value_sets=tuple(sorted(_B12))))
 def is_replacement(table: FactTable, use: MedicationUse) -> bool:
     """In use as replacement: an injection whose effect may last, or a product taken now in a sufficient dose.
 
@@ -29,7 +31,17 @@ def suffices(table: FactTable, use: MedicationUse) -> bool:
     return use.route in _INJECTED or dose is None or dose.at_least(table.limits["b12_therapy_min_dose"]) is True
 
 
-def course(table: FactTable, found: tuple[MedicationUse, ...], sources: tuple[Source, ...]) -> Fact:
+@medication_take(
+    Computed(
+        "replacement_course",
+        gives="quantity",
+        unit="d",
+        thresholds=("b12_therapy_min_dose", "medication_gap"),
+        value_sets=tuple(sorted(_B12)),
+        none=Fact(point(0)),
+    )
+)
+def course(table: FactTable, found: tuple[MedicationUse, ...]) -> Fact:
     """Days since the present course of replacement began; its day is the first start.
 
     One product may follow another: injections and then tablets are one course, if no gap is longer than

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from cds_service.facts.computed import Computed, product_filter
 from cds_service.facts.fact import FactTable
-from cds_service.facts.intake import daily_dose, is_active, unchanged_since
+from cds_service.facts.intake import MEDICATION_LISTS, daily_dose, is_active, unchanged_since
 from cds_service.facts.observations import Window, is_future, usable
-from cds_service.facts.unit_slip import is_unit_slip
 from cds_service.record import MedicationUse
 
 _K1 = frozenset({"phytomenadione", "vitamin-k-unspecified"})
 _REVERSAL_REASONS = frozenset({"over-anticoagulation", "active-bleeding", "urgent-procedure"})
+_HAEMOSTATIC = ("menatetrenone", *sorted(_K1))
 _PARENTERAL = frozenset({"im", "sc", "iv", "parenteral"})
 
 
-def _topical(table: FactTable, use: MedicationUse) -> bool:
+@product_filter(Computed("topical"))
+def topical(table: FactTable, use: MedicationUse) -> bool:
     return use.route == "topical"
 
 
-def _unchanged_renewal(table: FactTable, draft: MedicationUse) -> bool:
+@product_filter(Computed("unchanged_renewal", reads=MEDICATION_LISTS, thresholds=("medication_gap", "renewal_min")))
+def unchanged_renewal(table: FactTable, draft: MedicationUse) -> bool:
     """A draft of what is already taken: same product and daily dose, active for at least `renewal_min` days."""
     dose = daily_dose(draft)
     if dose is None:
@@ -32,7 +33,8 @@ def _unchanged_renewal(table: FactTable, draft: MedicationUse) -> bool:
     return False
 
 
-def _reversal(table: FactTable, use: MedicationUse) -> bool:
+@product_filter(Computed("reversal", thresholds=("reversal_start_max",), extends="past_reversal"))
+def reversal(table: FactTable, use: MedicationUse) -> bool:
     """Vitamin K given to reverse over-anticoagulation: a form used for that, a short course, and a reason on record.
 
     The reason is an INR of at least `reversal_inr` in the `reversal_window` before, active bleeding, an urgent
@@ -43,10 +45,18 @@ def _reversal(table: FactTable, use: MedicationUse) -> bool:
         use.start is None or (table.today - use.start).days > table.limits["reversal_start_max"]
     ):
         return False
-    return _given_as_reversal(table, use)
+    return past_reversal(table, use)
 
 
-def _given_as_reversal(table: FactTable, use: MedicationUse) -> bool:
+@product_filter(
+    Computed(
+        "past_reversal",
+        thresholds=("haemostatic_mk4_strength", "reversal_course_max", "reversal_inr", "reversal_window"),
+        facts=("urgent_reversal_reason", "latest_inr"),
+        value_sets=("inr", *_HAEMOSTATIC, *_REVERSAL_REASONS),
+    )
+)
+def past_reversal(table: FactTable, use: MedicationUse) -> bool:
     """A reversal, however long ago it was given."""
     if not _is_reversal_form(table, use):
         return False
@@ -83,12 +93,3 @@ def _high_inr_before(table: FactTable, use: MedicationUse) -> bool:
         and result.value.at_least(limit) is True
         for result in table.record.labs.get("inr", ())
     )
-
-
-FILTERS: dict[str, Callable[[FactTable, MedicationUse], bool]] = {
-    "topical": _topical,
-    "unchanged_renewal": _unchanged_renewal,
-    "reversal": _reversal,
-    "past_reversal": _given_as_reversal,
-    "unit_slip": is_unit_slip,
-}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cds_service.facts.computed import Computed, product_filter
 from cds_service.facts.fact import FactTable
 from cds_service.quantity import Interval, point
 from cds_service.record import MedicationUse
@@ -9,6 +10,13 @@ from cds_service.record import MedicationUse
 _SUPPLEMENT = frozenset({"menaquinone-7", "vitamin-d3-k2"})
 
 
+@product_filter(
+    Computed(
+        "unit_slip",
+        thresholds=("mk4_dose_number", "mk4_day_number", "mk7_suspect"),
+        value_sets=("menatetrenone", *sorted(_SUPPLEMENT)),
+    )
+)
 def is_unit_slip(table: FactTable, use: MedicationUse) -> bool:
     """A dose a thousand times too high or too low for its form.
 

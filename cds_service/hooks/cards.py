@@ -10,7 +10,6 @@ from typing import Any
 from cds_service.artifacts.evidence import Source
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.schema import Line, Rule, SuggestionUse, Variant
-from cds_service.facts.conditions import Test, compiled, evidence
 from cds_service.facts.fact import Evidence, FactTable
 from cds_service.fhir.reference import leads_somewhere
 from cds_service.fhir.write.orders import DraftContext
@@ -18,6 +17,7 @@ from cds_service.hooks.client_capabilities import ClientCapabilities
 from cds_service.hooks.suggestions import NewId, Offer, Suggestion, make_offer, suggest
 from cds_service.hooks.texts import LISTED, NAMED, Wording, neutral
 from cds_service.record import LabResult, MedicationUse, Problem
+from cds_service.rules.conditions import Test, compiled, evidence
 from cds_service.rules.decide import Decision
 
 # The system of the codes of our override reasons.

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from cds_service.artifacts.knowledge_base import KnowledgeBase, Service
 from cds_service.artifacts.schema import Rule
 from cds_service.artifacts.vocabulary import Condition
-from cds_service.artifacts.walk import conditions_of, facts_behind, leaves, lines_of, suggestions_of
+from cds_service.artifacts.walk import conditions_of, facts_behind, leaves, lines_of, lists_read_by, suggestions_of
 from cds_service.coding import LOINC
 from cds_service.record import Source
 
@@ -18,6 +18,17 @@ from cds_service.record import Source
 # come first and the window is applied here.
 _PATIENT = "{{context.patientId}}"
 _PAGE = 200
+
+
+_LISTS: tuple[tuple[Source, str, str, bool], ...] = (
+    ("medication-requests", "medicationRequests", "MedicationRequest", False),
+    ("medication-statements", "medicationStatements", "MedicationStatement", False),
+    ("conditions", "conditions", "Condition", False),
+    ("procedures", "procedures", "Procedure", False),
+    ("service-requests", "serviceRequests", "ServiceRequest", False),
+    ("goals", "goals", "Goal", True),
+    ("family-history", "familyHistory", "FamilyMemberHistory", True),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +82,9 @@ def _needs(knowledge: KnowledgeBase, services: list[Service]) -> tuple[PrefetchK
     if codes := _codes(knowledge, observed):
         search = f"Observation?patient={_PATIENT}&code={codes}&_sort=-date&_count={_PAGE}"
         needs.append(PrefetchKey("labs", search, frozenset({"Observation"}), ("observations",)))
-    if any(knowledge.facts[name].state in ("active", "recent", "raised", "lowered") for name in facts):
-        needs += [
-            _list("medicationRequests", "MedicationRequest", "medication-requests"),
-            _list("medicationStatements", "MedicationStatement", "medication-statements"),
-        ]
-    conditions = {value_set for name in facts for value_set in knowledge.facts[name].condition or ()}
-    if conditions:
-        needs.append(_list("conditions", "Condition", "conditions"))
-    if any(knowledge.value_sets[value_set].performed for value_set in conditions):
-        needs.append(_list("procedures", "Procedure", "procedures"))
-    if tests or any(knowledge.facts[name].pending for name in facts):
-        needs.append(_list("serviceRequests", "ServiceRequest", "service-requests"))
-    if any(knowledge.facts[name].take == "against_inr_target" for name in facts):
-        needs.append(_list("goals", "Goal", "goals", optional=True))
-    if any(knowledge.facts[name].family for name in facts):
-        needs.append(_list("familyHistory", "FamilyMemberHistory", "family-history", optional=True))
+    read = {source for name in facts for source in lists_read_by(knowledge, knowledge.facts[name])}
+    read |= {"service-requests"} if tests else set()
+    needs += [_list(key, kind, source, optional) for source, key, kind, optional in _LISTS if source in read]
     return tuple(needs)
 
 
@@ -94,7 +92,7 @@ def _switched_off(knowledge: KnowledgeBase, rule: str) -> bool:
     return not knowledge.rules[rule].enabled and f"rule:{rule}" in knowledge.site_changes
 
 
-def _list(key: str, resource_type: str, source: Source, *, optional: bool = False) -> PrefetchKey:
+def _list(key: str, resource_type: str, source: Source, optional: bool) -> PrefetchKey:
     template = f"{resource_type}?patient={_PATIENT}&_count={_PAGE}"
     return PrefetchKey(key, template, frozenset({resource_type}), (source,), optional)
 

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from cds_service.artifacts.schema import LabOrder, Medicine, Order, SuggestionUse
+from cds_service.artifacts.schema import PENDING_LIMITS, LabOrder, Medicine, Order, SuggestionUse
 from cds_service.artifacts.text import Text
 from cds_service.artifacts.vocabulary import Condition
-from cds_service.facts.conditions import Test
 from cds_service.facts.fact import FactTable
 from cds_service.facts.observations import Window, usable
 from cds_service.fhir.reference import leads_somewhere
@@ -18,6 +17,7 @@ from cds_service.fhir.write.orders import Draft, DraftContext, medication_reques
 from cds_service.hooks.client_capabilities import ClientCapabilities
 from cds_service.hooks.texts import LISTED, NAMED, SENTENCES, clean
 from cds_service.record import MedicationUse
+from cds_service.rules.conditions import Test
 
 NewId = Callable[[], str]
 
@@ -187,10 +187,9 @@ def _fresh(test: LabOrder, window: Window, table: FactTable) -> bool:
 
 
 def _pending(test: LabOrder, table: FactTable) -> bool:
-    limits = {"order": table.limits["pending_max"], "result in progress": table.limits["result_in_progress_max"]}
     return any(test.observation in order.tests for order in table.record.orders or ()) or any(
         test.observation in pending.concepts
         and pending.since is not None
-        and (table.today - pending.since).days <= limits[pending.kind]
+        and (table.today - pending.since).days <= table.limits[PENDING_LIMITS[pending.kind]]
         for pending in table.record.pending
     )

@@ -13,7 +13,7 @@ from babel.numbers import format_decimal
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.facts.fact import Evidence, Fact, FactTable
-from cds_service.facts.observations import age_in_years
+from cds_service.facts.patient import age_in_years
 from cds_service.quantity import Interval
 from cds_service.record import InrGoal, LabResult, MedicationUse, Patient, PendingTest, Problem
 

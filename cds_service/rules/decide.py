@@ -9,8 +9,8 @@ import msgspec
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.schema import Rule, Variant
-from cds_service.facts.conditions import Could, Test, compiled, could
 from cds_service.facts.fact import FactTable
+from cds_service.rules.conditions import Could, Test, compiled, could
 
 Outcome = Literal["speaks", "counted", "silent", "silenced", "unknown", "undecided", "not applicable"]
 

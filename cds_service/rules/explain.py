@@ -1,6 +1,6 @@
 """A decision clause by clause: fact, value, unit, date, evidence, limit with its source, or unknown because of what.
 
-This walks the same conditions as `facts/conditions.py` compiles, slowly and in plain sight; a test holds the two
+This walks the same conditions as `rules/conditions.py` compiles, slowly and in plain sight; a test holds the two
 together.
 """
 

@@ -28,6 +28,7 @@ class Fault(NamedTuple):
 
 
 RULE, FACTS, LIMITS, ORDERS = "b12/low.yaml", "facts/b12.yaml", "b12/thresholds.yaml", "orders.yaml"
+COMPUTED = "computed.yaml"
 LONG = "x" * 140
 
 FAULTS = {
@@ -86,7 +87,15 @@ FAULTS = {
     "a placeholder for nothing": Fault(RULE, '"Result: {serum_b12}."\n      zh: "结果：{serum_b12}。"', '"{b13}"\n      zh: "{b13}"', 'en: "{b13}', "neither a fact nor"),
     "a window that does not exist": Fault(FACTS, "within: b12_max_age", "within: b12_min_age", "b12_min_age", "no threshold in d or h"),
     "a window in years": Fault(FACTS, "within: b12_max_age", "within: adult_age", "adult_age", "no threshold in d or h"),
-    "a threshold the code reads": Fault(LIMITS, "medication_gap:", "medication_gaps:", "", "threshold medication_gap is missing"),
+    "a threshold that a computed fact reads": Fault(FACTS, "take: exists", "take: longest_course\n  unit: d", "take: longest_course", "threshold course_gap is missing; longest_course reads it"),
+    "a value set that a computed fact reads": Fault(FACTS, "take: exists", "take: exists\n  only: unit_slip", "only: unit_slip", "is missing; unit_slip reads it"),
+    "a threshold that orders of tests read": Fault(LIMITS, "pending_max:", "pending_min:", "", "threshold pending_max does not exist"),
+    "a computed fact without an entry": Fault(COMPUTED, "topical:", "tropical:", "", "the computed fact topical is not explained"),
+    "a computed fact without a language": Fault(COMPUTED, "en: products for the skin, zh", "en: products for the skin, fr", "products for the skin", "phrase.zh: Field required"),
+    "an entry of no computed fact": Fault(COMPUTED, "topical:", "tropical:\n  phrase: {en: a, zh: b}\ntopical:", "tropical:", "no computed fact is called tropical"),
+    "a threshold that a computed fact does not read": Fault(COMPUTED, 'than {course_gap} are one course."\n    zh: "间隔不超过{course_gap}', 'than {renewal_min} are one course."\n    zh: "间隔不超过{renewal_min}', "than {renewal_min} are", "longest_course does not read the threshold renewal_min"),
+    "a value that a computed fact never has": Fault(COMPUTED, "in_range:", "inside:", "against_inr_target:", "the values of against_inr_target are below, in_range, above"),
+    "a unit that a computed fact does not have": Fault(FACTS, "take: exists", "take: highest_dose\n  unit: mg", "takes_b12:", "highest_dose is in ug"),
     # things that do not fit
     "units that differ": Fault(RULE, "fact: age, below: adult_age", "fact: age, below: b12_low", "fact: age", "age is in a and b12_low in pg/mL"),
     "a unit that is not the value set's": Fault(FACTS, "unit: pg/mL", "unit: ng/L", "serum_b12:", "its unit is not that of b12"),

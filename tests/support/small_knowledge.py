@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cds_service.artifacts.walk import CODE_THRESHOLDS
+from cds_service.artifacts.load import knowledge_dir
+from cds_service.artifacts.schema import PENDING_LIMITS
 
 FILES = {
     "VERSION": "1.0.0\n",
@@ -85,8 +86,9 @@ adult_age:
 """
     + "".join(
         f"{name}: {{label: {{en: N, zh: 数}}, unit: d, values: [{{since: 2025-01-01, value: 3}}], source: [S0-01]}}\n"
-        for name in CODE_THRESHOLDS
+        for name in PENDING_LIMITS.values()
     ),
+    "computed.yaml": (knowledge_dir() / "computed.yaml").read_text(encoding="utf-8"),
     "b12/low.yaml": """\
 id: low
 version: 1.0.0

@@ -13,8 +13,8 @@ from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.schema import Line, Rule
 from cds_service.artifacts.vocabulary import Condition, FactDefinition
 from cds_service.hooks.texts import quantity
-from cds_service.present.catalogue.coded_terms import coded_terms
 from cds_service.present.catalogue.page import HERE, Item, Link, Span, Spans
+from cds_service.present.catalogue.usage_index import details_of
 from cds_service.present.texts import Language, say
 from cds_service.quantity import point
 
@@ -71,7 +71,8 @@ class Phrases:
         wanted = condition.is_
         if isinstance(wanted, bool):
             return (*label, Span(self._say("yes" if wanted else "no"), look="strong"))
-        return (*label, Span(self._say(f"is_{wanted}"), look="strong"))
+        value = self._knowledge.value_of(fact, wanted or "").in_language(self._language)
+        return (*label, Span(value, look="strong"))
 
     def _limit_origin(self, name: str) -> Spans:
         """Which limit it is, since when it is valid and what it rests on."""
@@ -111,10 +112,11 @@ class Phrases:
                 said = (self._words("count"), self._words("colon"))
                 children = tuple(Item((self.fact_name(part),)) for part in definition.count or ())
             case "patient":
-                said = (self._words(definition.patient or ""),)
+                said = (self._phrase(definition.patient or ""),)
             case _:
                 said = self._taken_from(definition)
-        explained = tuple(Item(self._with_limits(term)) for term in coded_terms(definition, self._language))
+        details = details_of(self._knowledge, name)
+        explained = tuple(Item(self._with_limits(text.in_language(self._language))) for text in details)
         return Item((*head, *said), (*children, *explained), f"fact-{name}")
 
     def _with_limits(self, words: str) -> Spans:
@@ -126,21 +128,12 @@ class Phrases:
         )
 
     def _taken_from(self, definition: FactDefinition) -> Spans:
-        sets = (
-            definition.medication
-            or definition.condition
-            or definition.family
-            or definition.pending
-            or [definition.observation or ""]
-        )
         performed = any(self._knowledge.value_sets[one].performed for one in definition.condition or ())
-        of_condition = "condition_or_procedure" if performed else "condition"
-        key = {"condition": of_condition, "family": "family", "pending": "pending"}.get(
-            definition.origin, definition.take or "exists"
-        )
-        parts: list[Spans] = [self._around(key, self._value_sets(sets))]
+        word = "condition_or_procedure" if performed else definition.take or definition.origin
+        pattern = self._say(word) if performed else self._computed(word)
+        parts: list[Spans] = [filled(pattern.format("\0"), self._value_sets(definition.value_sets))]
         if definition.state:
-            parts.append((self._words(definition.state),))
+            parts.append((self._phrase(definition.state),))
         if definition.route:
             routes = say("listing", self._language).join(self._say(route) for route in definition.route)
             parts.append((Span(say("route", self._language, routes)),))
@@ -154,9 +147,9 @@ class Phrases:
         if definition.since:
             parts.append(self._window(definition))
         for filtered in definition.except_:
-            parts.append((Span(say("except", self._language, self._say(filtered))),))
+            parts.append((Span(say("except", self._language, self._computed(filtered))),))
         if definition.only:
-            parts.append((Span(say("only", self._language, self._say(definition.only))),))
+            parts.append((Span(say("only", self._language, self._computed(definition.only))),))
         if definition.condition and any(self._knowledge.value_sets[one].lifelong for one in definition.condition):
             parts.append((self._words("lifelong"),))
         return self._joined(parts, self._words("semicolon"))
@@ -170,9 +163,6 @@ class Phrases:
             return opens
         closes = say("closes_after" if since.to >= 0 else "closes_before", self._language, abs(since.to))
         return (*opens, self._words("comma"), Span(closes))
-
-    def _around(self, key: str, inner: Spans) -> Spans:
-        return filled(say(key, self._language, "\0"), inner)
 
     def _value_sets(self, ids: Iterable[str]) -> Spans:
         sets = self._knowledge.value_sets
@@ -266,6 +256,13 @@ class Phrases:
 
     def _words(self, key: str) -> Span:
         return Span(say(key, self._language))
+
+    def _computed(self, word: str) -> str:
+        """A word of a fact that is computed, as part of a sentence."""
+        return self._knowledge.computed[word].phrase.in_language(self._language)
+
+    def _phrase(self, word: str) -> Span:
+        return Span(self._computed(word))
 
     def _say(self, key: str) -> str:
         return say(key, self._language)

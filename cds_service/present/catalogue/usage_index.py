@@ -1,4 +1,4 @@
-"""Who rests on what: from statements, limits and value sets back to the rules that use them."""
+"""Index: which rules use each statement, threshold, value set and order."""
 
 from __future__ import annotations
 
@@ -6,17 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
-from cds_service.artifacts.schema import Line, Order, Rule
+from cds_service.artifacts.schema import PENDING_LIMITS, Line, Order, Rule
+from cds_service.artifacts.text import Text
 from cds_service.artifacts.vocabulary import Condition
-from cds_service.artifacts.walk import (
-    CODE_THRESHOLDS,
-    conditions_of,
-    facts_behind,
-    leaves,
-    lines_of,
-    suggestions_of,
-)
-from cds_service.present.catalogue.coded_terms import limits_of
+from cds_service.artifacts.walk import conditions_of, facts_behind, leaves, lines_of, suggestions_of
+from cds_service.facts.registry import COMPUTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +63,7 @@ def uses(knowledge: KnowledgeBase) -> Uses:
         facts = facts_of(knowledge, rule)
         for name in sorted(_limits(knowledge, rule, facts)):
             limits.setdefault(name, []).append(rule.id)
-        for one in sorted({one for fact in facts for one in _value_sets(knowledge, fact)}):
+        for one in sorted({one for fact in facts for one in knowledge.facts[fact].value_sets}):
             sets.setdefault(one, []).append(rule.id)
         for order in dict.fromkeys(use.order for use in suggestions_of(rule)):
             offered.setdefault(order, []).append(rule.id)
@@ -79,7 +73,8 @@ def uses(knowledge: KnowledgeBase) -> Uses:
     for name, drafted in knowledge.orders.items():
         for cite in drafted.source:
             statements.setdefault(cite, []).append(Use("order", name))
-    return Uses(statements, limits, sets, offered, frozenset(CODE_THRESHOLDS))
+    computed = frozenset({limit for one in COMPUTED.values() for limit in one.thresholds} | {*PENDING_LIMITS.values()})
+    return Uses(statements, limits, sets, offered, computed)
 
 
 def numbered_lines(rule: Rule) -> Iterator[tuple[str, int, Line]]:
@@ -119,17 +114,13 @@ def _orders(knowledge: KnowledgeBase, rule: Rule) -> list[Order]:
 def _limits(knowledge: KnowledgeBase, rule: Rule, facts: Iterable[str]) -> set[str]:
     conditions = [*_conditions(knowledge, rule), *(when for name in facts if (when := knowledge.facts[name].when))]
     found = {comparison[1] for c in conditions for leaf in leaves(c) if (comparison := leaf.comparison)}
-    found |= {limit for name in facts for limit in limits_of(knowledge.facts[name])}
+    found |= {limit for name in facts for text in details_of(knowledge, name) for limit in text.placeholders}
     found |= {within for name in facts if (within := knowledge.facts[name].within)}
     found |= {name for line in lines_of(rule) for name in line.placeholders if name in knowledge.thresholds}
     return found | {o.test.fresh_within for o in _orders(knowledge, rule) if o.test and o.test.fresh_within}
 
 
-def _value_sets(knowledge: KnowledgeBase, fact: str) -> list[str]:
-    definition = knowledge.facts[fact]
-    return [
-        *([definition.observation] if definition.observation else []),
-        *(definition.medication or ()),
-        *(definition.condition or ()),
-        *(definition.pending or ()),
-    ]
+def details_of(knowledge: KnowledgeBase, fact: str) -> list[Text]:
+    """What the computed words of a fact mean in detail, with {threshold} where a limit is to be printed."""
+    details = (knowledge.computed[one.name].detail for one in knowledge.facts[fact].computed)
+    return [detail for detail in details if detail]

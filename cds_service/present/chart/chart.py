@@ -10,7 +10,8 @@ from datetime import date
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.facts.fact import FactTable
 from cds_service.facts.intake import daily_dose, is_active
-from cds_service.facts.observations import age_in_years, is_future
+from cds_service.facts.observations import is_future
+from cds_service.facts.patient import age_in_years
 from cds_service.hooks.missing_data_card import list_name
 from cds_service.hooks.texts import clean, quantity
 from cds_service.json_types import Json

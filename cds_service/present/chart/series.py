@@ -10,7 +10,7 @@ from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.vocabulary import Condition
 from cds_service.artifacts.walk import conditions_of, facts_behind, leaves
 from cds_service.facts.fact import FactTable
-from cds_service.facts.observations import is_future
+from cds_service.facts.observations import inr_target, is_future
 from cds_service.fhir.read.observation import alias
 from cds_service.hooks.texts import LISTED
 from cds_service.json_types import Json
@@ -141,9 +141,9 @@ def _position(value: Interval) -> tuple[float, str | None]:
 def _band(knowledge: KnowledgeBase, facts: FactTable, language: Language, results: list[LabResult]) -> Json | None:
     """For an INR the target; else the range that the laboratory stated with the newest result that has one."""
     if results[0].concept == "inr":
-        goal, limits = facts.record.inr_goal, facts.limits
-        low, high = (goal.low, goal.high) if goal else (limits["inr_target_low"], limits["inr_target_high"])
-        return {"low": low, "high": high, "label": chart_say("own target" if goal else "usual target", language)}
+        low, high = inr_target(facts)
+        label = "own target" if facts.record.inr_goal else "usual target"
+        return {"low": low, "high": high, "label": chart_say(label, language)}
     for result in reversed(results):
         low_, high_ = own_range(result, knowledge)
         multiplier = _to_canonical(result)

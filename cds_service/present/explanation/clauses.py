@@ -78,16 +78,17 @@ class Clauses:
             return say(node["test"], self._language, self._amount(node["limit"]["value"], node["limit"]["unit"]))
         if isinstance(node["wanted"], bool) or node["outcome"] == "yes":
             return ""
-        return self._word(node["wanted"])
+        return self._word(node["fact"], node["wanted"])
 
     def _found(self, node: Node) -> str:
         """What the record says, of which day, or why it says nothing."""
         if "value" not in node:
             return self._say("unknown fact", self._reason(node))
         value = node["value"]
-        text = (
-            quantity(interval(value), value["unit"], self._language) if isinstance(value, dict) else self._word(value)
-        )
+        if isinstance(value, dict):
+            text = quantity(interval(value), value["unit"], self._language)
+        else:
+            text = self._word(node["fact"], value)
         if "date" not in node or isinstance(value, bool):
             return text
         # A result is of a day; a duration is counted from one.
@@ -161,10 +162,10 @@ class Clauses:
         sets = self._knowledge.value_sets
         return say("listing", self._language).join(sets[each].title.in_language(self._language) for each in concepts)
 
-    def _word(self, value: bool | str) -> str:
+    def _word(self, fact: str, value: bool | str) -> str:
         if isinstance(value, bool):
             return say("yes" if value else "no", self._language)
-        return say(f"is_{value}", self._language)
+        return self._knowledge.value_of(fact, value).in_language(self._language)
 
     def _amount(self, value: float, unit: str) -> str:
         return quantity(point(value), unit, self._language)

@@ -13,7 +13,7 @@ from cds_service.artifacts.load import knowledge_dir
 from cds_service.artifacts.schema import Order, Rule, SuggestionUse, Topic, Variant
 from cds_service.artifacts.text import Strict
 from cds_service.artifacts.vocabulary import Condition, FactDefinition
-from cds_service.artifacts.walk import CODE_THRESHOLDS, REVERSAL_FACTS, facts_behind, leaves, suggestions_of
+from cds_service.artifacts.walk import facts_behind, leaves, suggestions_of, thresholds_read_by
 from cds_service.yaml_file import Path_, YamlFile
 
 M = TypeVar("M", bound=Strict)
@@ -61,7 +61,7 @@ class Mutant:
 def mutants_of(knowledge: KnowledgeBase) -> Iterator[Mutant]:
     """Every mutant of what decisions rest on; facts and conditions that only choose words are left alone."""
     deciding = _conditions(knowledge)
-    named = {use.of for rule in knowledge.rules.values() for use in suggestions_of(rule) if use.of} | {*REVERSAL_FACTS}
+    named = {use.of for rule in knowledge.rules.values() for use in suggestions_of(rule) if use.of}
     behind = facts_behind(knowledge, named | {leaf.fact for leaf in _leaves(deciding) if leaf.fact})
     facts = {name: fact for name, fact in knowledge.facts.items() if name in behind}
     deciding += [fact.when for fact in facts.values() if fact.when]
@@ -135,13 +135,11 @@ def _leaves(conditions: Iterable[Condition]) -> Iterator[Condition]:
     return (leaf for condition in conditions for leaf in leaves(condition))
 
 
-def _limits(
-    knowledge: KnowledgeBase, facts: Mapping[str, FactDefinition], conditions: Iterable[Condition]
-) -> set[str | None]:
+def _limits(knowledge: KnowledgeBase, facts: Mapping[str, FactDefinition], conditions: Iterable[Condition]) -> set[str]:
     """The thresholds behind these facts, conditions and the orders."""
     compared = {leaf.comparison[1] for leaf in _leaves(conditions) if leaf.comparison}
-    fresh = {order.test.fresh_within for order in knowledge.orders.values() if order.test}
-    return {*CODE_THRESHOLDS, *compared, *fresh, *(fact.within for fact in facts.values())}
+    ordered = {limit for order in knowledge.orders.values() if order.test for limit in order.test.thresholds}
+    return {*compared, *ordered, *(limit for fact in facts.values() for limit in thresholds_read_by(fact))}
 
 
 def _in(model: M, member: str, changes: Iterator[Change[Any]], written: str | None = None) -> Iterator[Change[M]]:

@@ -57,7 +57,7 @@ class Ward:
         judge = _Judge(service, service.knowledge)
         for beside, patients in BESIDE.items():
             for worked in patients:
-                bed = Bed(worked, beside, _record(service, worked), noon(worked))
+                bed = Bed(worked, beside, read_worked_record(service, worked), noon(worked))
                 outcome, asked = judge.outcome(bed)
                 if found := list(judge.complaints(bed, outcome)):
                     self.ill[worked.id] = found
@@ -138,7 +138,7 @@ def _concerns(mutant: Mutant, bed: Bed) -> bool:
     return True
 
 
-def _record(service: WorkedService, worked: WorkedPatient) -> PatientRecord:
+def read_worked_record(service: WorkedService, worked: WorkedPatient) -> PatientRecord:
     resources = service.resources(worked)
     needs = [need for one in service.knowledge.services.values() for need in prefetch_for(service.knowledge, one)]
     sources = {kind: need.sources for need in needs for kind in need.types if need.sources}

@@ -266,12 +266,12 @@ def test_a_number_comes_back_from_the_trace_as_it_was(bounds: Interval) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_reason_for_a_missing_fact_has_words(language: Language) -> None:
     """The reasons stand as literals where facts are derived."""
-    root = Path(cds_service.__file__).parent / "facts"
+    root = Path(cds_service.__file__).parent
     reasons = {
         call.args[1].value
-        for path in root.glob("*.py")
+        for path in (*(root / "facts").glob("*.py"), *(root / "rules").glob("*.py"))
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Missing"
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in ("Missing", "unknown")
         if isinstance(call.args[1], ast.Constant)
     }
     assert len(reasons) > 5

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cds_service.facts.conditions import compiled, could, evidence
 from cds_service.facts.fact import Fact, FactTable, Missing
 from cds_service.quantity import Interval
 from cds_service.record import PatientRecord
+from cds_service.rules.conditions import compiled, could, evidence
 from cds_service.rules.explain import clause
 from tests.support.kb import ABSENT, TODAY, UNREAD, condition, facts, knowledge, lab, med, problem, record, told
 

@@ -1,0 +1,200 @@
+"""Fact definitions to the functions that derive them from a record.
+
+A computed fact is only asked about entries that were found. If none were, this module decides: unknown while a list
+that the fact reads was not, or not wholly, read; else what is declared for an empty list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+
+from cds_service.artifacts.knowledge_base import KnowledgeBase
+from cds_service.artifacts.vocabulary import FactDefinition
+from cds_service.artifacts.walk import lists_waited_for
+from cds_service.facts.changes import Span, same_product
+from cds_service.facts.computed import Asked, Passes
+from cds_service.facts.fact import NO, Evidence, Fact, FactTable, Missing
+from cds_service.facts.intake import daily_dose
+from cds_service.facts.observations import Window, refused, usable
+from cds_service.facts.registry import (
+    COMPUTED,
+    change,
+    entries,
+    medication_take,
+    observation_take,
+    patient_fact,
+    product_filter,
+    state,
+)
+from cds_service.quantity import Interval
+from cds_service.record import MedicationUse, Source
+from cds_service.rules import conditions
+
+Deriver = Callable[[FactTable], Fact]
+
+
+def derivers(knowledge: KnowledgeBase) -> Mapping[str, Deriver]:
+    """One function per fact of the knowledge, made once at start-up."""
+    return {name: _deriver(knowledge, fact) for name, fact in knowledge.facts.items()}
+
+
+def limits(knowledge: KnowledgeBase, as_of: date) -> Mapping[str, float]:
+    """The threshold values in force on a day, by name."""
+    return {name: threshold.at(as_of) for name, threshold in knowledge.thresholds.items()}
+
+
+def _deriver(knowledge: KnowledgeBase, fact: FactDefinition) -> Deriver:
+    reads = lists_waited_for(knowledge, fact)
+    match fact.origin:
+        case "observation":
+            unit = knowledge.thresholds[fact.within].unit if fact.within else "d"
+            return _observation(fact, Window(fact.within, unit, fact.since), reads)
+        case "medication":
+            return _change(fact, reads) if fact.before else _medication(fact, reads)
+        case "patient":
+            return patient_fact[fact.patient or ""]
+        case "count":
+            return _count(fact.count or [])
+        case "when":
+            return _named_condition(fact)
+    return _entries(knowledge, fact, reads)
+
+
+def _observation(fact: FactDefinition, window: Window, reads: tuple[Source, ...]) -> Deriver:
+    concept, word = fact.observation or "", fact.take or ""
+    take, none = observation_take[word], COMPUTED[word].none
+
+    def derive(table: FactTable) -> Fact:
+        results = usable(table, concept, window)
+        newest = next(results, None)
+        if newest is not None:
+            return take(table, newest, results)
+        missing = window.missing(table) or table.unread(reads)
+        if none is not None:
+            return Fact(None, missing=missing) if missing is not None and missing.may_exist else none
+        if missing is None and (unfit := refused(table, concept, window)):
+            return Fact(None, (unfit,), Missing("unusable", unfit.unusable or "unusable"))
+        return Fact(None, missing=missing or Missing("absent", "no usable result in the look-back"))
+
+    return derive
+
+
+def _medication(fact: FactDefinition, reads: tuple[Source, ...]) -> Deriver:
+    concepts = frozenset(fact.medication or ())
+    passes = _filter(fact)
+    in_state, take = state[fact.state or ""], medication_take[fact.take or ""]
+    none = COMPUTED[fact.take or ""].none
+    within, since = fact.within, fact.since
+
+    def derive(table: FactTable) -> Fact:
+        opened = table[since.fact] if since else None
+        if opened is not None and opened.on is None:
+            return Fact(None, missing=opened.missing or Missing("absent", "no such result"))
+        if not concepts.isdisjoint(table.concepts_present):
+            first = table.today - timedelta(days=table.limits[within]) if within else table.today
+            if since is not None and opened is not None and opened.on is not None:
+                first = opened.on + timedelta(days=since.days)
+            found = tuple(
+                use for use in in_state(table, first) if not concepts.isdisjoint(use.concepts) and passes(table, use)
+            )
+            if found:
+                return take(table, found)
+        return _nothing_found(table, reads, none or NO)
+
+    return derive
+
+
+def _change(fact: FactDefinition, reads: tuple[Source, ...]) -> Deriver:
+    """Whether one of these products was changed in the days before a dated fact.
+
+    The day of the fact itself does not count: what was begun on the day of a sample is not known to precede it.
+    """
+    concepts = frozenset(fact.medication or ())
+    passes, changed = _filter(fact), change[fact.state or ""]
+    before, within = fact.before or "", fact.within or ""
+
+    def derive(table: FactTable) -> Fact:
+        dated = table[before]
+        if dated.on is None:
+            return Fact(None, missing=dated.missing or Missing("absent", "no such result"))
+        days = timedelta(days=table.limits[within])
+        span = Span(table, dated.on - days, dated.on - timedelta(days=1))
+        uses = [use for use in table.record.medications if not concepts.isdisjoint(use.concepts) and passes(table, use)]
+        judged = [(changed(use, [o for o in uses if same_product(o, use)], span), use) for use in uses]
+        if found := tuple(use for outcome, use in judged if outcome):
+            return Fact(True, found)
+        unstated = tuple(use for outcome, use in judged if outcome is None)
+        missing = Missing("unstated", "a start, an end or a dose is not stated")
+        return _nothing_found(table, reads, Fact(None, unstated, missing) if unstated else NO)
+
+    return derive
+
+
+def _filter(fact: FactDefinition) -> Passes:
+    routes = frozenset(fact.route or ())
+    dose = fact.dose
+    excluded = [product_filter[name] for name in fact.except_]
+    required = product_filter[fact.only] if fact.only else None
+
+    def passes(table: FactTable, use: MedicationUse) -> bool:
+        if routes and use.route not in routes:
+            return False
+        if dose is not None and (daily_dose(use) is None) != (dose == "unknown"):
+            return False
+        if required is not None and not required(table, use):
+            return False
+        return not any(filtered(table, use) for filtered in excluded)
+
+    return passes
+
+
+def _entries(knowledge: KnowledgeBase, fact: FactDefinition, reads: tuple[Source, ...]) -> Deriver:
+    concepts = frozenset(fact.value_sets)
+    lifelong = frozenset(one for one in concepts if knowledge.value_sets[one].lifelong)
+    asked, find = Asked(concepts, lifelong, fact.within), entries[fact.origin]
+    none = COMPUTED[fact.origin].none
+
+    def derive(table: FactTable) -> Fact:
+        return find(table, asked) or _nothing_found(table, reads, none or NO)
+
+    return derive
+
+
+def _nothing_found(table: FactTable, reads: tuple[Source, ...], none: Fact) -> Fact:
+    """Unknown if one of these lists could hold more; else what an empty list means."""
+    missing = table.unread(reads)
+    return Fact(None, missing=missing) if missing else none
+
+
+def _count(names: list[str]) -> Deriver:
+    """How many of the facts are true; an unknown one may or may not be."""
+
+    def derive(table: FactTable) -> Fact:
+        facts = [table[name] for name in names]
+        true = sum(fact.value is True for fact in facts)
+        open_ = sum(fact.value is None and (fact.missing is None or fact.missing.may_exist) for fact in facts)
+        evidence: tuple[Evidence, ...] = tuple(item for fact in facts if fact.value is True for item in fact.evidence)
+        missing = next((f.missing for f in facts if f.missing and f.missing.may_exist), None)
+        return Fact(Interval(true, true + open_), evidence, missing)
+
+    return derive
+
+
+def _named_condition(fact: FactDefinition) -> Deriver:
+    """A condition with a name; its evidence is that of the facts in it that hold."""
+    assert fact.when is not None
+    holds = conditions.compiled(fact.when)
+    could = conditions.could(fact.when)
+    evidence = conditions.evidence(fact.when)
+
+    def derive(table: FactTable) -> Fact:
+        value = holds(table)
+        if value is None:
+            may_exist = any(could(table))
+            return Fact(
+                None, missing=Missing("unread" if may_exist else "absent", "a fact in its definition is unknown")
+            )
+        return Fact(value, evidence(table) if value else ())
+
+    return derive
