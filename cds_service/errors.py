@@ -3,6 +3,8 @@
     CdsError                     something the service cannot do; carries a message safe to show
     ├── KnowledgeError           a knowledge file is wrong: file, line, what, why, do this
     ├── SettingsError            a setting is missing or makes no sense
+    ├── UploadError              a FHIR server did not take the sample patients
+    │   └── UploadNoAnswer       it did not answer
     ├── EgressError              a FHIR server may not be called, or did not answer usefully
     │   └── NoAnswer             it did not answer, or not to the end, or not in time
     └── RequestError             the caller's request cannot be served; has an HTTP status
@@ -22,6 +24,8 @@ Only `web/` and `cli/main.py` turn these into status codes and exit codes.
 """
 
 from __future__ import annotations
+
+from cds_service.gaps import Gap, GapKind
 
 
 class CdsError(Exception):
@@ -47,11 +51,26 @@ class SettingsError(CdsError):
 
 
 class EgressError(CdsError):
-    """A FHIR server may not be called, did not answer in time, or answered with something unusable."""
+    """A FHIR server may not be called, did not answer in time, or answered with something unusable.
+
+    `gap` tells which of these; `gap_texts.py` words it.
+    """
+
+    def __init__(self, kind: GapKind) -> None:
+        super().__init__(kind.value.replace("-", " "))
+        self.gap = Gap(kind)
 
 
 class NoAnswer(EgressError):
     """A server did not answer, or not to the end, or not in time: a fault of the server or of the way to it."""
+
+
+class UploadError(CdsError):
+    """A FHIR server did not take the sample patients; tells the operator why."""
+
+
+class UploadNoAnswer(UploadError):
+    """The server did not answer; it may still be starting."""
 
 
 class RequestError(CdsError):

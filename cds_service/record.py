@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from cds_service.coding import Coding
+from cds_service.gaps import Gaps, Note
 from cds_service.quantity import Interval
 
 # The lists a record is read from. "Not in the list" means *no* only if the list was read.
@@ -173,9 +174,9 @@ class PatientRecord(Private, frozen=True):
         labs: per observation value set, newest first, usable and unusable; undated ones last.
         orders: draft orders of the session; None when no orders are in hand (a chart is being viewed).
         family: conditions of relatives, of concepts the knowledge names.
-        unread: lists that could not be read at all, each with the reason in words.
-        incomplete: lists of which a part could not be read (a page, an entry), each with the reason.
-        notes: operational remarks for the log (counts and reasons, no patient data).
+        unread: lists that could not be read at all, each with the reasons.
+        incomplete: lists of which a part could not be read (a page, an entry), each with the reasons.
+        notes: remarks for the log, with how often each one applies.
         lookups: references such as "Medication/m7" of products that entries rest on and that were not at hand.
         unmatched: what the knowledge has no name for; texts in it are the record's and belong in no log.
     """
@@ -188,9 +189,9 @@ class PatientRecord(Private, frozen=True):
     family: tuple[Problem, ...] = ()
     inr_goal: InrGoal | None = None
     orders: tuple[DraftOrder, ...] | None = None
-    unread: Mapping[Source, str] = msgspec.field(default_factory=dict)
-    incomplete: Mapping[Source, str] = msgspec.field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    unread: Mapping[Source, Gaps] = msgspec.field(default_factory=dict)
+    incomplete: Mapping[Source, Gaps] = msgspec.field(default_factory=dict)
+    notes: Mapping[Note, int] = msgspec.field(default_factory=dict)
     lookups: tuple[str, ...] = ()
     unmatched: tuple[Unmatched, ...] = ()
 

@@ -24,6 +24,7 @@ from ipaddress import (
 from time import monotonic
 
 from cds_service.errors import EgressError, NoAnswer
+from cds_service.gaps import GapKind
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -91,7 +92,7 @@ def addresses(host: str, port: int, private: Iterable[Network], deadline: float)
     found = [str(literal)] if literal is not None else _resolved(host, port, deadline)
     allowed = [address for address in found if may_call(address, host, private)]
     if not allowed:
-        raise EgressError("its address is a private one that CDS_PRIVATE_ADDRESSES does not cover, or never called")
+        raise EgressError(GapKind.ADDRESS_PRIVATE)
     return allowed
 
 
@@ -103,9 +104,9 @@ def _resolved(host: str, port: int, deadline: float) -> list[str]:
         answers = task.result(timeout=max(0.0, deadline - monotonic()))
     except TimeoutError as error:
         task.cancel()
-        raise NoAnswer("its name was not resolved in time") from error
+        raise NoAnswer(GapKind.NAME_NOT_RESOLVED_IN_TIME) from error
     except (OSError, UnicodeError) as error:
-        raise NoAnswer("its name could not be resolved") from error
+        raise NoAnswer(GapKind.NAME_NOT_RESOLVED) from error
     return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
 
 

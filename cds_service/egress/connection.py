@@ -27,7 +27,7 @@ from urllib3.util.connection import create_connection
 from urllib3.util.ssl_ import create_urllib3_context
 
 from cds_service.egress.addresses import Network, addresses
-from cds_service.errors import EgressError, SettingsError
+from cds_service.errors import SettingsError
 
 
 class Cancellation:
@@ -95,7 +95,7 @@ class _Pinned(HTTPConnection):
     def _new_conn(self) -> socket:
         way = _under.way
         if way is None:
-            raise EgressError("a connection outside of a call")
+            raise RuntimeError("a connection outside of a call")
         failure: OSError | None = None
         for address in addresses(self.host, self.port, way.private, way.deadline):
             left = way.deadline - time.monotonic()

@@ -32,6 +32,7 @@ from cds_service.egress.bases import Place, base_of, is_within, place_of
 from cds_service.egress.breaker import Breakers, State
 from cds_service.egress.connection import Cancellation, ConnectionLimits, PinnedAdapter, connection_limits
 from cds_service.errors import EgressError, NoAnswer
+from cds_service.gaps import GapKind
 from cds_service.settings import Settings
 
 __all__ = ["Cancellation", "Egress", "EgressFactory", "HttpResponse"]
@@ -148,11 +149,11 @@ class Egress:
     def _checked(self, url: str, below: str | None = None) -> Place:
         place = place_of(url)
         if place is None:
-            raise EgressError("The address is no plain http(s) URL.")
+            raise EgressError(GapKind.ADDRESS_NOT_HTTP)
         if not any(is_within(place, base) for base in self._allowed):
-            raise EgressError("The address is not on the list of FHIR servers that may be called.")
+            raise EgressError(GapKind.ADDRESS_NOT_ALLOWED)
         if below is not None and not is_within(place, base_of(below)):
-            raise EgressError("The address is outside the FHIR server of this request.")
+            raise EgressError(GapKind.ADDRESS_OUTSIDE_SERVER)
         return place
 
     def get(
@@ -165,8 +166,8 @@ class Egress:
             max_bytes: most bytes of (decompressed) body that are read.
             call: lets another thread cut this call off; without one, it is cut off at the deadline.
         Raises:
-            EgressError: not allowed, left alone because it keeps failing, no connection, no complete answer in time,
-                or too large. The message is a few words that hold no part of the address.
+            EgressError: not allowed, circuit open, no connection, no complete answer in time, or too large. Neither
+                `gap` nor the message holds a part of the address.
         """
         return self._ask(_HttpRequest(url, headers, deadline, max_bytes), call)
 
@@ -180,7 +181,7 @@ class Egress:
         place = self._checked(question.url)
         breaker = self._breakers.of(place.host, place.port)
         if not breaker.allow_request():
-            raise EgressError("not asked, because its calls keep failing")
+            raise EgressError(GapKind.CIRCUIT_OPEN)
         began = time.monotonic()
         try:
             answer = self._answer(question, call) if call is not None else self._answer_alone(question)
@@ -212,14 +213,14 @@ class Egress:
             if answer is None and question.form is None:
                 answer = self._try(question)
         if answer is None:
-            raise NoAnswer("connection closed without an answer")
+            raise NoAnswer(GapKind.CONNECTION_CLOSED)
         return answer
 
     def _try(self, question: _HttpRequest) -> HttpResponse | None:
         deadline, method = question.deadline, "GET" if question.form is None else "POST"
         left = deadline - time.monotonic()
         if left <= 0:
-            raise NoAnswer("timed out")
+            raise NoAnswer(GapKind.TIMED_OUT)
         timeout = (min(self._connect_timeout, left), left)
         try:
             with self._session.request(
@@ -235,12 +236,12 @@ class Egress:
                 body = _body(response.raw, deadline, question.max_bytes) if is_ok else b""
                 if time.monotonic() >= deadline:
                     # Cut off among the headers, an answer looks to the library like a whole one without a body.
-                    raise NoAnswer("timed out")
+                    raise NoAnswer(GapKind.TIMED_OUT)
                 return HttpResponse(response.status_code, body, _seconds(response.headers.get("Retry-After")))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             if _is_disconnect(error) and time.monotonic() < deadline:
                 return None
-            raise _in_our_words(error, deadline) from error
+            raise _as_no_answer(error, deadline) from error
 
 
 def _body(raw: urllib3.BaseHTTPResponse, deadline: float, max_bytes: int) -> bytes:
@@ -250,24 +251,24 @@ def _body(raw: urllib3.BaseHTTPResponse, deadline: float, max_bytes: int) -> byt
     while part := raw.read1(_CHUNK, decode_content=True):
         size += len(part)
         if size > max_bytes:
-            raise EgressError("answer too large")
+            raise EgressError(GapKind.ANSWER_TOO_LARGE)
         if time.monotonic() > deadline:
-            raise NoAnswer("timed out")
+            raise NoAnswer(GapKind.TIMED_OUT)
         parts.append(part)
     return b"".join(parts)
 
 
-def _in_our_words(error: Exception, deadline: float) -> NoAnswer:
-    """The library's error as ours; the library's own message would hold the address."""
+def _as_no_answer(error: Exception, deadline: float) -> NoAnswer:
+    """The library's error by kind; the library's own message would hold the address."""
     if time.monotonic() >= deadline or isinstance(error, requests.ReadTimeout | urllib3.exceptions.ReadTimeoutError):
-        return NoAnswer("timed out")
+        return NoAnswer(GapKind.TIMED_OUT)
     if isinstance(error, requests.exceptions.SSLError):
-        return NoAnswer("TLS failed")
+        return NoAnswer(GapKind.TLS_FAILED)
     if isinstance(error, requests.ConnectTimeout):
-        return NoAnswer("no connection in time")
+        return NoAnswer(GapKind.NO_CONNECTION_IN_TIME)
     if isinstance(error, requests.ConnectionError):
-        return NoAnswer("no connection")
-    return NoAnswer("answer broken off")
+        return NoAnswer(GapKind.NO_CONNECTION)
+    return NoAnswer(GapKind.ANSWER_BROKEN_OFF)
 
 
 def _is_disconnect(error: BaseException) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from cds_service.gaps import Gaps
 from cds_service.record import Source
 
 # What decoding raises: the wrong shape, no JSON, brackets nested too deep to follow, or text that is not UTF-8.
@@ -57,14 +58,14 @@ class ListResult(msgspec.Struct, frozen=True):
     Attributes:
         sources: the lists of the record that this key speaks for; empty for the Patient.
         entries: the resources; empty when the list was read and holds nothing.
-        unread: why nothing could be read, in words without patient data; None if it was read.
-        incomplete: why a part is missing (a page that could not be fetched); None if it is whole.
+        unread: why nothing could be read; empty if it was read.
+        incomplete: why a part is missing (a page that could not be fetched); empty if it is whole.
     """
 
     sources: tuple[Source, ...]
     entries: Sequence[Entry] = ()
-    unread: str | None = None
-    incomplete: str | None = None
+    unread: Gaps = ()
+    incomplete: Gaps = ()
 
 
 class _Link(msgspec.Struct):

@@ -17,6 +17,7 @@ from cds_service.fhir.fetch.client import MOST_PAGES, Fetched
 from cds_service.fhir.fetch.terminology_server import TerminologyServer
 from cds_service.fhir.read.record import read_record
 from cds_service.fhir.write.orders import DraftContext
+from cds_service.gap_texts import gaps_text, note_text
 from cds_service.hooks.call_outcome import not_shown, shown
 from cds_service.hooks.cards import CardMaker
 from cds_service.hooks.client_capabilities import ClientCapabilities, capabilities_of
@@ -108,8 +109,7 @@ class _Answerer:
             cards = [incomplete_card(self._knowledge, ["patient"], capabilities, _new_id)]
             call.outcome.cards = shown(cards, {})
             return self._response(cards)
-        for note in record.notes:
-            call.log["notes"][note] = call.log["notes"].get(note, 0) + 1
+        call.log["notes"].update({note_text(note): count for note, count in record.notes.items()})
         if record.unmatched:
             call.log["unmatched"] = unmatched_counts(record)
             if self._unmatched is not None:
@@ -127,9 +127,10 @@ class _Answerer:
 
     def _record(self, request: HookRequest, obtained: Sequence[ListResult]) -> PatientRecord:
         patient = obtained[0]
-        if patient.unread is not None:
+        if patient.unread:
+            reasons = gaps_text(patient.unread, "en")
             raise Unprocessable(
-                f"The Patient could not be read: {patient.unread}. Send it as prefetch, or let it be fetched.",
+                f"The Patient could not be read: {reasons}. Send it as prefetch, or let it be fetched.",
                 expression="prefetch.patient",
             )
         return read_record(

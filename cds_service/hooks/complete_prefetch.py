@@ -22,6 +22,7 @@ from cds_service.fhir.bundle import MAX_ENTRIES, Entry, ListResult, ParsedResour
 from cds_service.fhir.fetch.client import MOST_PAGES, Fetched, fetch_all
 from cds_service.fhir.read.relevance import SOURCES
 from cds_service.fhir.reference import PatientMatcher, is_other_patient, normal_base
+from cds_service.gaps import Gap, GapKind, Gaps
 from cds_service.hooks.messages import HookRequest
 from cds_service.hooks.prefetch import PrefetchKey
 from cds_service.json_types import is_null
@@ -75,7 +76,7 @@ def complete_prefetch(
     ]
     # A list with a documented default counts as read: without it the default is used.
     return [
-        replace(obtained, unread=None, incomplete=None) if need.optional else obtained
+        replace(obtained, unread=(), incomplete=()) if need.optional else obtained
         for need, obtained in zip(needs, completed, strict=True)
     ]
 
@@ -111,18 +112,18 @@ def _fetch(
     without_token: bool,
     deadline: float,
     max_pages: int = MOST_PAGES,
-) -> tuple[Mapping[str, Fetched], str]:
+) -> tuple[Mapping[str, Fetched], Gaps]:
     """What the FHIR server gave per key, or nothing and why it was not asked."""
     if request.fhir_server is None:
-        return {}, "no fhirServer to fetch it from"
+        return {}, (Gap(GapKind.NO_FHIR_SERVER),)
     # CDS Hooks 2.0, FHIR Resource Access: a service may call the server only with both address and authorization.
     if request.fhir_token is None and not without_token:
-        return {}, "no fhirAuthorization to fetch it with"
+        return {}, (Gap(GapKind.NO_AUTHORIZATION),)
     try:
         server, token = request.fhir_server, request.fhir_token
-        return fetch_all(egress, server, token, queries, deadline=deadline, max_pages=max_pages), ""
+        return fetch_all(egress, server, token, queries, deadline=deadline, max_pages=max_pages), ()
     except EgressError:
-        return {}, "fhirServer is not on the list of servers that may be called"
+        return {}, (Gap(GapKind.SERVER_NOT_ALLOWED),)
 
 
 def _from_prefetch(
@@ -130,22 +131,22 @@ def _from_prefetch(
 ) -> ListResult:
     raw = prefetch.get(need.key)
     if raw is None:
-        return ListResult(need.sources, unread="not sent as prefetch")
+        return ListResult(need.sources, unread=(Gap(GapKind.NOT_SENT),))
     if is_null(raw):
         # The client looked and has nothing. A Patient, though, cannot be nothing.
-        return ListResult(need.sources) if need.sources else ListResult((), unread="sent as null")
+        return ListResult(need.sources, unread=() if need.sources else (Gap(GapKind.SENT_AS_NULL),))
     opened = open_resource(raw)
     if opened.resource_type == "OperationOutcome":
-        return ListResult(need.sources, unread=f"the client could not fetch it ({opened.outcome})")
+        return ListResult(need.sources, unread=(Gap(GapKind.SENT_AS_OUTCOME, issues=opened.outcome or ""),))
     if opened.resource_type != "Bundle" and opened.resource_type not in need.types:
-        return ListResult(need.sources, unread="sent as a resource of another type")
+        return ListResult(need.sources, unread=(Gap(GapKind.SENT_AS_OTHER_TYPE),))
     if opened.too_many:
         raise _too_many(f"prefetch.{need.key}")
     if opened.entries and not any(_belongs(entry.resource_type, need) for entry in opened.entries):
         # A Bundle under the wrong key says nothing about what was asked for.
-        return ListResult(need.sources, unread="sent with resources of other types only")
+        return ListResult(need.sources, unread=(Gap(GapKind.SENT_WITH_OTHER_TYPES),))
     if _is_of_others(need, opened.entries, patient_matcher):
-        return ListResult(need.sources, unread="sent with entries of another patient only")
+        return ListResult(need.sources, unread=(Gap(GapKind.SENT_FOR_ANOTHER_PATIENT),))
     return _judged(need, opened, incomplete=_shortfall(opened))
 
 
@@ -164,22 +165,23 @@ def _too_many(path: str) -> TooLarge:
     return TooLarge(f"{path} has more than {MAX_ENTRIES} entries. Send what the templates ask for.", expression=path)
 
 
-def _shortfall(opened: ParsedResource) -> str | None:
+def _shortfall(opened: ParsedResource) -> Gap | None:
     """Why one page sent as prefetch is not the whole list, if it is not."""
     if opened.next_url is not None:
-        return "only the first page was sent"
+        return Gap(GapKind.SENT_FIRST_PAGE_ONLY)
     if opened.total is not None and opened.total > len(opened.entries) + opened.unreadable:
-        return "fewer entries than its total were sent"
+        return Gap(GapKind.SENT_FEWER_THAN_TOTAL)
     return None
 
 
 def from_fetch(need: PrefetchKey, fetched: Fetched, patient_matcher: PatientMatcher) -> ListResult:
     """What a FHIR server gave for one need: whole, in part, or not at all, and why."""
     if fetched.failure is not None:
-        return ListResult(need.sources, unread=f"fetching failed: {fetched.failure}")
+        return ListResult(need.sources, unread=(Gap(GapKind.FETCH_FAILED, cause=fetched.failure),))
     opened = _together([open_resource(page) for page in fetched.pages])
     if _is_of_others(need, opened.entries, patient_matcher):
-        return ListResult(need.sources, unread="fetching failed: all entries are of another patient")
+        cause = Gap(GapKind.ALL_OF_ANOTHER_PATIENT)
+        return ListResult(need.sources, unread=(Gap(GapKind.FETCH_FAILED, cause=cause),))
     return _judged(need, opened, fetched.incomplete)
 
 
@@ -193,27 +195,29 @@ def _together(pages: Sequence[ParsedResource]) -> ParsedResource:
     )
 
 
-def _judged(need: PrefetchKey, opened: ParsedResource, incomplete: str | None) -> ListResult:
+def _judged(need: PrefetchKey, opened: ParsedResource, incomplete: Gap | None) -> ListResult:
+    """The list as it was opened; of several reasons for a missing part, only the first is told."""
     entries, failed = opened.entries, opened.outcome
     if opened.too_many:
-        return ListResult(need.sources, unread=f"a page of more than {MAX_ENTRIES} entries")
-    if failed is not None and not entries:
-        return ListResult(need.sources, unread=f"the server reported {failed}")
+        return ListResult(need.sources, unread=(Gap(GapKind.TOO_MANY_ENTRIES, count=MAX_ENTRIES),))
     if failed is not None:
-        incomplete = incomplete or f"the server reported {failed}"
+        reported = Gap(GapKind.SERVER_REPORTED, issues=failed)
+        if not entries:
+            return ListResult(need.sources, unread=(reported,))
+        incomplete = incomplete or reported
     if opened.unreadable:
-        incomplete = incomplete or f"{opened.unreadable} entries could not be read"
+        incomplete = incomplete or Gap(GapKind.ENTRIES_UNREADABLE, count=opened.unreadable)
     if not need.sources and not entries:
-        return ListResult((), unread="no Patient in the answer")
-    return ListResult(need.sources, entries, incomplete=incomplete)
+        return ListResult((), unread=(Gap(GapKind.NO_PATIENT),))
+    return ListResult(need.sources, entries, incomplete=() if incomplete is None else (incomplete,))
 
 
 def _better(sent: ListResult, fetched: ListResult) -> ListResult:
     """The fetched list; but what was sent, if fetching failed and a part had been sent."""
-    return sent if fetched.unread is not None and sent.unread is None else fetched
+    return sent if fetched.unread and not sent.unread else fetched
 
 
-def _explained(obtained: ListResult, barred: str) -> ListResult:
-    if obtained.unread is not None:
-        return replace(obtained, unread=f"{obtained.unread}; {barred}")
-    return replace(obtained, incomplete=f"{obtained.incomplete}; {barred}") if obtained.incomplete else obtained
+def _explained(obtained: ListResult, barred: Gaps) -> ListResult:
+    if obtained.unread:
+        return replace(obtained, unread=(*obtained.unread, *barred))
+    return replace(obtained, incomplete=(*obtained.incomplete, *barred)) if obtained.incomplete else obtained

@@ -8,6 +8,7 @@ from typing import Any
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.fhir.bundle import ListResult
+from cds_service.gap_texts import gaps_text
 from cds_service.hooks.client_capabilities import ClientCapabilities
 from cds_service.hooks.prefetch import PrefetchKey
 from cds_service.hooks.suggestions import NewId
@@ -72,13 +73,13 @@ def missing_parts(record: PatientRecord, needs: Sequence[PrefetchKey], obtained:
     """What could not be read, of what was obtained and of what the record says of itself."""
     short = [(need, part) for need, part in zip(needs, obtained, strict=True) if part.unread or part.incomplete]
     named = [source for need, _ in short for source in need.sources]
-    further = {source: reason for source, reason in record.incomplete.items() if source not in named}
+    further = {source: gaps for source, gaps in record.incomplete.items() if source not in named}
     return MissingParts(
         unread=tuple(need.key for need, part in short if part.unread),
         lists=(*named, *further),
         reasons=(
-            *(f"{need.key} ({part.unread or part.incomplete})" for need, part in short),
-            *(f"{source} ({reason})" for source, reason in further.items()),
+            *(f"{need.key} ({gaps_text(part.unread or part.incomplete, 'en')})" for need, part in short),
+            *(f"{source} ({gaps_text(gaps, 'en')})" for source, gaps in further.items()),
         ),
     )
 

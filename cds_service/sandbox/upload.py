@@ -13,7 +13,7 @@ from typing import Any
 import certifi
 import requests
 
-from cds_service.errors import EgressError, NoAnswer
+from cds_service.errors import UploadError, UploadNoAnswer
 from cds_service.json_types import Json
 from cds_service.sandbox.patients import WorkedResources
 
@@ -37,7 +37,7 @@ def upload(base: str, patients: Iterable[WorkedResources], *, wait: float = 0, c
     Returns:
         How many resources were written. Those of an earlier upload are replaced.
     Raises:
-        EgressError: the server is no R4 server, holds other patients under these ids, or refuses the resources.
+        UploadError: the server is no R4 server, holds other patients under these ids, or refuses the resources.
     """
     base = base.rstrip("/")
     with requests.Session() as session:
@@ -57,7 +57,7 @@ def _wait(session: requests.Session, base: str, seconds: float) -> None:
     while True:
         try:
             answer = _ask(session, "GET", f"{base}/metadata")
-        except NoAnswer:
+        except UploadNoAnswer:
             if time.monotonic() >= end:
                 raise
         else:
@@ -65,7 +65,7 @@ def _wait(session: requests.Session, base: str, seconds: float) -> None:
                 return
             # Behind a proxy, or while it starts, a server answers 503 or 404 for a while.
             if time.monotonic() >= end:
-                raise EgressError(
+                raise UploadError(
                     f"No FHIR R4 server answers at this URL: {base}/metadata gave {answer.status_code} and no "
                     "capability statement of FHIR 4.0. Check the path; HAPI's ends in /fhir."
                 )
@@ -77,9 +77,9 @@ def _refuse_somebody_else(session: requests.Session, base: str, patient: Json) -
     if answer.status_code in (404, 410):
         return
     if answer.status_code != 200:
-        raise EgressError(f"The server answered {answer.status_code} to a read of Patient/{patient['id']}.")
+        raise UploadError(f"The server answered {answer.status_code} to a read of Patient/{patient['id']}.")
     if _name(_json(answer)) != _name(patient):
-        raise EgressError(
+        raise UploadError(
             f"The server holds another patient under Patient/{patient['id']}. Nothing was written. "
             "Take a server that is there for trying out."
         )
@@ -106,7 +106,7 @@ def _write(session: requests.Session, base: str, resources: list[Json]) -> int:
         headers={"Content-Type": "application/fhir+json"},
     )
     if answer.status_code != 200:
-        raise EgressError(
+        raise UploadError(
             f"The server answered {answer.status_code} to the transaction with Patient/{resources[0]['id']}. "
             "Its log tells why; it must let clients choose ids."
         )
@@ -117,7 +117,7 @@ def _ask(session: requests.Session, method: str, url: str, **options: Any) -> re
     try:
         return session.request(method, url, timeout=_SECONDS, allow_redirects=False, **options)
     except requests.RequestException as error:
-        raise NoAnswer(f"{url} did not answer ({type(error).__name__}). Is the server running?") from error
+        raise UploadNoAnswer(f"{url} did not answer ({type(error).__name__}). Is the server running?") from error
 
 
 def _json(answer: requests.Response) -> Json:

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from cds_service.egress.egress import HttpResponse
 from cds_service.errors import EgressError
+from cds_service.gap_texts import gap_text
 from cds_service.logs import get_log
 from cds_service.security.keys import Key, KeySet, parse_key_set
 
@@ -99,7 +100,7 @@ class RemoteKeys:
         try:
             answer = self._way.get(self._url, headers=_ACCEPT, deadline=deadline, max_bytes=_MOST_BYTES)
         except EgressError as error:
-            self._tell(f"The key set could not be fetched: {error}.")
+            self._tell(f"The key set could not be fetched: {gap_text(error.gap, 'en')}.")
             return None
         if answer.status != 200:
             self._tell(f"The key set could not be fetched: status {answer.status}.")

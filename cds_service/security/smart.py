@@ -26,6 +26,7 @@ from oauthlib.oauth2.rfc6749.errors import AccessDeniedError, MismatchingStateEr
 from cds_service.egress.bases import base_of, is_within, place_of
 from cds_service.egress.egress import Egress, EgressFactory
 from cds_service.errors import CdsError, EgressError
+from cds_service.gap_texts import gap_text
 from cds_service.security.clients import ClientProfile
 
 # What went wrong, by the word under which the page explains it.
@@ -190,7 +191,8 @@ class Launcher:
         try:
             answer = egress.get(url, headers=headers, deadline=time.monotonic() + _DEADLINE, max_bytes=_MOST_BYTES)
         except EgressError as error:
-            raise LaunchError("unreachable", f"No SMART configuration: {error}.", profile.name) from error
+            reason = gap_text(error.gap, "en")
+            raise LaunchError("unreachable", f"No SMART configuration: {reason}.", profile.name) from error
         if answer.status != 200:
             raise LaunchError("not-smart", f"No SMART configuration: HTTP {answer.status}.", profile.name)
         try:
@@ -227,7 +229,7 @@ class Launcher:
                 max_bytes=_MOST_BYTES,
             )
         except EgressError as error:
-            raise LaunchError("unreachable", f"No token: {error}.", profile.name) from error
+            raise LaunchError("unreachable", f"No token: {gap_text(error.gap, 'en')}.", profile.name) from error
         if answer.status != 200:
             raise LaunchError("no-token", f"No token: HTTP {answer.status}.", profile.name)
         try:

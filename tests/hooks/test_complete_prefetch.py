@@ -10,6 +10,7 @@ import pytest
 
 from cds_service.egress.egress import Egress
 from cds_service.fhir.bundle import ListResult
+from cds_service.gap_texts import gaps_text
 from cds_service.hooks.complete_prefetch import complete_prefetch
 from cds_service.hooks.prefetch import PrefetchKey
 from tests.support.fault_server import Answer, FaultServer, fault_server, hang, outcome, resource, status
@@ -128,7 +129,7 @@ def test_an_optional_list_counts_as_read_whatever_came(
     ],
 )
 def test_an_unread_list_says_why(sent: str, access: Access, reason: str, get: Callable[..., ListResult]) -> None:
-    assert get(REQUIRED, SENT[sent][0], access).unread == reason
+    assert gaps_text(get(REQUIRED, SENT[sent][0], access).unread, "en") == reason
 
 
 @pytest.mark.parametrize(
@@ -141,12 +142,12 @@ def test_an_unread_list_says_why(sent: str, access: Access, reason: str, get: Ca
     ],
 )
 def test_a_list_of_which_a_part_is_missing_says_why(sent: str, reason: str, get: Callable[..., ListResult]) -> None:
-    assert get(REQUIRED, SENT[sent][0]).incomplete == reason
+    assert gaps_text(get(REQUIRED, SENT[sent][0]).incomplete, "en") == reason
 
 
 def test_without_a_token_the_server_is_not_called(server: FaultServer, get: Callable[..., ListResult]) -> None:
     obtained = get(REQUIRED, ABSENT, "works", fhir_token=None)
-    assert obtained.unread == "not sent as prefetch; no fhirAuthorization to fetch it with"
+    assert gaps_text(obtained.unread, "en") == "not sent as prefetch; no fhirAuthorization to fetch it with"
     assert server.seen == []
 
 
@@ -165,8 +166,7 @@ def test_a_server_that_may_not_be_called_is_not_called(server: FaultServer) -> N
     body = request({}, fhir_server=server.base, fhir_token="secret")
     egress = Egress(("https://ehr.example/fhir",))
     obtained = complete_prefetch([REQUIRED], body, egress, without_token=False, deadline=time.monotonic() + 5)[0]
-    assert obtained.unread is not None
-    assert obtained.unread.endswith("fhirServer is not on the list of servers that may be called")
+    assert gaps_text(obtained.unread, "en").endswith("fhirServer is not on the list of servers that may be called")
     assert server.seen == []
 
 
@@ -190,9 +190,7 @@ def test_a_key_that_is_not_asked_for_is_not_read() -> None:
 @pytest.mark.row("PFD-04")
 @pytest.mark.parametrize(("sent", "reason"), [(None, "sent as null"), (searchset(), "no Patient in the answer")])
 def test_the_patient_cannot_be_nothing(sent: Any, reason: str, get: Callable[..., ListResult]) -> None:
-    unread = get(PATIENT, sent).unread
-    assert unread is not None
-    assert unread.startswith(reason)
+    assert gaps_text(get(PATIENT, sent).unread, "en").startswith(reason)
 
 
 def test_the_patient_may_come_in_a_bundle(get: Callable[..., ListResult]) -> None:

@@ -30,6 +30,7 @@ from cds_service.sandbox.patients import patient_resources
 from cds_service.terminology import ConceptCodes, Kind, Terminology
 from tests.servers.fixtures import store
 from tests.support.paths import ROOT
+from tests.support.reasons import failure
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 KNOWLEDGE = ROOT / "knowledge"
@@ -324,7 +325,7 @@ def test_our_client_gets_every_page_from_it(served: str) -> None:
     labs = [open_resource(page) for page in found["labs"].pages]
     assert [len(page.entries) for page in labs] == [1, 1, 1, 1]
     assert (found["labs"].failure, found["labs"].incomplete) == (None, None)
-    assert (found["patient"].failure, found["goals"].failure, found["gone"].failure) == (None, None, "HTTP 404")
+    assert (found["patient"].failure, found["goals"].failure, failure(found["gone"])) == (None, None, "HTTP 404")
 
 
 @pytest.mark.hapi

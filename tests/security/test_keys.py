@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from cds_service.egress.egress import EgressFactory, HttpResponse
 from cds_service.errors import EgressError
+from cds_service.gaps import GapKind
 from cds_service.security.compromised_keys import compromised_keys
 from cds_service.security.keys import parse_key_set, thumbprint
 from cds_service.security.remote_keys import GRACE, RETRY, RemoteKeys
@@ -205,7 +206,7 @@ class Scripted:
 
     def fails(self) -> None:
         def fail() -> HttpResponse:
-            raise EgressError("no connection")
+            raise EgressError(GapKind.NO_CONNECTION)
 
         self.answer = fail
 

@@ -41,6 +41,7 @@ from tests.support.real_inputs import (
     shipped_service,
     told,
 )
+from tests.support.reasons import failure, shortfall
 
 pytestmark = pytest.mark.hapi
 
@@ -247,7 +248,7 @@ def test_a_deleted_patient_is_412(client: FlaskClient, hapi: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "failure"),
+    ("query", "reason"),
     [
         ("Observation?patient=b12-low-metformin&no-such-parameter=x", "HTTP 400"),
         ("NoSuchType?patient=b12-low-metformin", "HTTP 404"),
@@ -257,8 +258,9 @@ def test_a_deleted_patient_is_412(client: FlaskClient, hapi: str) -> None:
         ("Patient/b12-low-metformin/_history/99", "HTTP 404"),
     ],
 )
-def test_what_hapi_refuses_or_answers_otherwise_is_a_failure(hapi: str, query: str, failure: str) -> None:
-    assert fetched(hapi, query) == Fetched(failure=failure)
+def test_what_hapi_refuses_or_answers_otherwise_is_a_failure(hapi: str, query: str, reason: str) -> None:
+    found = fetched(hapi, query)
+    assert (found.pages, failure(found)) == ((), reason)
 
 
 def test_more_pages_than_are_followed_are_said_to_be_missing(hapi: str) -> None:
@@ -269,7 +271,7 @@ def test_more_pages_than_are_followed_are_said_to_be_missing(hapi: str) -> None:
 
     assert [len(fetched(hapi, query).pages), fetched(hapi, query).incomplete] == [3, None]
     assert [len(found.pages) for found in [fetched(hapi, query, max_pages=2)]] == [2]
-    assert fetched(hapi, query, max_pages=2).incomplete == "more than 2 pages"
+    assert shortfall(fetched(hapi, query, max_pages=2)) == "more than 2 pages"
 
 
 @contextmanager

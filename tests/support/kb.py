@@ -13,6 +13,7 @@ from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.load import load_knowledge
 from cds_service.evaluate import Evaluator
 from cds_service.facts.fact import Fact, FactTable, Missing
+from cds_service.gaps import Gap, GapKind
 from cds_service.quantity import Interval, point
 from cds_service.record import (
     DraftOrder,
@@ -29,6 +30,8 @@ TODAY = NOW.date()
 UNREAD = Fact(None, missing=Missing("unread", "observations"))
 ABSENT = Fact(None, missing=Missing("absent", "no usable result in the look-back"))
 B12_LIMIT = 200.0
+UNAUTHORIZED = Gap(GapKind.HTTP_STATUS, status=401)
+SECOND_PAGE_FAILED = Gap(GapKind.PAGE, page=2, cause=Gap(GapKind.HTTP_STATUS, status=500))
 
 
 @lru_cache(maxsize=1)
@@ -103,8 +106,8 @@ def record(
     return PatientRecord(
         patient=Patient("p1", born),
         labs=by_concept,
-        unread=dict.fromkeys(unread, "HTTP 401"),
-        incomplete=dict.fromkeys(incomplete, "page 2: HTTP 500"),
+        unread=dict.fromkeys(unread, (UNAUTHORIZED,)),
+        incomplete=dict.fromkeys(incomplete, (SECOND_PAGE_FAILED,)),
         **more,
     )
 

@@ -8,6 +8,7 @@ import pytest
 
 from cds_service.egress.egress import Egress, HttpResponse
 from cds_service.errors import EgressError
+from cds_service.gap_texts import gap_text
 from tests.support.fault_server import FaultServer
 
 
@@ -27,4 +28,4 @@ def port_of(server: FaultServer) -> int:
 def refused(egress: Egress, url: str, seconds: float = 2.0) -> str:
     with pytest.raises(EgressError) as caught:
         get(egress, url, seconds)
-    return str(caught.value)
+    return gap_text(caught.value.gap, "en")

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from cds_service.errors import EgressError, Unprocessable
+from cds_service.gaps import GapKind
 from cds_service.hooks.response_models import HookResponse
 from cds_service.store.database import Database
 from tests.support.log_file import LogFile
@@ -101,7 +102,7 @@ def test_a_fault_of_ours_is_500_and_gives_nothing_away(client: FlaskClient, reco
 
 
 def test_a_way_out_that_nobody_caught_is_a_fault_of_ours(client: FlaskClient, recorder: Recorder) -> None:
-    recorder.fails = EgressError("https://internal.example did not answer")
+    recorder.fails = EgressError(GapKind.NO_CONNECTION)
     response = client.post(VIEW, json=request_body())
     outcome(response, 500, "exception")
     assert "internal.example" not in response.text

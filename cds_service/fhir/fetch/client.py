@@ -1,7 +1,7 @@
 """FHIR queries to the pages that a server answers: several at once, all by one deadline.
 
 What the prefetch of a request left out is fetched here. A server may be slow, wrong or hostile; whatever it does
-becomes a `failure` or an `incomplete` in words, never an exception and never a silent "nothing found".
+becomes a `failure` or an `incomplete`, never an exception and never a silent "nothing found".
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from urllib.parse import urljoin
 from cds_service.egress.egress import Cancellation, Egress, HttpResponse
 from cds_service.errors import EgressError
 from cds_service.fhir.bundle import ParsedResource, open_resource
+from cds_service.gaps import Gap, GapKind
 
 # Threads mostly wait for servers. A call lives no longer than its request's deadline, so with this many a server that
 # hangs holds up others for one deadline at most.
@@ -24,48 +25,52 @@ _THREADS = 64
 # Unless a client's profile says otherwise: ten pages of 200 entries.
 MOST_PAGES = 10
 _TRY_LATER = (429, 503)
-_NO_SEARCHSET = "a Bundle that is no searchset"
 
-# What came of a query, in so few words that they can be counted.
+# The result of a query in few values, for metrics and traces.
 Outcome = Literal[
-    "whole", "part", "timed out", "no connection", "left alone", "HTTP 4xx", "HTTP 5xx", "HTTP other", "unusable"
+    "whole", "part", "timed out", "no connection", "circuit open", "HTTP 4xx", "HTTP 5xx", "HTTP other", "unusable"
 ]
-_OUTCOMES: tuple[tuple[str, Outcome], ...] = (
-    ("timed out", "timed out"),
-    ("HTTP 4", "HTTP 4xx"),
-    ("HTTP 5", "HTTP 5xx"),
-    ("HTTP ", "HTTP other"),
-    ("not asked", "left alone"),
-    ("no connection", "no connection"),
-    ("connection closed", "no connection"),
-    ("TLS failed", "no connection"),
-    ("answer broken off", "no connection"),
-)
+_OUTCOMES: Mapping[GapKind, Outcome] = {
+    GapKind.TIMED_OUT: "timed out",
+    GapKind.CIRCUIT_OPEN: "circuit open",
+    GapKind.NO_CONNECTION: "no connection",
+    GapKind.NO_CONNECTION_IN_TIME: "no connection",
+    GapKind.CONNECTION_CLOSED: "no connection",
+    GapKind.TLS_FAILED: "no connection",
+    GapKind.ANSWER_BROKEN_OFF: "no connection",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What one query brought.
+    """The result of one query.
 
     Attributes:
         pages: the Bundles (or the one resource of a read) as bytes, in order.
-        failure: why there is nothing, e.g. "HTTP 401", "timed out"; None if the first page came.
-        incomplete: why a part is missing, e.g. "page 2: HTTP 401"; None if all pages came.
+        failure: why there is nothing; None if the first page came.
+        incomplete: why a part is missing; None if all pages came.
         began: `time.monotonic()` at which the query began; `seconds`: how long it took.
     """
 
     pages: tuple[bytes, ...] = ()
-    failure: str | None = None
-    incomplete: str | None = None
+    failure: Gap | None = None
+    incomplete: Gap | None = None
     began: float = field(default=0.0, compare=False)
     seconds: float = field(default=0.0, compare=False)
 
     @property
     def outcome(self) -> Outcome:
-        """What came of it, in one of a few words."""
+        """The result as a label of metrics and traces."""
         if self.failure is None:
             return "whole" if self.incomplete is None else "part"
-        return next((word for start, word in _OUTCOMES if self.failure.startswith(start)), "unusable")
+        match self.failure.status // 100:
+            case 0:
+                return _OUTCOMES.get(self.failure.kind, "unusable")
+            case 4:
+                return "HTTP 4xx"
+            case 5:
+                return "HTTP 5xx"
+        return "HTTP other"
 
 
 def fetch_all(
@@ -111,7 +116,7 @@ class _Run:
     pages: list[bytes] = field(default_factory=list)
     entries: int = 0
     ended: bool = False
-    fault: str | None = None
+    fault: Gap | None = None
     call: Cancellation = field(default_factory=Cancellation)
     began: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
@@ -120,7 +125,7 @@ class _Run:
         ended, fault, pages = self.ended, self.fault, tuple(self.pages)
         seconds = self.seconds if ended else time.monotonic() - self.began
         if not ended:
-            fault = "timed out"
+            fault = Gap(GapKind.TIMED_OUT)
         if not pages:
             return Fetched(failure=fault, began=self.began, seconds=seconds)
         return Fetched(pages, incomplete=fault, began=self.began, seconds=seconds)
@@ -139,11 +144,11 @@ class _Server:
         try:
             run.fault = self._pages(run)
         except EgressError as error:
-            run.fault = f"page {len(run.pages) + 1}: {error}" if run.pages else str(error)
+            run.fault = _on_page(len(run.pages) + 1, error.gap)
         run.seconds = time.monotonic() - run.began
         run.ended = True
 
-    def _pages(self, run: _Run) -> str | None:
+    def _pages(self, run: _Run) -> Gap | None:
         """Fetches page by page; returns why the pages are not all there, None if they are."""
         is_search = "?" in run.query
         url = f"{self.base}/{run.query}"
@@ -151,16 +156,17 @@ class _Server:
         budget = self.max_bytes
         while True:
             if url in seen:
-                return "the server's pages lead in a circle"
+                return Gap(GapKind.PAGES_IN_A_CIRCLE)
             if len(seen) == self.max_pages:
-                return f"more than {self.max_pages} pages"
+                return Gap(GapKind.TOO_MANY_PAGES, count=self.max_pages)
             seen.add(url)
             answer = self._answer(url, run.call, budget)
             opened = open_resource(answer.body) if answer.status == 200 else ParsedResource()
             fault = _fault(answer, opened, is_search, run.query)
             # A Bundle may hold an error beside its entries: those are kept, and said to be incomplete.
-            if fault and not (is_search and opened.entries and opened.outcome is not None and fault != _NO_SEARCHSET):
-                return f"page {len(seen)}: {fault}" if run.pages else fault
+            has_entries = is_search and opened.entries and fault is not None and fault.kind is GapKind.OPERATION_OUTCOME
+            if fault and not has_entries:
+                return _on_page(len(seen), fault)
             budget -= len(answer.body)
             run.entries += len(opened.entries) + opened.unreadable
             run.pages.append(answer.body)
@@ -174,7 +180,7 @@ class _Server:
                 # it would carry the token and the patient elsewhere; guessing the outer address would be guessing.
                 self.egress.check(url, below=self.base)
             except EgressError:
-                return f"page {len(seen) + 1} is at an address outside the FHIR server of this request"
+                return Gap(GapKind.PAGE_OUTSIDE_SERVER, page=len(seen) + 1)
 
     def _answer(self, url: str, call: Cancellation, max_bytes: int) -> HttpResponse:
         self.egress.check(url, below=self.base)
@@ -189,27 +195,33 @@ class _Server:
         return answer
 
 
-def _fault(answer: HttpResponse, opened: ParsedResource, is_search: bool, query: str) -> str | None:
-    """What is wrong with an answer, in words that hold nothing of the address or the patient."""
+def _on_page(page: int, fault: Gap) -> Gap:
+    """A fault with the page it happened on; on the first page, it is the fault of the whole query."""
+    return fault if page == 1 else Gap(GapKind.PAGE, page=page, cause=fault)
+
+
+def _fault(answer: HttpResponse, opened: ParsedResource, is_search: bool, query: str) -> Gap | None:
+    """What is wrong with an answer; None if it is what was asked for."""
     if answer.status != 200:
-        again = f" (to be asked again in {answer.retry_after:.0f} s)" if answer.retry_after else ""
-        return f"HTTP {answer.status}{again}"
+        if answer.retry_after:
+            return Gap(GapKind.HTTP_STATUS_RETRY_LATER, status=answer.status, seconds=round(answer.retry_after))
+        return Gap(GapKind.HTTP_STATUS, status=answer.status)
     # In a Bundle of another type, entries need not be what was asked for: a history holds what is no longer so.
     if is_search and opened.bundle_type not in (None, "searchset"):
-        return _NO_SEARCHSET
+        return Gap(GapKind.NOT_A_SEARCHSET)
     if opened.outcome is not None:
-        return f"OperationOutcome: {opened.outcome}"
+        return Gap(GapKind.OPERATION_OUTCOME, issues=opened.outcome)
     if not opened.resource_type:
-        return "not FHIR JSON"
+        return Gap(GapKind.NOT_FHIR)
     wanted = "Bundle" if is_search else query.partition("/")[0]
     if opened.resource_type != wanted:
-        return f"not a {wanted}"
+        return Gap(GapKind.NOT_OF_TYPE, resource=wanted)
     return None
 
 
-def _shortfall(last: ParsedResource, entries: int) -> str | None:
+def _shortfall(last: ParsedResource, entries: int) -> Gap | None:
     if last.total is not None and entries < last.total:
-        return f"{entries} of {last.total} entries came"
+        return Gap(GapKind.FEWER_THAN_TOTAL, count=entries, total=last.total)
     return None
 
 

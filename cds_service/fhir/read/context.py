@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from cds_service.fhir.codeable_concept import Concept, concepts_of, parse_concept, read_reference
 from cds_service.fhir.reference import Medications, PatientMatcher
+from cds_service.gaps import Gap, GapKind, Gaps, Note, NoteKind
 from cds_service.record import Source
 from cds_service.terminology import Kind, Terminology
 
@@ -28,8 +29,8 @@ class ReadContext:
     Attributes:
         units: unit spellings to UCUM codes.
         reasons: value sets of the Conditions at hand by "Condition/id", for medicines that refer to one.
-        remarks: what happened how often, in words without patient data.
-        gaps: per list, which kinds of entries could not be read and how many of each.
+        notes: what happened, and how often.
+        gaps: per list, why entries could not be read and how many for each reason.
         units_asked: the units whose conversion was looked up.
         unmatched: by resource type and as written, what no value set knows and how often it came.
         lookups: relative references of Medications that an entry rests on and that are not at hand.
@@ -40,8 +41,8 @@ class ReadContext:
     patient_matcher: PatientMatcher
     medications: Medications
     reasons: dict[str, frozenset[str]] = field(default_factory=dict)
-    notes: Counter[str] = field(default_factory=Counter)
-    gaps: dict[Source, Counter[str]] = field(default_factory=dict)
+    notes: Counter[Note] = field(default_factory=Counter)
+    gaps: dict[Source, Counter[Gap]] = field(default_factory=dict)
     units_asked: set[str] = field(default_factory=set)
     unmatched: Counter[tuple[str, Concept]] = field(default_factory=Counter)
     lookups: set[str] = field(default_factory=set)
@@ -67,7 +68,7 @@ class ReadContext:
                 ours = self._is_patient(written)
                 break
         if not ours:
-            self.notes[f"{kind} dropped: its subject is not the patient of the call, or not stated"] += 1
+            self.notes[Note(NoteKind.OTHER_SUBJECT, kind)] += 1
         if ours is None:
             raise UnclearSubjectError("no subject that could be told")
         return ours
@@ -90,18 +91,13 @@ class ReadContext:
             self.unmatched[kind, parse_concept(msgspec.Raw(written))] += count
         self._unmatched.clear()
 
-    def gap(self, source: Source, what: str) -> None:
+    def note_gap(self, source: Source, kind: GapKind, resource: str = "") -> None:
         """Something that may matter could not be read: its list is incomplete."""
-        self.gaps.setdefault(source, Counter())[what] += 1
+        self.gaps.setdefault(source, Counter())[Gap(kind, resource=resource)] += 1
 
-    def incomplete(self) -> dict[Source, str]:
-        return {source: counted(kinds) for source, kinds in self.gaps.items()}
-
-
-def counted(notes: Counter[str]) -> str:
-    """Remarks with how often each happened.
-
-    >>> counted(Counter({"Observation could not be read": 2}))
-    '2 × Observation could not be read'
-    """
-    return "; ".join(f"{count} × {what}" for what, count in notes.items())
+    def incomplete(self) -> dict[Source, Gaps]:
+        """The gaps of each list, with how many entries each one concerns."""
+        return {
+            source: tuple(replace(gap, count=count) for gap, count in counts.items())
+            for source, counts in self.gaps.items()
+        }

@@ -14,6 +14,7 @@ from cds_service.fhir.read.problems import read_draft_test
 from cds_service.fhir.read.relevance import SOURCES, may_be_relevant
 from cds_service.fhir.reference import literal
 from cds_service.fhir.shapes import OtherShape
+from cds_service.gaps import GapKind, Note, NoteKind
 from cds_service.record import DraftOrder
 
 _MEDICATION_ORDERS = frozenset(("MedicationRequest", "MedicationOrder"))
@@ -46,10 +47,10 @@ def read_drafts(entries: Sequence[Entry], reading: ReadContext) -> tuple[DraftOr
         try:
             order = _read_draft(kind, entry, entry.full_url or f"{kind}/#{number}", reading)
         except UNREADABLE:
-            reading.notes[f"draft {kind} could not be read"] += 1
+            reading.notes[Note(NoteKind.DRAFT_UNREADABLE, kind)] += 1
             if kind in SOURCES and may_be_relevant(kind, entry.resource, reading):
                 source = "draft-orders" if kind in _MEDICATION_ORDERS else SOURCES[kind]
-                reading.gap(source, "draft order could not be read")
+                reading.note_gap(source, GapKind.DRAFT_UNREADABLE)
             continue
         if order is not None:
             orders.append(order)

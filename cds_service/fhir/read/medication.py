@@ -31,6 +31,7 @@ from cds_service.fhir.shapes import (
     RatioShape,
     ReferenceShape,
 )
+from cds_service.gaps import GapKind, Note, NoteKind
 from cds_service.record import MedicationUse, Source
 from cds_service.terminology import Terminology
 
@@ -101,12 +102,12 @@ def read_medication(raw: msgspec.Raw, kind: str, reading: ReadContext, address: 
         return None
     product = _product(entry, reading)
     if not product.known:
-        reading.gap(MEDICATION_SOURCES[kind], f"{kind} whose medicine could not be looked up")
+        reading.note_gap(MEDICATION_SOURCES[kind], GapKind.MEDICINE_NOT_FOUND, kind)
     if not product.concepts:
         reading.unmatched[kind, product.written] += 1
         return None
     if status is None:
-        reading.gap(MEDICATION_SOURCES[kind], f"{kind} without a status")
+        reading.note_gap(MEDICATION_SOURCES[kind], GapKind.STATUS_MISSING, kind)
         return None
     return _use(entry, kind, status, product, reading, address)
 
@@ -125,7 +126,7 @@ def read_draft(
     # While an order is being written it may have no medicine yet (CDS Hooks, order-select).
     product = _product(entry, reading, may_be_blank=True)
     if not product.known:
-        reading.gap("draft-orders", "draft order whose medicine could not be looked up")
+        reading.note_gap("draft-orders", GapKind.DRAFT_MEDICINE_NOT_FOUND)
     if not product.concepts and product.written != Concept():
         reading.unmatched[kind, product.written] += 1
     return reference, _use(entry, kind, "draft", product, reading, reference) if product.concepts else None
@@ -168,7 +169,7 @@ def _product(entry: MedicationEntry, reading: ReadContext, *, may_be_blank: bool
     else:
         product = _recognised_by_code(reading.terminology, written)
     if not product.concepts and product.by_text:
-        reading.notes["medicine by text alone that no value set names"] += 1
+        reading.notes[Note(NoteKind.MEDICINE_NOT_KNOWN)] += 1
     if not reference.reference:
         return product._replace(known=True) if may_be_blank else product
     if not product.known and (address := reading.medications.address(reference.reference)):
@@ -288,7 +289,7 @@ def _use(
     raw = entry.dosage_instruction if bytes(entry.dosage_instruction) else entry.dosage
     dosing = read_dosing(raw, product.strength, product.name, product.form)
     if dosing.unreadable:
-        reading.notes[f"{kind} whose dosage could not be read: dose unknown"] += 1
+        reading.notes[Note(NoteKind.DOSAGE_UNREADABLE, kind)] += 1
     start, end, at_once = _dates(entry, kind, status, dosing)
     course = dosing.course_days
     if course is None:
@@ -347,7 +348,7 @@ def _reasons(entry: MedicationEntry, reading: ReadContext) -> frozenset[str]:
             try:
                 found |= reading.concepts("condition", one)
             except UNREADABLE:
-                reading.notes["stated reason for a medicine could not be read"] += 1
+                reading.notes[Note(NoteKind.REASON_UNREADABLE)] += 1
     references = optional(_references, entry.reason_reference) or []
     for reference in references if isinstance(references, list) else [references]:
         if reference.display:

@@ -27,6 +27,7 @@ from cds_service.fhir.shapes import (
     ReferenceShape,
     ResultShape,
 )
+from cds_service.gaps import Note, NoteKind
 from cds_service.quantity import Interval, compared, factor
 from cds_service.record import LabResult, PendingTest
 from cds_service.terminology import Analyte
@@ -112,7 +113,7 @@ def _is_about_another(body: ObservationShape, reading: ReadContext) -> bool:
     named = optional(_foci, body.focus) or [ReferenceShape()]
     if all(one.reference is not None and reading.patient_matcher.is_patient(one.reference) for one in named):
         return False
-    reading.notes["Observation dropped: it is about somebody or something else than its subject (focus)"] += 1
+    reading.notes[Note(NoteKind.OTHER_FOCUS, "Observation")] += 1
     return True
 
 
@@ -141,7 +142,7 @@ def _result(
     if unusable is None and when is None:
         value, unusable = None, "no date"
     if unusable is not None:
-        reading.notes[f"{concept} result unusable: {unusable}"] += 1
+        reading.notes[Note(NoteKind.RESULT_UNUSABLE, concept, unusable)] += 1
     return LabResult(
         concept=concept,
         value=value,

@@ -29,6 +29,7 @@ from cds_service.fhir.read.problems import (
 from cds_service.fhir.read.relevance import SOURCES, may_be_relevant
 from cds_service.fhir.reference import Medications, PatientMatcher, literal, normal_base
 from cds_service.fhir.shapes import PatientShape
+from cds_service.gaps import GapKind, Gaps, Note, NoteKind
 from cds_service.record import (
     LabResult,
     MedicationUse,
@@ -111,8 +112,8 @@ def read_record(
     orders = None
     if drafted is not None:
         if drafted.unreadable or not drafted.resource_type:
-            reading.notes["draft order that could not be opened"] += max(drafted.unreadable, 1)
-            reading.gap("draft-orders", "draft order that could not be opened")
+            reading.notes[Note(NoteKind.DRAFT_NOT_OPENED)] += max(drafted.unreadable, 1)
+            reading.note_gap("draft-orders", GapKind.DRAFT_NOT_OPENED)
         orders = selected(read_drafts(drafted.entries, reading), selections)
     unread, incomplete = _states(obtained, reading)
     return PatientRecord(
@@ -126,7 +127,7 @@ def read_record(
         orders=orders,
         unread=unread,
         incomplete=incomplete,
-        notes=tuple(f"{count} × {what}" for what, count in reading.notes.items()),
+        notes=dict(reading.notes),
         unmatched=tuple(Unmatched(kind, *written, count) for (kind, written), count in reading.unmatched.items()),
         lookups=tuple(sorted(reading.lookups)),
     )
@@ -197,7 +198,7 @@ def _read_one(kind: str, entry: Entry, reading: ReadContext, lists: _Lists) -> N
                 _keep(found, lists)
     except UNREADABLE:
         if may_be_relevant(kind, entry.resource, reading):
-            reading.gap(SOURCES[kind], f"{kind} could not be read")
+            reading.note_gap(SOURCES[kind], GapKind.RESOURCE_UNREADABLE, kind)
 
 
 def _found(kind: str, entry: Entry, reading: ReadContext) -> MedicationUse | Problem | PendingTest | DatedGoal | None:
@@ -241,16 +242,14 @@ def _recency(result: LabResult) -> tuple[bool, int, datetime, datetime]:
     return result.effective is not None, day, result.effective_at or _LONG_AGO, result.issued or _LONG_AGO
 
 
-def _states(obtained: Sequence[ListResult], reading: ReadContext) -> tuple[dict[Source, str], dict[Source, str]]:
+def _states(obtained: Sequence[ListResult], reading: ReadContext) -> tuple[dict[Source, Gaps], dict[Source, Gaps]]:
     """Which lists could not be read at all, and which only in part. One failed key of several makes a list unread."""
-    unread: dict[Source, str] = {}
+    unread: dict[Source, Gaps] = {}
     incomplete = reading.incomplete()
     for held in obtained:
         for source in held.sources:
-            if held.unread is not None:
+            if held.unread:
                 unread.setdefault(source, held.unread)
-            if held.incomplete is not None:
-                incomplete[source] = (
-                    f"{held.incomplete}; {incomplete[source]}" if source in incomplete else held.incomplete
-                )
+            if held.incomplete:
+                incomplete[source] = (*held.incomplete, *incomplete.get(source, ()))
     return unread, incomplete

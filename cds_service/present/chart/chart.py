@@ -12,11 +12,13 @@ from cds_service.facts.fact import FactTable
 from cds_service.facts.intake import daily_dose, is_active
 from cds_service.facts.observations import is_future
 from cds_service.facts.patient import age_in_years
+from cds_service.gap_texts import gaps_text
+from cds_service.gaps import GapKind, Gaps
 from cds_service.hooks.missing_data_card import list_name
 from cds_service.hooks.texts import clean, quantity
 from cds_service.json_types import Json
 from cds_service.present.chart.series import TRENDS, as_written, flag_of, own_range, trends
-from cds_service.present.chart.texts import chart_say, reason_in, unit_name
+from cds_service.present.chart.texts import chart_say, unit_name
 from cds_service.present.texts import Language, has_words, say
 from cds_service.record import LabResult, MedicationUse, PatientRecord, Problem
 
@@ -214,17 +216,22 @@ def _result(concept: str, result: LabResult, knowledge: KnowledgeBase, facts: Fa
 
 def _notes(record: PatientRecord, beside: ChartExtras, language: Language) -> list[str]:
     notes = [
-        chart_say("unread", language, list_name(source, language), reason_in(reason, language))
-        for source, reason in record.unread.items()
+        chart_say("unread", language, list_name(source, language), _reasons(gaps, language))
+        for source, gaps in record.unread.items()
     ]
     notes += [
-        chart_say("incomplete", language, list_name(source, language), reason_in(reason, language))
-        for source, reason in record.incomplete.items()
+        chart_say("incomplete", language, list_name(source, language), _reasons(gaps, language))
+        for source, gaps in record.incomplete.items()
     ]
     notes += [chart_say("optional", language, list_name(source, language)) for source in beside.optional]
     if unnamed := sum(entry.count for entry in record.unmatched):
         notes.append(chart_say("unnamed", language, unnamed))
     return notes
+
+
+def _reasons(gaps: Gaps, language: Language) -> str:
+    """Why a list is missing; what the note says already, that fetching it failed, is not said again."""
+    return gaps_text((gap.cause or gap if gap.kind is GapKind.FETCH_FAILED else gap for gap in gaps), language)
 
 
 def _titles(knowledge: KnowledgeBase, concepts: frozenset[str], language: Language) -> str:

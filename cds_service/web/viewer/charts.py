@@ -19,6 +19,7 @@ from cds_service.fhir.fetch.client import Fetched
 from cds_service.fhir.read.record import read_record
 from cds_service.fhir.reference import PatientMatcher, is_other_patient, normal_base
 from cds_service.fhir.shapes import ConditionShape
+from cds_service.gap_texts import gap_text
 from cds_service.hooks.complete_prefetch import from_fetch
 from cds_service.hooks.prefetch import PrefetchKey, needs_of_all
 from cds_service.hooks.texts import clean
@@ -83,10 +84,11 @@ class Charts:
             raise Forbidden("This is not the patient whose record was opened. Open the page from the other record.")
         fetched = source.fetch({need.key: need.query(patient_id) for need in self._needs})
         failure = fetched["patient"].failure
-        if failure in ("HTTP 404", "HTTP 410"):
+        if failure is not None and failure.status in (404, 410):
             raise NotFound("The FHIR server has no such patient.")
         if failure is not None:
-            raise ServerFault(f"The FHIR server did not give the patient: {failure}. Try again, or tell who runs it.")
+            reason = gap_text(failure, "en")
+            raise ServerFault(f"The FHIR server did not give the patient: {reason}. Try again, or tell who runs it.")
         patient_matcher = PatientMatcher(patient_id, normal_base(source.base()))
         obtained = {need.key: from_fetch(need, fetched[need.key], patient_matcher) for need in self._needs}
         prefetch = {
@@ -96,7 +98,7 @@ class Charts:
         }
         # Without an optional list the rules use their defaults, so it does not count as missing.
         held = [
-            msgspec.structs.replace(obtained[need.key], unread=None, incomplete=None)
+            msgspec.structs.replace(obtained[need.key], unread=(), incomplete=())
             if need.optional
             else obtained[need.key]
             for need in self._needs
@@ -143,7 +145,7 @@ def checked_kind(text: str) -> str:
 
 def _sent(need: PrefetchKey, obtained: ListResult, fetched: Fetched, patient_matcher: PatientMatcher) -> Any:
     """A list as an EHR would send it: one Bundle, which says so if it is not whole; None if nothing can be sent."""
-    if obtained.unread is not None:
+    if obtained.unread:
         return None
     if not need.sources:
         return msgspec.json.decode(obtained.entries[0].resource)
@@ -155,7 +157,7 @@ def _sent(need: PrefetchKey, obtained: ListResult, fetched: Fetched, patient_mat
             {**({"fullUrl": entry.full_url} if entry.full_url else {}), "resource": msgspec.json.decode(entry.resource)}
             for entry in entries
         ]
-    if obtained.incomplete is not None:
+    if obtained.incomplete:
         # One page of several is known by its next link, or by its total; a part of a list in no other way.
         last = open_resource(fetched.pages[-1])
         bundle["total"] = max(len(entries), last.total or 0)

@@ -15,6 +15,8 @@ from cds_service.errors import EgressError, Forbidden, NotFound, RequestError
 from cds_service.fhir.bundle import open_resource
 from cds_service.fhir.fetch.client import Fetched, fetch_all
 from cds_service.fhir.reference import PatientMatcher, is_other_patient, normal_base
+from cds_service.gap_texts import gap_text
+from cds_service.gaps import Gap, GapKind
 from cds_service.sandbox.fhir_api import SamplePatients
 
 Parameters = Sequence[tuple[str, str]]
@@ -77,7 +79,7 @@ class Embedded:
                 return Fetched((self.read(*kind.split("/", 1)),))
             return Fetched((self.search(kind, parse_qsl(rest)),))
         except NotFound:
-            return Fetched(failure="HTTP 404")
+            return Fetched(failure=Gap(GapKind.HTTP_STATUS, status=404))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,8 @@ class Remote:
             deadline = time.monotonic() + _DEADLINE
             answer = self.egress.get(url, headers=headers, deadline=deadline, max_bytes=_MOST_BYTES)
         except EgressError as error:
-            raise ServerFault(f"The FHIR server gave nothing: {error}. Try again, or tell who runs it.") from error
+            reason = gap_text(error.gap, "en")
+            raise ServerFault(f"The FHIR server gave nothing: {reason}. Try again, or tell who runs it.") from error
         if answer.status in (404, 410):
             raise NotFound("The FHIR server has no such resource.")
         if answer.status != 200:

@@ -12,6 +12,7 @@ from cds_service.fhir.bundle import ListResult, open_resource
 from cds_service.fhir.read.record import read_record
 from cds_service.quantity import point
 from cds_service.record import DraftOrder
+from tests.support.reasons import incomplete, notes
 from tests.support.small_terminology import ALL, ME, PATIENT, TERMINOLOGY, UNITS, bundle, observation, read, request
 
 
@@ -96,7 +97,7 @@ def test_a_draft_whose_medicine_cannot_be_looked_up_is_told() -> None:
     by_reference = draft(medicationReference={"reference": "Medication/x"})
     del by_reference["medicationCodeableConcept"]
     record = read(drafts=[by_reference])
-    assert record.incomplete == {"draft-orders": "1 × draft order whose medicine could not be looked up"}
+    assert incomplete(record) == {"draft-orders": "1 × draft order whose medicine could not be looked up"}
 
 
 def test_a_drafted_test_is_read() -> None:
@@ -138,7 +139,7 @@ def test_a_draft_that_cannot_be_read_is_told_and_the_others_are_judged() -> None
     record = read(drafts=[draft(status=7), draft(id="m2")])
     assert record.orders is not None
     assert [order.reference for order in record.orders] == ["MedicationRequest/m2"]
-    assert record.incomplete == {"draft-orders": "1 × draft order could not be read"}
+    assert incomplete(record) == {"draft-orders": "1 × draft order could not be read"}
 
 
 @pytest.mark.parametrize("resource", [observation(), PATIENT, {"resourceType": "Encounter", "id": "e1"}])
@@ -165,7 +166,7 @@ def test_a_bundle_without_a_type_or_with_odd_members_is_opened(written: dict[str
 def test_drafts_that_cannot_be_opened_are_noted(written: bytes) -> None:
     patient = ListResult((), open_resource(bundle([PATIENT])).entries)
     record = read_record("p1", (patient,), TERMINOLOGY, UNITS, drafts=written)
-    assert (record.orders, record.notes) == ((), ("1 × draft order that could not be opened",))
+    assert (record.orders, notes(record)) == ((), {"draft order that could not be opened": 1})
 
 
 def test_an_order_of_another_kind_that_was_entered_in_error_does_not_exist() -> None:

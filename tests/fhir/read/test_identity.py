@@ -10,6 +10,7 @@ import pytest
 from cds_service.errors import Unprocessable
 from cds_service.fhir.bundle import Entry, ListResult, open_resource
 from cds_service.fhir.read.record import read_record
+from tests.support.reasons import notes
 from tests.support.small_terminology import (
     ALL,
     PATIENT,
@@ -122,7 +123,7 @@ def test_all_these_references_are_the_patient(reference: str) -> None:
 def test_none_of_these_subjects_is_the_patient(subject: object) -> None:
     record = read(observation(subject=subject), observation(id="o2"), server=SERVER, urls={"p1": "urn:uuid:77"})
     assert [one.reference for one in record.labs["serum-vitamin-b12"]] == ["Observation/o2"]
-    assert record.notes == ("1 × Observation dropped: its subject is not the patient of the call, or not stated",)
+    assert notes(record) == {"Observation dropped: its subject is not the patient of the call, or not stated": 1}
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,7 @@ def test_an_absolute_reference_counts_by_its_id_when_no_server_is_named() -> Non
 def test_a_strangers_resource_of_any_type_is_left_out(resource: dict[str, Any]) -> None:
     record = read(resource)
     assert (record.medications, record.problems, record.pending, record.inr_goal) == ((), (), (), None)
-    assert [note.partition(" × ")[2] for note in record.notes] == [
+    assert list(notes(record)) == [
         f"{resource['resourceType']} dropped: its subject is not the patient of the call, or not stated"
     ]
 

@@ -10,6 +10,7 @@ import pytest
 from cds_service.coding import ATC, ICD10, RXNORM, UCUM
 from cds_service.quantity import point
 from cds_service.record import MedicationUse
+from tests.support.reasons import incomplete, notes
 from tests.support.small_terminology import ME, read, request, statement
 
 WARFARIN = {"coding": [{"system": RXNORM, "code": "855332", "display": "Warfarin Sodium 5 MG Oral Tablet"}]}
@@ -199,7 +200,7 @@ def test_a_medicine_by_text_alone_that_nothing_names_is_counted() -> None:
         request(id="m2", medicationCodeableConcept={"text": "X"}),
     )
     assert (record.medications, record.incomplete) == ((), {})
-    assert record.notes == ("2 × medicine by text alone that no value set names",)
+    assert notes(record) == {"medicine by text alone that no value set names": 2}
 
 
 @pytest.mark.row("CTX-08", "E-6")
@@ -254,7 +255,7 @@ def test_the_display_of_a_reference_names_the_medicine(found: list[dict[str, Any
 )
 def test_a_medicine_that_cannot_be_looked_up_leaves_the_list_incomplete(members: dict[str, Any]) -> None:
     record = read(request(medicationCodeableConcept=None) | members)
-    assert record.incomplete == {"medication-requests": "1 × MedicationRequest whose medicine could not be looked up"}
+    assert incomplete(record) == {"medication-requests": "1 × MedicationRequest whose medicine could not be looked up"}
 
 
 def test_a_medication_entered_in_error_is_not_there() -> None:
@@ -332,7 +333,7 @@ def test_a_reason_that_cannot_be_read_does_not_lose_the_medicine() -> None:
 
 def test_an_entry_that_cannot_be_read_leaves_its_list_incomplete() -> None:
     record = read(request(status=7), statement())
-    assert record.incomplete == {"medication-requests": "1 × MedicationRequest could not be read"}
+    assert incomplete(record) == {"medication-requests": "1 × MedicationRequest could not be read"}
     assert [use.reference for use in record.medications] == ["MedicationStatement/s1"]
 
 

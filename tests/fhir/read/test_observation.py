@@ -10,6 +10,7 @@ import pytest
 from cds_service.coding import LOINC, UCUM
 from cds_service.quantity import Interval, point
 from cds_service.record import LabResult
+from tests.support.reasons import incomplete, notes
 from tests.support.small_terminology import observation, read
 
 
@@ -89,7 +90,7 @@ def test_a_result_is_unusable(value: dict[str, Any], why: str) -> None:
 
 def test_an_unusable_result_is_noted_without_its_value() -> None:
     record = read(observation(valueQuantity=quantity(87654.25, "pg/mL")))
-    assert record.notes == ("1 × serum-vitamin-b12 result unusable: implausible",)
+    assert notes(record) == {"serum-vitamin-b12 result unusable: implausible": 1}
 
 
 @pytest.mark.parametrize("text", ["picogram per mL", "pg/ml"])
@@ -302,12 +303,12 @@ def test_a_look_alike_text_is_not_recognised() -> None:
 
 def test_an_observation_of_no_interest_may_have_any_shape() -> None:
     record = read(observation(code=coded("1-1"), valueQuantity="wrong", issued=7))
-    assert (record.labs, record.incomplete, record.notes) == ({}, {}, ())
+    assert (record.labs, record.incomplete, record.notes) == ({}, {}, {})
 
 
 def test_an_observation_of_interest_that_cannot_be_read_leaves_its_list_incomplete() -> None:
     record = read(observation(valueQuantity={"value": "two hundred"}), observation(id="o2"))
-    assert record.incomplete == {"observations": "1 × Observation could not be read"}
+    assert incomplete(record) == {"observations": "1 × Observation could not be read"}
     assert [result.reference for result in record.labs["serum-vitamin-b12"]] == ["Observation/o2"]
 
 
@@ -359,7 +360,7 @@ def test_after_sixty_four_unlisted_units_a_further_one_is_not_looked_up() -> Non
 def test_a_result_about_somebody_else_in_the_patients_chart_is_left_out(focus: object) -> None:
     record = read(observation(focus=focus))
     assert record.labs == {}
-    assert [note.partition(" × ")[2] for note in record.notes] == [
+    assert list(notes(record)) == [
         "Observation dropped: it is about somebody or something else than its subject (focus)"
     ]
 

@@ -12,6 +12,7 @@ import pytest
 from cds_service.coding import LOINC, RXNORM
 from cds_service.fhir.bundle import Entry, ListResult, open_resource
 from cds_service.fhir.read.record import read_record
+from tests.support.reasons import incomplete, notes
 from tests.support.small_terminology import (
     ME,
     PATIENT,
@@ -146,7 +147,7 @@ def test_the_unchanged_resource_is_read(resource: dict[str, Any]) -> None:
     record = read(resource)
     read_things = (record.labs, record.medications, record.problems, record.pending, record.inr_goal)
     assert any(read_things)
-    assert (record.incomplete, [note for note in record.notes if "could not" in note]) == ({}, [])
+    assert (record.incomplete, [note for note in notes(record) if "could not" in note]) == ({}, [])
 
 
 @pytest.mark.row("TOY-24")
@@ -156,4 +157,4 @@ def test_brackets_nested_too_deep_cost_only_their_own_resource() -> None:
     entries = [*open_resource(bundle([observation()])).entries, Entry(msgspec.Raw(deep))]
     record = read_record("p1", (patient, ListResult(("observations",), entries)), TERMINOLOGY, UNITS)
     assert record.labs
-    assert record.incomplete == {"observations": "1 × Observation could not be read"}
+    assert incomplete(record) == {"observations": "1 × Observation could not be read"}

@@ -10,7 +10,9 @@ import pytest
 from cds_service.coding import ICD10, LOINC, SNOMED
 from cds_service.fhir.bundle import ListResult, open_resource
 from cds_service.fhir.read.record import read_record
+from cds_service.gaps import Gap, GapKind
 from cds_service.record import PatientRecord, Source
+from tests.support.reasons import incomplete
 from tests.support.small_terminology import ALL, ME, PATIENT, TERMINOLOGY, UNITS, bundle, observation, read
 
 
@@ -224,7 +226,7 @@ def test_this_is_no_inr_goal(members: dict[str, Any]) -> None:
 )
 def test_one_that_cannot_be_read_leaves_its_list_incomplete(resource: dict[str, Any], source: Source) -> None:
     record = read(resource, observation())
-    assert record.incomplete == {source: f"1 × {resource['resourceType']} could not be read"}
+    assert incomplete(record) == {source: f"1 × {resource['resourceType']} could not be read"}
     assert record.labs
 
 
@@ -236,17 +238,17 @@ def obtained(*held: ListResult) -> PatientRecord:
 def test_a_list_is_unread_if_one_of_its_keys_is() -> None:
     record = obtained(
         ListResult(("observations",), open_resource(bundle([observation()])).entries),
-        ListResult(("observations",), unread="the FHIR server did not answer"),
+        ListResult(("observations",), unread=(Gap(GapKind.NO_CONNECTION),)),
         ListResult(("conditions",)),
     )
-    assert record.unread == {"observations": "the FHIR server did not answer"}
+    assert record.unread == {"observations": (Gap(GapKind.NO_CONNECTION),)}
     assert record.labs
 
 
 def test_a_missing_page_and_a_bad_entry_are_both_told() -> None:
     bad = open_resource(bundle([observation(code=7)])).entries
-    record = obtained(ListResult(("observations",), bad, incomplete="a page is missing"))
-    assert record.incomplete == {"observations": "a page is missing; 1 × Observation could not be read"}
+    record = obtained(ListResult(("observations",), bad, incomplete=(Gap(GapKind.TOO_MANY_PAGES, count=4),)))
+    assert incomplete(record) == {"observations": "more than 4 pages; 1 × Observation could not be read"}
 
 
 def test_a_list_that_was_read_and_is_empty_is_neither_unread_nor_incomplete() -> None:
@@ -256,4 +258,4 @@ def test_a_list_that_was_read_and_is_empty_is_neither_unread_nor_incomplete() ->
 
 def test_resources_of_other_types_are_of_no_interest() -> None:
     record = read({"resourceType": "Practitioner", "id": "d1"}, {"resourceType": "Observation2"})
-    assert (record.notes, record.incomplete) == ((), {})
+    assert (record.notes, record.incomplete) == ({}, {})

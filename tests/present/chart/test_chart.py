@@ -11,10 +11,11 @@ import msgspec
 import pytest
 
 from cds_service.fhir.read import observation
+from cds_service.gaps import Gap, GapKind
 from cds_service.hooks.prefetch import needs_of_all, prefetch_for
 from cds_service.present.chart.chart import EXPOSURES, ChartExtras, chart
 from cds_service.present.chart.series import TRENDS, as_written, flag_of, own_range
-from cds_service.present.chart.texts import WORDS, chart_say, reason_in
+from cds_service.present.chart.texts import WORDS, chart_say
 from cds_service.quantity import Interval, point
 from cds_service.record import InrGoal, LabResult, Patient, PatientRecord, PendingTest, Unmatched
 from tests.support.kb import NOW, ago, facts, knowledge, lab, med, problem, record
@@ -336,19 +337,11 @@ def test_lists_that_could_not_be_read_are_told_in_both_languages() -> None:
     assert charted(patient, "zh")["notes"][0] == "问题与诊断未能读取：HTTP 401"
 
 
-@pytest.mark.parametrize(
-    ("reason", "chinese"),
-    [
-        ("fetching failed: timed out", "超时"),
-        ("page 2: no connection", "第2页：无法连接"),
-        ("3 of 9 entries came; 2 × Observation could not be read", "共9条，仅得3条；2条Observation无法读取"),
-        ("HTTP 503 (to be asked again in 5 s)", "HTTP 503（5秒后可再试）"),
-        ("HTTP 401", "HTTP 401"),
-    ],
-)
-def test_reasons_are_told_in_the_language_of_the_reader(reason: str, chinese: str) -> None:
-    assert reason_in(reason, "zh") == chinese
-    assert reason_in(reason, "en") == reason.removeprefix("fetching failed: ")
+def test_a_note_names_the_cause_of_a_failed_fetch_and_not_the_fetch() -> None:
+    gap = Gap(GapKind.FETCH_FAILED, cause=Gap(GapKind.TIMED_OUT))
+    patient = msgspec.structs.replace(record(), unread={"conditions": (gap,)})
+    assert charted(patient)["notes"] == ["Problems and diagnoses could not be read: timed out"]
+    assert charted(patient, "zh")["notes"] == ["问题与诊断未能读取：超时"]
 
 
 def test_entries_that_no_rule_asks_about_are_counted() -> None:

@@ -689,7 +689,7 @@ def test_an_explanation_comes_in_the_language_of_the_reader_under_the_policy_of_
 
 def test_a_form_is_sent_once_and_only_where_it_may_go(ehr: Ehr) -> None:
     way = Egress([ehr.host], ca_file=ehr.ca_file)
-    with pytest.raises(EgressError, match="not on the list"):
+    with pytest.raises(EgressError, match="address not allowed"):
         way.post("https://evil.example/token", "a=b", headers={}, deadline=2e9, max_bytes=1000)
     assert way.post(f"{ehr.host}/oauth/token", "code=x", headers={}, deadline=2e9, max_bytes=1000).status == 401
     assert ehr.exchanged == [{"code": "x"}]
