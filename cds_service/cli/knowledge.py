@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from cds_service.evaluate import Evaluation, Evaluator
 from cds_service.fhir.bundle import Entry, ListResult, open_resource
 from cds_service.fhir.read.record import read_record
 from cds_service.fhir.write.orders import DraftContext
-from cds_service.hooks.cards import CardMaker
+from cds_service.hooks.cards import CardContext, CardMaker
 from cds_service.hooks.client_capabilities import ClientCapabilities
 from cds_service.present.catalogue.catalogue import Catalogue
 from cds_service.present.catalogue.markdown import write
@@ -130,14 +132,9 @@ def evaluate_command(
     """
     run = _Run.of(bundle.read(), hook, as_of, rules, site)
     draft_context = DraftContext(f"Patient/{run.record.patient.id}", run.as_of.isoformat(timespec="seconds"), "")
-    numbers = iter(range(1, 10_000))
-    cards = CardMaker(run.knowledge).cards(
-        run.evaluation.firing,
-        run.evaluation.facts,
-        draft_context,
-        ClientCapabilities(language),
-        lambda: f"{next(numbers)}",
-    )
+    new_id = partial(next, map(str, count(1)))
+    context = CardContext(run.evaluation.facts, draft_context, ClientCapabilities(language), new_id)
+    cards = CardMaker(run.knowledge).cards(run.evaluation.firing, context).cards
     if as_json:
         click.echo(json.dumps(cards, ensure_ascii=False, indent=2))
         return

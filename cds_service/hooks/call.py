@@ -19,7 +19,7 @@ from cds_service.fhir.read.record import read_record
 from cds_service.fhir.write.orders import DraftContext
 from cds_service.gap_texts import gaps_text, note_text
 from cds_service.hooks.call_outcome import not_shown, shown
-from cds_service.hooks.cards import CardMaker
+from cds_service.hooks.cards import CardContext, CardMaker
 from cds_service.hooks.client_capabilities import ClientCapabilities, capabilities_of
 from cds_service.hooks.complete_prefetch import complete_prefetch, look_up
 from cds_service.hooks.messages import CallContext, HookRequest
@@ -28,6 +28,7 @@ from cds_service.hooks.observer import CallObserver
 from cds_service.hooks.prefetch import PrefetchKey, prefetch_for
 from cds_service.hooks.snooze import Snoozed, SnoozeFilter, tell, without
 from cds_service.hooks.unmatched import UnmatchedCodes, unmatched_counts
+from cds_service.hooks.withheld import Reason, Withheld, by_decision, note_withheld
 from cds_service.quantity import factor
 from cds_service.record import PatientRecord
 from cds_service.rules.explain import explain
@@ -153,15 +154,18 @@ class _Answerer:
         needs: Sequence[PrefetchKey],
         obtained: Sequence[ListResult],
     ) -> dict[str, Any]:
-        orders: dict[str, str] = {}
-        draft_context = _draft_context(request, call)
         heard = without(evaluation.firing, snoozed) if snoozed else evaluation.firing
-        cards = self._cards.cards(heard, evaluation.facts, draft_context, capabilities, _new_id, orders)
+        context = CardContext(evaluation.facts, _draft_context(request, call), capabilities, _new_id)
+        made = self._cards.cards(heard, context)
+        cards = made.cards
         call.log["cards"] = [card["extension"]["cds-service.rule"]["id"] for card in cards]
-        if evaluation.counted:
-            call.log["counted"] = [decision.rule.id for decision in evaluation.counted]
-        if snoozed:
-            call.log["snoozed"] = [each.decision.rule.id for each in snoozed]
+        withheld = (
+            *by_decision(evaluation),
+            *(Withheld(each.decision.rule.id, Reason.SNOOZED) for each in snoozed),
+            *made.withheld,
+        )
+        if withheld:
+            call.log["withheld"] = {each.rule: each.reason.value for each in withheld}
         if evaluation.undecided:
             parts = missing_parts(evaluation.facts.record, needs, obtained)
             call.outcome.unread = parts.lists
@@ -174,11 +178,12 @@ class _Answerer:
                 )
             cards.append(incomplete_card(self._knowledge, parts.lists, capabilities, _new_id))
         unseen = (*evaluation.counted, *(each.decision for each in snoozed))
-        call.outcome.cards = (*shown(cards, orders), *(not_shown(each, _new_id()) for each in unseen))
+        call.outcome.cards = (*shown(cards, made.orders), *(not_shown(each, _new_id()) for each in unseen))
         response = self._response(cards)
         if self._settings.explain or call.profile.explain or call.explain:
             nodes = explain(self._knowledge, evaluation.facts, evaluation.decisions)
             tell(nodes, snoozed)
+            note_withheld(nodes, made.withheld)
             response["extension"]["cds-service.explain"] = nodes
         return response
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ from cds_service.fhir.write.orders import DraftContext
 from cds_service.hooks.client_capabilities import ClientCapabilities
 from cds_service.hooks.suggestions import NewId, Offer, Suggestion, make_offer, suggest
 from cds_service.hooks.texts import LISTED, NAMED, Wording, neutral
+from cds_service.hooks.withheld import Reason, Withheld
+from cds_service.json_types import Json
 from cds_service.record import LabResult, MedicationUse, Problem
 from cds_service.rules.conditions import Test, compiled, evidence
 from cds_service.rules.decide import Decision
@@ -65,6 +67,35 @@ class _Text:
     footer: str
 
 
+@dataclass(frozen=True, slots=True)
+class CardContext:
+    """What the cards of one answer are made for.
+
+    Attributes:
+        draft_context: whom drafts are for; reason and supporting results are filled in per card.
+        new_id: makes a new UUID for every card and suggestion.
+    """
+
+    facts: FactTable
+    draft_context: DraftContext
+    capabilities: ClientCapabilities
+    new_id: NewId
+
+
+@dataclass(frozen=True, slots=True)
+class CardOutcome:
+    """The cards of one answer.
+
+    Attributes:
+        orders: the order in the catalogue behind each suggestion, by the suggestion's UUID.
+        withheld: rules that fire but have no card.
+    """
+
+    cards: list[Json]
+    orders: Mapping[str, str]
+    withheld: tuple[Withheld, ...]
+
+
 class CardMaker:
     """Cards for the rules of a knowledge base; holds no patient data."""
 
@@ -75,7 +106,7 @@ class CardMaker:
                 it, cards have neither.
             launch: address at which an EHR launches the page (SMART), for clients that are registered for it.
         """
-        self._knowledge = knowledge
+        self.knowledge = knowledge
         self._catalogue = catalogue
         self._launch = launch
         self._no_info_when = {t.id: compiled(t.no_info_when) for t in knowledge.topics.values() if t.no_info_when}
@@ -87,105 +118,33 @@ class CardMaker:
             for language in ("en", "zh")
         }
 
-    def cards(
-        self,
-        decisions: Iterable[Decision],
-        table: FactTable,
-        draft_context: DraftContext,
-        capabilities: ClientCapabilities,
-        new_id: NewId,
-        orders: dict[str, str] | None = None,
-    ) -> list[dict[str, Any]]:
-        """The cards of the rules that speak.
-
-        Args:
-            setting: whom drafts are for; the reason and the supporting results are filled in per card.
-            new_id: makes a fresh UUID for every card and suggestion.
-            orders: is told the order in the catalogue behind each suggestion, by the suggestion's UUID.
-        """
-        chosen = [(decision, self._texts[_key(decision, capabilities.language)]) for decision in decisions]
-        chosen = [(d, text) for d, text in chosen if text.indicator != "info" or not self._quiet(d, table)]
-        chosen.sort(key=lambda pair: (_RANK[pair[1].indicator], pair[0].rule.priority))
-        if capabilities.chart:
+    def cards(self, decisions: Iterable[Decision], context: CardContext) -> CardOutcome:
+        """The cards of the rules that fire, most severe first, and the rules that fire without a card."""
+        candidates = [(decision, self._texts[_key(decision, context.capabilities.language)]) for decision in decisions]
+        candidates.sort(key=lambda pair: (_RANK[pair[1].indicator], pair[0].rule.priority))
+        suppressed = [d for d, text in candidates if text.indicator == "info" and self._info_suppressed(d, context)]
+        chosen = [(d, text) for d, text in candidates if d not in suppressed]
+        over: list[tuple[Decision, _Text]] = []
+        if context.capabilities.chart:
             certain = sum(text.indicator != "info" for _, text in chosen)
-            chosen = chosen[: max(certain, _MOST_ON_CHART)]
-        wording = Wording(self._knowledge, capabilities.language, table.today)
-        offered: set[tuple[str, str]] = set()
-        told = {} if orders is None else orders
-        return [
-            self._card(d, text, table, draft_context, capabilities, new_id, wording, offered, told)
-            for d, text in chosen
-        ]
-
-    def _quiet(self, decision: Decision, table: FactTable) -> bool:
-        """Whether the topic wants no info cards for this patient (palliative care)."""
-        wants_none = self._no_info_when.get(self._knowledge.topic_of[decision.rule.id])
-        return wants_none is not None and wants_none(table) is True
-
-    def _card(
-        self,
-        decision: Decision,
-        text: _Text,
-        table: FactTable,
-        draft_context: DraftContext,
-        capabilities: ClientCapabilities,
-        new_id: NewId,
-        wording: Wording,
-        offered: set[tuple[str, str]],
-        orders: dict[str, str],
-    ) -> dict[str, Any]:
-        rule = decision.rule
-        lines = [
-            "".join([wording.placeholder(part, table) if index % 2 else part for index, part in enumerate(parts)])
-            + cited
-            for when, parts, cited in text.lines
-            if when is None or when(table) is True
-        ]
-        mine = DraftContext(
-            draft_context.patient,
-            draft_context.authored,
-            text.title,
-            draft_context.encounter,
-            draft_context.author,
-            _supporting(text, table),
-            urgent=text.indicator == "critical",
+            limit = max(certain, _MOST_ON_CHART)
+            chosen, over = chosen[:limit], chosen[limit:]
+        writer = _CardWriter(self, context)
+        return CardOutcome(
+            [writer.card(decision, text) for decision, text in chosen],
+            writer.orders,
+            (
+                *(Withheld(decision.rule.id, Reason.INFO_SUPPRESSED) for decision in suppressed),
+                *(Withheld(decision.rule.id, Reason.OVER_LIMIT) for decision, _ in over),
+            ),
         )
-        found = [s for offer in text.offers for s in suggest(offer, table, mine, capabilities.language)]
-        fresh = [s for s in found if s.key not in offered]
-        # Labels are plain text; here they become Markdown, with the product's name as the record writes it in them.
-        if repeated := [neutral(s.label) for s in found if s.key in offered]:
-            lines.append(_WORDS[capabilities.language]["above"].format(LISTED[capabilities.language].join(repeated)))
-        offered.update(s.key for s in fresh)
-        if by_hand := [neutral(s.label) for s in fresh if s.action["type"] not in capabilities.actions]:
-            lines.append(_WORDS[capabilities.language]["by_hand"].format(LISTED[capabilities.language].join(by_hand)))
-            fresh = [s for s in fresh if s.action["type"] in capabilities.actions]
-        card: dict[str, Any] = {
-            "uuid": new_id(),
-            "summary": text.summary,
-            "detail": "\n\n".join([*lines, text.footer]),
-            "indicator": text.indicator,
-            "source": text.source
-            | {"topic": {"system": "urn:cds-service:rule", "code": capabilities.topic(rule.id), "display": text.title}},
-            "extension": {
-                "cds-service.rule": {
-                    "id": rule.id,
-                    "version": rule.version,
-                    "knowledge": self._knowledge.version,
-                    "statements": rule.source,
-                    **({"variant": decision.variant.id} if decision.variant else {}),
-                }
-            },
-        }
-        if links := self._links(rule.id, capabilities):
-            card["links"] = links
-        if text.reasons:
-            card["overrideReasons"] = list(text.reasons)
-        if fresh:
-            card.update(_selection(fresh, capabilities, new_id))
-            orders.update((message["uuid"], s.key[0]) for message, s in zip(card["suggestions"], fresh, strict=True))
-        return card
 
-    def _links(self, rule: str, capabilities: ClientCapabilities) -> list[dict[str, str]]:
+    def _info_suppressed(self, decision: Decision, context: CardContext) -> bool:
+        """Whether the topic shows this patient no info cards (palliative care)."""
+        wants_none = self._no_info_when.get(self.knowledge.topic_of[decision.rule.id])
+        return wants_none is not None and wants_none(context.facts) is True
+
+    def links(self, rule: str, capabilities: ClientCapabilities) -> list[dict[str, str]]:
         """CDS Hooks 2.0, Link: `absolute` is a page to be opened as it is, `smart` an app for the client to launch."""
         words, links = _WORDS[capabilities.language], []
         if self._catalogue is not None and capabilities.links:
@@ -196,7 +155,7 @@ class CardMaker:
 
     def _text(self, rule: Rule, variant: Variant | None, language: str) -> _Text:
         assert rule.card is not None
-        card, knowledge = rule.card, self._knowledge
+        card, knowledge = rule.card, self.knowledge
         lines: list[Line] = card.detail
         uses: list[SuggestionUse] = card.suggestions
         if variant is not None:
@@ -247,11 +206,80 @@ class CardMaker:
         """The documents behind a line, as a reader knows them; what no seed document says is marked as an addition."""
         if not cites:
             return ""
-        sources = {source.id: source for source in (self._knowledge.source_of(cite) for cite in cites)}
+        sources = {source.id: source for source in (self.knowledge.source_of(cite) for cite in cites)}
         names = [source.short.in_language(language) for source in sources.values()]
         if all(source.kind == "addition" for source in sources.values()):
             names.append(_WORDS[language]["addition"])
         return f" *({LISTED[language].join(names)})*"
+
+
+class _CardWriter:
+    """Writes the cards of one answer; remembers what earlier cards offer, so that nothing is offered twice."""
+
+    def __init__(self, maker: CardMaker, context: CardContext) -> None:
+        self._maker = maker
+        self._context = context
+        self._wording = Wording(maker.knowledge, context.capabilities.language, context.facts.today)
+        self._offered: set[tuple[str, str]] = set()
+        self.orders: dict[str, str] = {}
+
+    def card(self, decision: Decision, text: _Text) -> Json:
+        capabilities, rule = self._context.capabilities, decision.rule
+        fresh, notes = self._suggestions(text)
+        card: Json = {
+            "uuid": self._context.new_id(),
+            "summary": text.summary,
+            "detail": "\n\n".join([*self._lines(text), *notes, text.footer]),
+            "indicator": text.indicator,
+            "source": text.source
+            | {"topic": {"system": "urn:cds-service:rule", "code": capabilities.topic(rule.id), "display": text.title}},
+            "extension": {
+                "cds-service.rule": {
+                    "id": rule.id,
+                    "version": rule.version,
+                    "knowledge": self._maker.knowledge.version,
+                    "statements": rule.source,
+                    **({"variant": decision.variant.id} if decision.variant else {}),
+                }
+            },
+        }
+        if links := self._maker.links(rule.id, capabilities):
+            card["links"] = links
+        if text.reasons:
+            card["overrideReasons"] = list(text.reasons)
+        if fresh:
+            card.update(_selection(fresh, capabilities, self._context.new_id))
+            written = zip(card["suggestions"], fresh, strict=True)
+            self.orders.update((message["uuid"], suggestion.key[0]) for message, suggestion in written)
+        return card
+
+    def _lines(self, text: _Text) -> Iterator[str]:
+        facts = self._context.facts
+        for when, parts, cited in text.lines:
+            if when is None or when(facts) is True:
+                filled = (self._wording.placeholder(part, facts) if i % 2 else part for i, part in enumerate(parts))
+                yield "".join(filled) + cited
+
+    def _suggestions(self, text: _Text) -> tuple[list[Suggestion], list[str]]:
+        """The suggestions of a card, and lines that name those offered above or not possible for this client."""
+        language, actions = self._context.capabilities.language, self._context.capabilities.actions
+        drafts = self._context.draft_context._replace(
+            reason=text.title,
+            supporting=_supporting(text, self._context.facts),
+            urgent=text.indicator == "critical",
+        )
+        found = [s for offer in text.offers for s in suggest(offer, self._context.facts, drafts, language)]
+        fresh = [s for s in found if s.key not in self._offered]
+        # Labels are plain text; in a line of the card, the product's name in them must be neutral Markdown.
+        above = [neutral(s.label) for s in found if s.key in self._offered]
+        by_hand = [neutral(s.label) for s in fresh if s.action["type"] not in actions]
+        self._offered.update(s.key for s in fresh)
+        notes = [
+            _WORDS[language][key].format(LISTED[language].join(labels))
+            for key, labels in (("above", above), ("by_hand", by_hand))
+            if labels
+        ]
+        return [s for s in fresh if s.action["type"] in actions], notes
 
 
 def _key(decision: Decision, language: str) -> tuple[str, str, str]:

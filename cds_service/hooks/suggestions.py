@@ -147,7 +147,7 @@ def _dosed(name: str, use: MedicationUse, language: str) -> str:
 
 def _redrafted(order: Order, use: MedicationUse, table: FactTable, language: str) -> dict[str, Any] | None:
     """The draft of a product with the change that an order makes; None if the client could not tell which it is."""
-    written = next((draft.written for draft in table.record.orders or () if draft.use is use), b"")
+    written = next((draft.written for draft in table.record.orders or () if draft.use == use), b"")
     if not written:
         return None
     if order.hold:

@@ -15,7 +15,7 @@ from cds_service.coding import RXNORM
 from cds_service.evaluate import Evaluator
 from cds_service.fhir.write.orders import DraftContext
 from cds_service.hooks.call import _new_id
-from cds_service.hooks.cards import CardMaker
+from cds_service.hooks.cards import CardContext, CardMaker
 from cds_service.hooks.client_capabilities import ClientCapabilities
 from cds_service.hooks.response_models import HookResponse
 from cds_service.record import PatientRecord
@@ -44,12 +44,18 @@ def cards(
     base = knowledge_with(*rules)
     evaluation = Evaluator(base).evaluate(patient or record(), NOW, [r.id for r in rules])
     numbers = count()
-    made = CardMaker(base).cards(
-        evaluation.firing,
-        evaluation.facts,
-        SETTING,
-        ClientCapabilities(**capabilities),
-        new_id or (lambda: f"id-{next(numbers)}"),
+    made = (
+        CardMaker(base)
+        .cards(
+            evaluation.firing,
+            CardContext(
+                evaluation.facts,
+                SETTING,
+                ClientCapabilities(**capabilities),
+                new_id or (lambda: f"id-{next(numbers)}"),
+            ),
+        )
+        .cards
     )
     if valid:
         HookResponse.model_validate({"cards": made})
@@ -84,8 +90,13 @@ def published(of: Rule, **capabilities: Any) -> Card:
     base = knowledge_with(of)
     evaluation = Evaluator(base).evaluate(record(), NOW, [of.id])
     numbers = count()
-    (made,) = CardMaker(base, "https://cds.example/b12/rules").cards(
-        evaluation.firing, evaluation.facts, SETTING, ClientCapabilities(**capabilities), lambda: f"id-{next(numbers)}"
+    (made,) = (
+        CardMaker(base, "https://cds.example/b12/rules")
+        .cards(
+            evaluation.firing,
+            CardContext(evaluation.facts, SETTING, ClientCapabilities(**capabilities), lambda: f"id-{next(numbers)}"),
+        )
+        .cards
     )
     HookResponse.model_validate({"cards": [made]})
     return made
@@ -329,7 +340,8 @@ def test_naming_code_systems_otherwise_for_one_client_leaves_the_next_one_alone(
     maker = CardMaker(base)
 
     def made(capabilities: ClientCapabilities) -> Card:
-        return maker.cards(evaluation.firing, evaluation.facts, SETTING, capabilities, lambda: "id")[0]
+        context = CardContext(evaluation.facts, SETTING, capabilities, lambda: "id")
+        return maker.cards(evaluation.firing, context).cards[0]
 
     before = created(made(ClientCapabilities()))
     made(ClientCapabilities(order_systems={RXNORM: "urn:other"}))

@@ -11,6 +11,7 @@ from datetime import date
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase, Service
 from cds_service.hooks.messages import CallContext, HookRequest
+from cds_service.hooks.withheld import Reason
 from cds_service.json_types import Json
 from cds_service.present.catalogue.phrases import Phrases
 from cds_service.present.explanation.clauses import Clauses, Node, day_said
@@ -20,8 +21,6 @@ from cds_service.present.texts import LANGUAGES, Language, say
 Answer = Callable[[str, HookRequest, CallContext], Json]
 
 _TRACE = "cds-service.explain"
-_CHART_HOOKS = ("patient-view", "encounter-start")
-_MOST_ON_CHART = 3
 _PARTS = ("applies", "when", "unless", "variantWhen")
 # So many clauses at most are named in a rule's own sentence; the tree below it has all of them.
 _MOST_NAMED = 4
@@ -29,13 +28,13 @@ _MOST_NAMED = 4
 
 def worded(knowledge: KnowledgeBase, answer: Answer) -> Answer:
     """The same answers, with the trace in words where there is one."""
-    tellers = {language: ExplanationWriter(knowledge, language) for language in LANGUAGES}
+    writers = {language: ExplanationWriter(knowledge, language) for language in LANGUAGES}
 
     def answered(service_id: str, request: HookRequest, call: CallContext) -> Json:
         reply = answer(service_id, request, call)
         if _TRACE in reply["extension"]:
-            writer, service = tellers[call.language], knowledge.services[service_id]
-            trace = writer.told(service, reply["extension"][_TRACE], reply["cards"], call.now.date())
+            writer, service = writers[call.language], knowledge.services[service_id]
+            trace = writer.write(service, reply["extension"][_TRACE], call.now.date())
             reply["extension"][_TRACE] = trace
         return reply
 
@@ -50,19 +49,17 @@ class ExplanationWriter:
         self._language = language
         self._phrases = Phrases(knowledge, language)
 
-    def told(self, service: Service, nodes: Sequence[Node], cards: Sequence[Json], today: date) -> list[Node]:
+    def write(self, service: Service, nodes: Sequence[Node], today: date) -> list[Node]:
         """A trace in words.
 
         Args:
             nodes: the trace of `rules/explain.py`; it stays as it is.
-            cards: those of the same reply.
             today: the day of judgement.
         """
         clauses = Clauses(self._knowledge, self._language, today)
-        shown = [card["extension"]["cds-service.rule"]["id"] for card in cards]
         traced = {node["rule"] for node in nodes}
         off = [self._off(rule) for rule in service.rules if rule not in traced]
-        return [self._decision(node, clauses, service, shown) for node in (*nodes, *off)]
+        return [self._decision(node, clauses) for node in (*nodes, *off)]
 
     def _off(self, rule_id: str) -> Node:
         rule = self._knowledge.rules[rule_id]
@@ -74,7 +71,7 @@ class ExplanationWriter:
             "statements": list(rule.source),
         }
 
-    def _decision(self, node: Node, clauses: Clauses, service: Service, shown: Sequence[str]) -> Node:
+    def _decision(self, node: Node, clauses: Clauses) -> Node:
         rule = self._knowledge.rules[node["rule"]]
         parts = {name: clauses.told(node[name]) for name in _PARTS if name in node}
         told = {**node, "title": rule.title.in_language(self._language), "kind": rule.kind, **parts}
@@ -82,17 +79,18 @@ class ExplanationWriter:
             told["silencedByTitle"] = self._title(node["silencedBy"])
         if "snoozed" in node:
             told["snoozed"] = {**node["snoozed"], "text": self._snoozed(node["snoozed"])}
-        told["text"] = self._sentence(told, service, shown)
+        told["text"] = self._sentence(told)
+        told.pop("withheld", None)
         told["sources"] = clauses.sources(rule.source, with_text=True)
         return told
 
-    def _sentence(self, node: Node, service: Service, shown: Sequence[str]) -> str:
+    def _sentence(self, node: Node) -> str:
         """What became of the rule, and which clause decided it."""
         match node["outcome"]:
             case "speaks" if node["kind"] == "silence":
                 return self._say("silence")
             case "speaks":
-                return self._say("speaks") if node["rule"] in shown else self._unseen(node["rule"], service, shown)
+                return self._withheld(node) if "withheld" in node else self._say("speaks")
             case "silenced":
                 return self._say("silenced", node["silencedByTitle"])
             case "snoozed":
@@ -111,12 +109,13 @@ class ExplanationWriter:
         head = "no silence" if node["kind"] == "silence" else "silent"
         return self._say(head, self._listed(_deciding(node["when"])))
 
-    def _unseen(self, rule: str, service: Service, shown: Sequence[str]) -> str:
-        """Why a rule that speaks has no card: the cards of a chart are few, and some patients get no information."""
-        quiet = self._knowledge.topics[self._knowledge.topic_of[rule]].no_info_when
-        if quiet is None or (service.hook in _CHART_HOOKS and len(shown) >= _MOST_ON_CHART):
+    def _withheld(self, node: Node) -> str:
+        """Why a rule that speaks has no card."""
+        if node["withheld"] == Reason.OVER_LIMIT:
             return self._say("limited")
-        return self._say("quiet", "".join(span.text for span in self._phrases.inline(quiet)))
+        suppressed = self._knowledge.topics[self._knowledge.topic_of[node["rule"]]].no_info_when
+        assert suppressed is not None
+        return self._say("quiet", "".join(span.text for span in self._phrases.inline(suppressed)))
 
     def _snoozed(self, rest: Node) -> str:
         reason = self._knowledge.override_reasons[rest["reason"]].text.in_language(self._language)

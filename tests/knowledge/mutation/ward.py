@@ -15,7 +15,7 @@ from cds_service.evaluate import Evaluation, Evaluator
 from cds_service.fhir.bundle import Entry, ListResult, open_resource
 from cds_service.fhir.read.record import read_record
 from cds_service.fhir.write.orders import DraftContext
-from cds_service.hooks.cards import CardMaker
+from cds_service.hooks.cards import CardContext, CardMaker
 from cds_service.hooks.client_capabilities import ClientCapabilities
 from cds_service.hooks.missing_data_card import incomplete_card
 from cds_service.hooks.prefetch import prefetch_for
@@ -122,7 +122,9 @@ class _Judge:
         ids = (str(number) for number in count())
         draft_context = DraftContext(f"Patient/{bed.worked.id}", bed.now.isoformat(), "")
         style = ClientCapabilities(chart=bed.worked.hook in ("patient-view", "encounter-start"))
-        cards = self._cards.cards(evaluation.firing, evaluation.facts, draft_context, style, lambda: next(ids))
+        cards = self._cards.cards(
+            evaluation.firing, CardContext(evaluation.facts, draft_context, style, lambda: next(ids))
+        ).cards
         if evaluation.undecided:
             cards.append(incomplete_card(self._knowledge, [], style, lambda: next(ids)))
         return cards

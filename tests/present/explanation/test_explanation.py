@@ -14,6 +14,7 @@ import pytest
 import cds_service
 from cds_service.artifacts.worked_patients import WorkedPatient
 from cds_service.hooks.messages import CallContext, HookRequest
+from cds_service.hooks.withheld import Reason
 from cds_service.present.explanation.clauses import Clauses, interval
 from cds_service.present.explanation.explanation import ExplanationWriter, worded
 from cds_service.present.explanation.texts import reason_said, unusable_said
@@ -54,12 +55,12 @@ def told(worked: WorkedPatient, service: WorkedService, language: Language) -> l
 
 
 def told_of(outcome: Outcome, worked: WorkedPatient, service: WorkedService, language: Language) -> list[Node]:
-    teller = ExplanationWriter(service.knowledge, language)
+    writer = ExplanationWriter(service.knowledge, language)
     trace: list[Node] = []
-    for name, response in outcome.responses.items():
+    for name in outcome.responses:
         one = service.knowledge.services[name]
         nodes = [outcome.explained[rule] for rule in one.rules if rule in outcome.explained]
-        trace += teller.told(one, nodes, response["cards"], noon(worked).date())
+        trace += writer.write(one, nodes, noon(worked).date())
     return trace
 
 
@@ -68,7 +69,7 @@ def of(patient: PatientRecord, rule: str, language: Language = "en", service: st
     one = knowledge().services[service]
     evaluation = evaluator().evaluate(patient, NOW, one.rules)
     nodes = explain(knowledge(), evaluation.facts, evaluation.decisions)
-    trace = ExplanationWriter(knowledge(), language).told(one, nodes, [], NOW.date())
+    trace = ExplanationWriter(knowledge(), language).write(one, nodes, NOW.date())
     return next(node for node in trace if node["rule"] == rule)
 
 
@@ -175,12 +176,14 @@ def test_a_rule_that_is_switched_off_is_in_the_trace() -> None:
     assert node["title"] == knowledge().rules[rule].title.en
 
 
-@pytest.mark.parametrize(("others", "said"), [(3, "three cards at most"), (0, "Palliative or hospice care: yes")])
-def test_a_rule_that_speaks_without_a_card_says_why(others: int, said: str) -> None:
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [(Reason.OVER_LIMIT, "three cards at most"), (Reason.INFO_SUPPRESSED, "Palliative or hospice care: yes")],
+)
+def test_a_rule_that_speaks_without_a_card_says_why(reason: Reason, said: str) -> None:
     service = knowledge().services["vitamin-b12-patient-view"]
-    cards = [{"extension": {"cds-service.rule": {"id": f"other-{number}"}}} for number in range(others)]
-    node = {"rule": "b12-borderline", "outcome": "speaks"}
-    (first, *_) = ExplanationWriter(knowledge(), "en").told(service, [node], cards, NOW.date())
+    node = {"rule": "b12-borderline", "outcome": "speaks", "withheld": reason.value}
+    (first, *_) = ExplanationWriter(knowledge(), "en").write(service, [node], NOW.date())
     assert first["text"].startswith("Speaks, but its card is not shown: ")
     assert said in first["text"]
 
@@ -189,9 +192,9 @@ def test_a_set_aside_card_says_until_when_and_why() -> None:
     service = knowledge().services["vitamin-b12-patient-view"]
     rest = {"until": "2026-12-01", "on": "2026-11-01", "reason": "patient-declines", "text": "snoozed"}
     node = {"rule": "b12-low", "outcome": "snoozed", "snoozed": rest}
-    (first, *_) = ExplanationWriter(knowledge(), "en").told(service, [node], [], NOW.date())
+    (first, *_) = ExplanationWriter(knowledge(), "en").write(service, [node], NOW.date())
     assert first["text"] == "Not shown until 1 Dec 2026: its card was set aside on 1 Nov 2026 (Patient declines)."
-    (first, *_) = ExplanationWriter(knowledge(), "zh").told(service, [node], [], NOW.date())
+    (first, *_) = ExplanationWriter(knowledge(), "zh").write(service, [node], NOW.date())
     assert first["text"] == first["snoozed"]["text"]
     assert "患者拒绝" in first["text"]
 
