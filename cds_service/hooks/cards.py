@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import replace
+
 from cds_service.artifacts.evidence import Source
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.schema import Line, Rule, SuggestionUse, Variant
@@ -263,7 +265,8 @@ class _CardWriter:
     def _suggestions(self, text: _Text) -> tuple[list[Suggestion], list[str]]:
         """The suggestions of a card, and lines that name those offered above or not possible for this client."""
         language, actions = self._context.capabilities.language, self._context.capabilities.actions
-        drafts = self._context.draft_context._replace(
+        drafts = replace(
+            self._context.draft_context,
             reason=text.title,
             supporting=_supporting(text, self._context.facts),
             urgent=text.indicator == "critical",
