@@ -47,6 +47,7 @@ class ConceptCodes:
             " ... " inside one stands for anything in between ("D3 ... K2").
         not_texts: if one of these is in the text, the synonyms do not count.
         lifelong: a condition that holds also when an entry marks it inactive.
+        part_of: the wider value set whose codes leave it to the text whether this one is meant.
         preferred: the code to write when an entry of this concept is made (draft orders, sample patients).
         title: what people call it, per language.
     """
@@ -59,6 +60,7 @@ class ConceptCodes:
     texts: tuple[str, ...] = ()
     not_texts: tuple[str, ...] = ()
     lifelong: bool = False
+    part_of: str | None = None
     analyte: Analyte | None = None
     preferred: Coding | None = None
     title: Mapping[str, str] = field(default_factory=dict)
@@ -77,7 +79,9 @@ class Terminology:
         """The value sets that a CodeableConcept belongs to.
 
         Any coding counts. If no coding is known, the text and the displays of the codings are looked at: a local
-        code with the text "Warfarin 3 mg" is warfarin all the same. A code on an exclusion list settles it: none.
+        code with the text "Warfarin 3 mg" is warfarin all the same. So they are if the codings name a whole value set
+        and none of its parts: a heparin with the text "Lovenox" is enoxaparin. A code on an exclusion list settles
+        it: none.
         """
         return self._matchers[kind].concepts(tuple(codings), text)
 
@@ -106,6 +110,7 @@ class _Matcher:
                 prefixes.setdefault(system, []).append((prefix, value_set.id))
         self._exact = {key: frozenset(ids) for key, ids in exact.items()}
         self._prefixes = prefixes
+        self._whole = {value_set.id: value_set.part_of for value_set in mine if value_set.part_of}
         self._excluded = frozenset[tuple[str, str]]().union(*(value_set.excluded for value_set in mine))
         self._texts = [
             (value_set.id, [_pattern(t) for t in value_set.texts], [_pattern(t) for t in value_set.not_texts])
@@ -132,10 +137,13 @@ class _Matcher:
             if key in self._excluded:
                 return frozenset()
             found |= self._coded(*key)
-        if found:
+        # Wholes of which the codes name no part.
+        wholes = (found & {*self._whole.values()}) - {self._whole.get(concept) for concept in found}
+        if found and not wholes:
             return found
         written = " | ".join(normalised(part) for part in (text, *(coding.display for coding in codings)) if part)
-        return self._of_text(written) if written else found
+        named = self._of_text(written) if written else frozenset[str]()
+        return found.union(concept for concept in named if self._whole.get(concept) in wholes) if found else named
 
     def _of_code(self, system: str, code: str) -> frozenset[str]:
         system, code = _plain(system, code)

@@ -14,22 +14,21 @@ from cds_service.artifacts.walk import (
     lines_of,
     suggestions_of,
 )
+from cds_service.coding import Coding
 from cds_service.errors import KnowledgeError
 from cds_service.facts.registry import COMPUTED
 
 
 def check_links(knowledge: KnowledgeBase) -> None:
     """Raises KnowledgeError at the first name that leads nowhere or does not fit."""
-    for check in (
-        _check_statements,
-        _check_thresholds,
-        _check_computed,
-        _check_facts,
-        _check_orders,
-        _check_topics,
-        _check_rules,
-    ):
-        check(knowledge)
+    _check_statements(knowledge)
+    _check_thresholds(knowledge)
+    _check_value_sets(knowledge)
+    _check_computed(knowledge)
+    _check_facts(knowledge)
+    _check_orders(knowledge)
+    _check_topics(knowledge)
+    _check_rules(knowledge)
 
 
 def _fail(knowledge: KnowledgeBase, key: str, what: str, do: str, *words: str) -> KnowledgeError:
@@ -105,6 +104,23 @@ def _check_condition(knowledge: KnowledgeBase, key: str, condition: Condition) -
                 raise _fail(knowledge, key, f"{name} is never {leaf.is_!r}.", f"It is {' or '.join(fact.words)}.", *at)
 
 
+def _check_value_sets(knowledge: KnowledgeBase) -> None:
+    """Whatever belongs to a part of a value set belongs to the whole."""
+    for part in knowledge.value_sets.values():
+        if part.part_of is None:
+            continue
+        key, whole = f"valueset:{part.id}", knowledge.value_sets.get(part.part_of)
+        if whole is None or whole.kind != part.kind:
+            what = f"{part.part_of} is no {part.kind} value set."
+            raise _fail(knowledge, key, what, "See knowledge/valuesets/.", "part_of", part.part_of)
+        if missing := sorted({*part.text} - {*whole.text}):
+            what = f"{whole.id} lacks the name {missing[0]}."
+            raise _fail(knowledge, key, what, "Add it there, too.", missing[0])
+        for system, code in sorted(knowledge.terminology.value_sets[part.id].codes):
+            if whole.id not in knowledge.terminology.concepts(part.kind, [Coding(system, code)]):
+                raise _fail(knowledge, key, f"{whole.id} lacks the code {code} of {system}.", "Add it there, too.")
+
+
 def _check_computed(knowledge: KnowledgeBase) -> None:
     """Every computed fact is explained: its values, and of thresholds none but those that it reads."""
     for name, declared in COMPUTED.items():
@@ -134,7 +150,7 @@ _KINDS = {
 
 def _check_facts(knowledge: KnowledgeBase) -> None:
     for name, fact in knowledge.facts.items():
-        _check_value_sets(knowledge, name, fact)
+        _check_sources(knowledge, name, fact)
         _check_names(knowledge, name, fact)
         if fact.when:
             _check_condition(knowledge, f"fact:{name}", fact.when)
@@ -144,7 +160,7 @@ def _check_facts(knowledge: KnowledgeBase) -> None:
             raise _fail(knowledge, f"fact:{name}", "is defined by itself.", "Break the circle.")
 
 
-def _check_value_sets(knowledge: KnowledgeBase, name: str, fact: FactDefinition) -> None:
+def _check_sources(knowledge: KnowledgeBase, name: str, fact: FactDefinition) -> None:
     for value_set in fact.value_sets:
         known, kind = knowledge.value_sets.get(value_set), _KINDS[fact.origin]
         if known is None or known.kind != kind:

@@ -229,6 +229,7 @@ class _Reader:
             texts=tuple(value_set.text),
             not_texts=tuple(value_set.not_text),
             lifelong=value_set.lifelong,
+            part_of=value_set.part_of,
             analyte=_analyte(value_set.analyte),
             preferred=preferred,
             title={"en": value_set.title.en, "zh": value_set.title.zh},

@@ -287,6 +287,8 @@ class ValueSet(Strict):
 
     lifelong: a condition that holds also when an entry marks it inactive.
     performed: it may also be recorded as a procedure, so procedures are asked for.
+    part_of: the wider value set that holds all its codes and names; where an entry's codes name only that one, the
+        entry's text may still name this one.
     """
 
     id: Id
@@ -295,6 +297,7 @@ class ValueSet(Strict):
     includes: Plain
     lifelong: bool = False
     performed: bool = False
+    part_of: Id | None = None
     analyte: AnalyteDefinition | None = None
     preferred: dict[Literal["system", "code"], str] | None = None
     text: list[str] = []

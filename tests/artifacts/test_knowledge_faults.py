@@ -108,6 +108,8 @@ FAULTS = {
     "a circle of facts": Fault(FACTS, "fact: takes_b12, is", "fact: untreated, is", "untreated:", "is defined by itself"),
     "a circle of windows": Fault(FACTS, "within: b12_max_age", "since: {fact: serum_b12, days: 1}", "serum_b12:", "is defined by itself"),
     # codes
+    "a part of no value set": Fault("valuesets/b12-product.yaml", "title:", "part_of: b13-product\ntitle:", "part_of: b13-product", "b13-product is no medication value set"),
+    "a name of a part that the whole lacks": Fault("valuesets/mma.yaml", "title:", "part_of: b12\ntext: [B12, MMA]\ntitle:", "text: [B12, MMA]", "b12 lacks the name MMA"),
     "a row of an unknown system": Fault("valuesets/b12.csv", "loinc,14685-2", "loink,14685-2", "loink", "a row needs a known system"),
     "a row without a code": Fault("valuesets/b12.csv", "loinc,14685-2", "loinc,", "loinc,,", "a row needs"),
     "a preferred code without a row": Fault("valuesets/b12.yaml", "code: 2132-9", "code: 2132-8", "2132-8", "not in the CSV file"),

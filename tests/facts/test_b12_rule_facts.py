@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from cds_service.artifacts.integrity import check_links
 from cds_service.artifacts.vocabulary import FactDefinition
+from cds_service.coding import SYSTEMS, Coding
 from cds_service.errors import KnowledgeError
 from cds_service.facts.fact import Fact, FactTable
 from cds_service.quantity import Interval, point
@@ -17,6 +18,8 @@ from tests.support.kb import ago, draft, facts, knowledge, knowledge_with, lab, 
 
 B12, IM, ENOXAPARIN = "cyanocobalamin", "hydroxocobalamin", "heparin-or-parenteral-anticoagulant"
 SERUM = "serum-vitamin-b12"
+ENOXAPARIN_CODE = Coding(SYSTEMS["rxnorm"], "854235")
+HEPARIN_CODE, HEPARIN_CLASS = Coding(SYSTEMS["rxnorm"], "5224"), Coding(SYSTEMS["atc"], "B01AB")
 
 
 def why(fact: Fact) -> str:
@@ -226,27 +229,49 @@ def test_a_fact_that_is_a_word_has_no_unit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("product", "milligrams", "treats"),
+    ("product", "code", "milligrams", "treats"),
     [
-        ("Enoxaparin 40 mg", 40, False),
-        ("Enoxaparin", 40.1, True),
-        ("依诺肝素钠注射液", 40, False),
-        ("ENOXAPARIN 20 mg", 20, False),
-        ("Fondaparinux 2.5 mg", 2.5, False),
-        ("Fondaparinux", 5, True),
-        ("磺达肝癸钠注射液", 2.5, False),
-        ("Dalteparin 5000 IU", None, True),
-        ("Enoxaparin", None, True),
-        ("Argatroban", 1, True),
+        ("Enoxaparin 40 mg", None, 40, False),
+        ("Enoxaparin", None, 40.1, True),
+        ("依诺肝素钠注射液", None, 40, False),
+        ("ENOXAPARIN 20 mg", None, 20, False),
+        ("Lovenox 40 MG/0.4ML", None, 40, False),
+        ("Lovenox 60 MG/0.6ML", None, 60, True),
+        ("Clexane 40 mg", None, 40, False),
+        ("克赛", None, 40, False),
+        ("克赛", None, 40.1, True),
+        ("Syringe", ENOXAPARIN_CODE, 40, False),
+        ("Lovenox 40 MG/0.4ML", HEPARIN_CODE, 40, False),
+        ("Clexane 40 mg", HEPARIN_CLASS, 40, False),
+        ("Heparin", HEPARIN_CLASS, 40, True),
+        ("Fondaparinux 2.5 mg", None, 2.5, False),
+        ("Fondaparinux", None, 5, True),
+        ("磺达肝癸钠注射液", None, 2.5, False),
+        ("Arixtra", HEPARIN_CLASS, 2.5, False),
+        ("Dalteparin 5000 IU", None, None, True),
+        ("Fragmin", None, 5, True),
+        ("Innohep", None, 5, True),
+        ("Fraxiparine", None, 5, True),
+        ("速碧林", None, 5, True),
+        ("Enoxaparin", None, None, True),
+        ("Argatroban", None, 1, True),
     ],
 )
 def test_a_heparin_is_for_treatment_unless_its_dose_is_known_to_be_prophylaxis(
-    product: str, milligrams: float | None, treats: bool
+    product: str, code: Coding | None, milligrams: float | None, treats: bool
 ) -> None:
     daily = None if milligrams is None else milligrams * 1000
-    table = treated(med(ENOXAPARIN, product=product, daily=daily))
+    concepts = knowledge().terminology.concepts("medication", [code] if code else [], product)
+    use = replace(med(ENOXAPARIN, product=product, daily=daily), concepts=concepts)
+    table = treated(use)
     assert table["takes_heparin_for_treatment"].value is treats
     assert table["takes_heparin"].value is True
+
+
+def test_a_product_of_two_substances_must_be_prophylaxis_by_both_limits() -> None:
+    both = frozenset({ENOXAPARIN, "enoxaparin", "fondaparinux"})
+    assert treated(replace(med(ENOXAPARIN, daily=2500), concepts=both))["takes_heparin_for_treatment"].value is False
+    assert treated(replace(med(ENOXAPARIN, daily=2501), concepts=both))["takes_heparin_for_treatment"].value is True
 
 
 # Drafts

@@ -40,7 +40,7 @@ MEDICATIONS = [
     "parenteral-multivitamin-with-vitamin-k", "cyanocobalamin", "hydroxocobalamin", "mecobalamin",
     "adenosylcobalamin", "vitamin-b12-unspecified", "b12-combination", "folic-acid", "metformin",
     "proton-pump-inhibitor", "h2-receptor-antagonist", "systemic-glucocorticoid", "broad-spectrum-antibiotic",
-    "methotrexate", "macrocytosis-drug", "pemetrexed",
+    "methotrexate", "macrocytosis-drug", "pemetrexed", "enoxaparin", "fondaparinux",
 ]  # fmt: skip
 KINDS: dict[str, Kind] = dict.fromkeys(OBSERVATIONS, "observation")
 KINDS |= dict.fromkeys(CONDITIONS, "condition")
@@ -91,6 +91,7 @@ def terminology() -> Terminology:
             texts=tuple(data["text"]),
             not_texts=tuple(data.get("not_text", ())),
             lifelong=data.get("lifelong", False),
+            part_of=data.get("part_of"),
         )
         for value_set, data in DEFINED.items()
     )
@@ -242,7 +243,11 @@ CODES: list[tuple[Kind, str, str, str]] = [
     ("medication", "rxnorm", "1114198", "direct-oral-anticoagulant"),
     ("medication", "atc", "B01AF02", "direct-oral-anticoagulant"),
     ("medication", "atc", "B01AE07", "direct-oral-anticoagulant"),
-    ("medication", "atc", "B01AB05", "heparin-or-parenteral-anticoagulant"),
+    ("medication", "atc", "B01AB05", "enoxaparin heparin-or-parenteral-anticoagulant"),
+    ("medication", "rxnorm", "854235", "enoxaparin heparin-or-parenteral-anticoagulant"),
+    ("medication", "rxnorm", "861364", "fondaparinux heparin-or-parenteral-anticoagulant"),  # a brand
+    ("medication", "rxnorm", "978735", "heparin-or-parenteral-anticoagulant"),  # dalteparin
+    ("medication", "atc", "B01AB01", "heparin-or-parenteral-anticoagulant"),  # unfractionated
     ("medication", "atc", "B01AE03", "heparin-or-parenteral-anticoagulant"),
     ("medication", "rxnorm", "848339", ""),  # heparin 10 units/mL keeps a line open
     ("medication", "rxnorm", "198102", "phytomenadione"),
@@ -325,6 +330,21 @@ def test_a_code_is_read_as_its_concepts_and_no_others(
     terminology: Terminology, kind: Kind, system: str, code: str, expected: str
 ) -> None:
     assert terminology.concepts(kind, [Coding(SYSTEMS[system], code)]) == set(expected.split())
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "text", "expected"),
+    [
+        ("rxnorm", "5224", "Lovenox 40 MG/0.4ML", "enoxaparin heparin-or-parenteral-anticoagulant"),
+        ("atc", "B01AB", "Heparin 5000 units", "heparin-or-parenteral-anticoagulant"),
+        ("atc", "B01AB05", "Arixtra", "enoxaparin heparin-or-parenteral-anticoagulant"),  # the code names a part
+        ("rxnorm", "11289", "Lovenox", "vitamin-k-antagonist"),  # a code of something else
+    ],
+)
+def test_a_text_tells_the_part_of_a_value_set_where_the_code_names_only_the_whole(
+    terminology: Terminology, system: str, code: str, text: str, expected: str
+) -> None:
+    assert terminology.concepts("medication", [Coding(SYSTEMS[system], code)], text) == set(expected.split())
 
 
 def test_a_code_of_another_system_is_not_matched(terminology: Terminology) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.schema import PENDING_LIMITS, Line, Order, Rule
 from cds_service.artifacts.text import Text
-from cds_service.artifacts.vocabulary import Condition
+from cds_service.artifacts.vocabulary import Condition, FactDefinition
 from cds_service.artifacts.walk import conditions_of, facts_behind, leaves, lines_of, suggestions_of
 from cds_service.facts.registry import COMPUTED
 
@@ -63,7 +63,7 @@ def uses(knowledge: KnowledgeBase) -> Uses:
         facts = facts_of(knowledge, rule)
         for name in sorted(_limits(knowledge, rule, facts)):
             limits.setdefault(name, []).append(rule.id)
-        for one in sorted({one for fact in facts for one in knowledge.facts[fact].value_sets}):
+        for one in sorted({one for fact in facts for one in _value_sets(knowledge.facts[fact])}):
             sets.setdefault(one, []).append(rule.id)
         for order in dict.fromkeys(use.order for use in suggestions_of(rule)):
             offered.setdefault(order, []).append(rule.id)
@@ -118,6 +118,13 @@ def _limits(knowledge: KnowledgeBase, rule: Rule, facts: Iterable[str]) -> set[s
     found |= {within for name in facts if (within := knowledge.facts[name].within)}
     found |= {name for line in lines_of(rule) for name in line.placeholders if name in knowledge.thresholds}
     return found | {o.test.fresh_within for o in _orders(knowledge, rule) if o.test and o.test.fresh_within}
+
+
+def _value_sets(fact: FactDefinition) -> Iterator[str]:
+    """The value sets that a fact names, and those that its computed words read."""
+    yield from fact.value_sets
+    for one in fact.computed:
+        yield from one.value_sets
 
 
 def details_of(knowledge: KnowledgeBase, fact: str) -> list[Text]:
