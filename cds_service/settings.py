@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from pydantic_settings import SettingsError as UnreadableSecretsError
 
 from cds_service.errors import SettingsError
+from cds_service.languages import FALLBACK, Language
 from cds_service.setting_checks import HELP, checked_rate, checked_servers, web_address
 
 PREFIX = "CDS_"
@@ -91,7 +92,7 @@ class Settings(BaseSettings):
     tls_key: Path | None = Field(default=None, validate_default=True)
     site: Path | None = None
     terminology: str | None = None
-    language: Literal["en", "zh"] = "en"
+    language: Language = FALLBACK
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_unmatched: bool = False
     explain: bool = False

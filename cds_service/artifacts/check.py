@@ -24,6 +24,7 @@ from cds_service.artifacts.walk import (
 )
 from cds_service.artifacts.worked_patients import WorkedPatient, read_worked
 from cds_service.errors import KnowledgeError
+from cds_service.texts import check_texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Finding:
 
 
 def check(root: Path, today: date, site: Path | None = None) -> tuple[KnowledgeBase | None, list[Finding]]:
-    """Loads a knowledge folder and reviews it.
+    """Loads a knowledge folder and reviews it, together with the texts of the service.
 
     Args:
         site: a site's overlay folder, to be reviewed together with it.
@@ -48,6 +49,7 @@ def check(root: Path, today: date, site: Path | None = None) -> tuple[KnowledgeB
         The knowledge (None if it cannot be loaded) and what was found, errors first.
     """
     try:
+        check_texts()
         knowledge = load_knowledge(root, site)
     except KnowledgeError as error:
         return None, [Finding("error", error.where, error.what, error.do)]

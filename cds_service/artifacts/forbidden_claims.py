@@ -28,9 +28,9 @@ def forbidden(texts: Iterable[str]) -> Iterator[str]:
 
 
 def words_of(rule: Rule) -> Iterator[str]:
-    """Everything that a rule's card can say, in both languages."""
+    """Everything that a rule's card can say, in every language."""
     cards = [rule.card] if rule.card else []
     for summary in (*(card.summary for card in cards), *(v.summary for v in rule.variants if v.summary)):
-        yield from (summary.en, summary.zh)
+        yield from summary.by_language.values()
     for line in lines_of(rule):
-        yield from (line.en, line.zh)
+        yield from line.by_language.values()

@@ -20,6 +20,7 @@ from cds_service.artifacts.text import Strict
 from cds_service.artifacts.vocabulary import ComputedText, FactDefinition
 from cds_service.coding import SYSTEMS, Coding
 from cds_service.errors import KnowledgeError
+from cds_service.languages import LANGUAGES
 from cds_service.terminology import Analyte, ConceptCodes, Terminology
 from cds_service.yaml_file import Path_, YamlFile
 
@@ -232,7 +233,7 @@ class _Reader:
             part_of=value_set.part_of,
             analyte=_analyte(value_set.analyte),
             preferred=preferred,
-            title={"en": value_set.title.en, "zh": value_set.title.zh},
+            title={code: value_set.title.in_language(code) for code in LANGUAGES},
         )
 
     def _units(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ from cds_service.artifacts.forbidden_claims import forbidden, words_of
 from cds_service.artifacts.overlay_schema import Reworded, RuleChange
 from cds_service.artifacts.schema import CardText, Line, Rule
 from cds_service.errors import KnowledgeError
+from cds_service.languages import LANGUAGES
 from cds_service.yaml_file import YamlFile
 
 
@@ -28,7 +29,10 @@ def reworded(rule: Rule, change: RuleChange, site: str, file: YamlFile, path: tu
     details = [card.detail, *(variant.detail for variant in rule.variants if variant.detail is not None)]
     lines = [line for detail in details for line in detail]
     others = {_meant(lines, one, file, (*path, "lines", index)): one for index, one in enumerate(change.lines)}
-    added = [Line(en=f"{text.en} *({site})*", zh=f"{text.zh} *({site})*") for text in change.add_lines]
+    added = [
+        Line.model_validate({code: f"{words} *({site})*" for code, words in text.by_language.items()})
+        for text in change.add_lines
+    ]
 
     def changed(detail: list[Line]) -> list[Line]:
         return [*(_worded(line, others) for line in detail), *added]
@@ -76,4 +80,4 @@ def _meant(lines: list[Line], one: Reworded, file: YamlFile, path: tuple[str | i
 
 def _worded(line: Line, others: dict[str, Reworded]) -> Line:
     other = others.get(line.en)
-    return line if other is None else line.model_copy(update={"en": other.en, "zh": other.zh})
+    return line if other is None else line.model_copy(update={code: getattr(other, code) for code in LANGUAGES})

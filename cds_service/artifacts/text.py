@@ -1,11 +1,13 @@
-"""Ids, names and bilingual text: what all knowledge files are made of."""
+"""Ids, names and text by language: what all knowledge files are made of."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, StringConstraints, create_model, model_validator
+
+from cds_service.languages import FALLBACK, LANGUAGES, Language
 
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
@@ -22,14 +24,38 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Text(Strict):
-    """The same words in English and Chinese, side by side."""
+_Words = Annotated[str, StringConstraints(min_length=1)]
 
-    en: Annotated[str, StringConstraints(min_length=1)]
-    zh: Annotated[str, StringConstraints(min_length=1)]
+if TYPE_CHECKING:
 
-    def in_language(self, language: str) -> str:
-        return self.zh if language == "zh" else self.en
+    class _ByLanguage(Strict):
+        en: str
+
+else:
+    # One member for each language; a partial one may be left out.
+    _ByLanguage = create_model(
+        "_ByLanguage",
+        __base__=Strict,
+        **{code: (_Words | None, None) if row.partial else (_Words, ...) for code, row in LANGUAGES.items()},
+    )
+
+
+class Text(_ByLanguage):
+    """The same words in each language, side by side."""
+
+    def in_language(self, language: Language) -> str:
+        """The words; those in English if a partial language lacks them."""
+        words: str | None = getattr(self, language)
+        return self.en if words is None else words
+
+    def language_of(self, language: Language) -> Language:
+        """The language that `in_language` answers in."""
+        return FALLBACK if getattr(self, language) is None else language
+
+    @property
+    def by_language(self) -> dict[Language, str]:
+        """The words of each language that has some."""
+        return {code: words for code in LANGUAGES if (words := getattr(self, code)) is not None}
 
     @property
     def placeholders(self) -> set[str]:
@@ -37,8 +63,8 @@ class Text(Strict):
 
     @model_validator(mode="after")
     def _same_placeholders(self) -> Text:
-        if set(_PLACEHOLDER.findall(self.en)) != set(_PLACEHOLDER.findall(self.zh)):
-            raise ValueError("English and Chinese must use the same {placeholders}")
+        if any(set(_PLACEHOLDER.findall(words)) != self.placeholders for words in self.by_language.values()):
+            raise ValueError("all languages must use the same {placeholders}")
         return self
 
 
@@ -67,7 +93,7 @@ class Summary(Plain):
 
     @model_validator(mode="after")
     def _short(self) -> Summary:
-        for language, text in (("en", self.en), ("zh", self.zh)):
+        for language, text in self.by_language.items():
             if len(text) > 139:
                 raise ValueError(f"the {language} summary has {len(text)} characters; a summary has at most 139")
             if "\n" in text:

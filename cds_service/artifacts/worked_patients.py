@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, InstanceOf, StringConstraints, mode
 
 from cds_service.artifacts.text import Hook, Id, Indicator, Plain, Strict
 from cds_service.coding import SYSTEMS
+from cds_service.languages import FALLBACK, Language
 from cds_service.yaml_file import YamlFile
 
 # The day on which a worked patient is judged, unless it names another.
@@ -227,7 +228,7 @@ class WorkedPatient(Strict):
     goals: Goals = Goals()
     hook: Hook
     drafts: list[Draft] = Field(default=[])
-    language: Literal["en", "zh"] = "en"
+    language: Language = FALLBACK
     enable: list[Id] = Field(default=[])
     expect: dict[Id, Expected]
     silent: list[Id] = Field(default=[])

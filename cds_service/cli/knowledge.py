@@ -25,6 +25,7 @@ from cds_service.fhir.read.record import read_record
 from cds_service.fhir.write.orders import DraftContext
 from cds_service.hooks.cards import CardContext, CardMaker
 from cds_service.hooks.client_capabilities import ClientCapabilities
+from cds_service.languages import FALLBACK, LANGUAGES, Language
 from cds_service.present.catalogue.catalogue import Catalogue
 from cds_service.present.catalogue.markdown import write
 from cds_service.record import PatientRecord, Source
@@ -115,7 +116,7 @@ def _bundle_options(command: Any) -> Any:
 
 @click.command("evaluate")
 @_bundle_options
-@click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True)
+@click.option("--language", type=click.Choice(list(LANGUAGES)), default=FALLBACK, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Cards as JSON, as an EHR gets them.")
 def evaluate_command(
     bundle: Any,
@@ -123,7 +124,7 @@ def evaluate_command(
     as_of: datetime | None,
     rules: tuple[str, ...],
     site: Path | None,
-    language: str,
+    language: Language,
     as_json: bool,
 ) -> None:
     """Prints the cards for a FHIR Bundle file with one Patient and what belongs to them ("-" reads standard input).

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Literal
 
 import click
 
 from cds_service.artifacts.load import knowledge_dir, load_knowledge
 from cds_service.artifacts.review_limits import read_review_limits
+from cds_service.languages import LANGUAGES, Language
 from cds_service.present.report.report import Names, make_report
 from cds_service.present.report.report_page import as_html
 from cds_service.present.report.report_text import as_csv, as_text
@@ -25,7 +25,7 @@ from cds_service.store.report_query import Selection
 @click.option("--rule", help="Only cards of this rule.")
 @click.option("--site", help="Only calls under the overlay in a folder of this name.")
 @click.option("--format", "form", type=click.Choice(["terminal", "html", "csv"]), default="terminal", show_default=True)
-@click.option("--language", type=click.Choice(["en", "zh"]), help="Of the words.  [CDS_LANGUAGE, else en]")
+@click.option("--language", type=click.Choice(list(LANGUAGES)), help="Of the words.  [CDS_LANGUAGE, else en]")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write.  [standard output]")
 @click.option("--comments", is_flag=True, help="Users' comments, too. They may name patients: keep them to yourself.")
 def report_command(
@@ -35,7 +35,7 @@ def report_command(
     rule: str | None,
     site: str | None,
     form: str,
-    language: Literal["en", "zh"] | None,
+    language: Language | None,
     output: Path | None,
     comments: bool,
 ) -> None:

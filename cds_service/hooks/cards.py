@@ -17,12 +17,14 @@ from cds_service.fhir.reference import leads_somewhere
 from cds_service.fhir.write.orders import DraftContext
 from cds_service.hooks.client_capabilities import ClientCapabilities
 from cds_service.hooks.suggestions import NewId, Offer, Suggestion, make_offer, suggest
-from cds_service.hooks.texts import LISTED, NAMED, Wording, neutral
+from cds_service.hooks.texts import Wording, neutral
 from cds_service.hooks.withheld import Reason, Withheld
 from cds_service.json_types import Json
+from cds_service.languages import LANGUAGES, Language
 from cds_service.record import LabResult, MedicationUse, Problem
 from cds_service.rules.conditions import Test, compiled, evidence
 from cds_service.rules.decide import Decision
+from cds_service.texts import Texts
 
 # The system of the codes of our override reasons.
 OVERRIDE_REASONS = "urn:cds-service:override-reason"
@@ -30,27 +32,7 @@ _RANK = {"critical": 0, "warning": 1, "info": 2}
 # Clinical logic, presentation: a chart that opens shows at most three cards; critical and warning ones always.
 _MOST_ON_CHART = 3
 _PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
-_SERVICE = {"en": "Vitamin B12 and K decision support", "zh": "维生素B12与维生素K决策支持"}
-_WORDS = {
-    "en": {
-        "tier": "evidence tier {}",
-        "addition": "addition",
-        "rule": "Rule {} {}, knowledge {}",
-        "above": "Already offered on a card above: {}.",
-        "by_hand": "To be done by hand: {}.",
-        "read": "About this rule",
-        "open": "See chart and reasons",
-    },
-    "zh": {
-        "tier": "证据等级{}",
-        "addition": "补充",
-        "rule": "规则{} {}，知识库{}",
-        "above": "上方卡片已提供：{}。",
-        "by_hand": "需手动处理：{}。",
-        "read": "关于此规则",
-        "open": "查看图表与依据",
-    },
-}
+_say = Texts("cards").get
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +99,7 @@ class CardMaker:
             for rule in knowledge.rules.values()
             if rule.card
             for variant in (None, *rule.variants)
-            for language in ("en", "zh")
+            for language in LANGUAGES
         }
 
     def cards(self, decisions: Iterable[Decision], context: CardContext) -> CardOutcome:
@@ -148,14 +130,14 @@ class CardMaker:
 
     def links(self, rule: str, capabilities: ClientCapabilities) -> list[dict[str, str]]:
         """CDS Hooks 2.0, Link: `absolute` is a page to be opened as it is, `smart` an app for the client to launch."""
-        words, links = _WORDS[capabilities.language], []
+        language, links = capabilities.language, []
         if self._catalogue is not None and capabilities.links:
-            links.append({"label": words["read"], "url": f"{self._catalogue}/{rule}", "type": "absolute"})
+            links.append({"label": _say("read", language), "url": f"{self._catalogue}/{rule}", "type": "absolute"})
         if self._launch is not None and capabilities.launch:
-            links.append({"label": words["open"], "url": self._launch, "type": "smart", "appContext": rule})
+            links.append({"label": _say("open", language), "url": self._launch, "type": "smart", "appContext": rule})
         return links
 
-    def _text(self, rule: Rule, variant: Variant | None, language: str) -> _Text:
+    def _text(self, rule: Rule, variant: Variant | None, language: Language) -> _Text:
         assert rule.card is not None
         card, knowledge = rule.card, self.knowledge
         lines: list[Line] = card.detail
@@ -166,7 +148,7 @@ class CardMaker:
             uses = uses if variant.suggestions is None else variant.suggestions
         topic = knowledge.topics[knowledge.topic_of[rule.id]]
         primary = knowledge.source_of(rule.source[0])
-        words = _WORDS[language]
+        stands_for = {"rule": rule.id, "version": rule.version, "knowledge": knowledge.version}
         return _Text(
             indicator=(variant and variant.indicator) or card.indicator,
             summary=((variant and variant.summary) or card.summary).in_language(language),
@@ -190,29 +172,30 @@ class CardMaker:
             ),
             source=self._source(primary, language),
             title=rule.title.in_language(language),
-            footer="*" + words["rule"].format(rule.id, rule.version, knowledge.version) + "*",
+            footer=f"*{_say('rule', language, **stands_for)}*",
         )
 
-    def _source(self, primary: Source, language: str) -> dict[str, str]:
+    def _source(self, primary: Source, language: Language) -> dict[str, str]:
         """Who says so. CDS Hooks 2.0, Source: the URL tells more of the source itself; the rule's page is a link."""
         # Clinical logic, presentation: the label names the service and the trust tier of the source.
-        tier = _WORDS[language]["tier"].format(primary.tier)
-        source = {"label": f"{_SERVICE[language]}{NAMED[language]}{primary.short.in_language(language)} ({tier})"}
+        service, tier = _say("service", language), _say("tier", language, tier=primary.tier)
+        colon = LANGUAGES[language].colon
+        source = {"label": f"{service}{colon}{primary.short.in_language(language)} ({tier})"}
         if primary.url is not None and primary.url.startswith("https://"):
             source["url"] = primary.url
         if self._catalogue is not None:
             source["icon"] = f"{self._catalogue}/icon.png"
         return source
 
-    def _cited(self, cites: Sequence[str], language: str) -> str:
+    def _cited(self, cites: Sequence[str], language: Language) -> str:
         """The documents behind a line, as a reader knows them; what no seed document says is marked as an addition."""
         if not cites:
             return ""
         sources = {source.id: source for source in (self.knowledge.source_of(cite) for cite in cites)}
         names = [source.short.in_language(language) for source in sources.values()]
         if all(source.kind == "addition" for source in sources.values()):
-            names.append(_WORDS[language]["addition"])
-        return f" *({LISTED[language].join(names)})*"
+            names.append(_say("addition", language))
+        return f" *({LANGUAGES[language].semicolon.join(names)})*"
 
 
 class _CardWriter:
@@ -278,14 +261,14 @@ class _CardWriter:
         by_hand = [neutral(s.label) for s in fresh if s.action["type"] not in actions]
         self._offered.update(s.key for s in fresh)
         notes = [
-            _WORDS[language][key].format(LISTED[language].join(labels))
+            _say(key, language, suggestions=LANGUAGES[language].semicolon.join(labels))
             for key, labels in (("above", above), ("by_hand", by_hand))
             if labels
         ]
         return [s for s in fresh if s.action["type"] in actions], notes
 
 
-def _key(decision: Decision, language: str) -> tuple[str, str, str]:
+def _key(decision: Decision, language: Language) -> tuple[str, str, str]:
     return decision.rule.id, decision.variant.id if decision.variant else "", language
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cds_service.json_types import Json
+from cds_service.languages import FALLBACK, Language
 from cds_service.security.clients import ClientProfile
 
 
@@ -25,7 +26,7 @@ class ClientCapabilities:
         actions: the types of action it can carry out; a suggestion of another type is told in words.
     """
 
-    language: str = "en"
+    language: Language = FALLBACK
     any_selection: bool = False
     alphanumeric_topic: bool = False
     chart: bool = False
@@ -50,7 +51,7 @@ class ClientCapabilities:
         return action
 
 
-def capabilities_of(profile: ClientProfile, language: str, *, chart: bool) -> ClientCapabilities:
+def capabilities_of(profile: ClientProfile, language: Language, *, chart: bool) -> ClientCapabilities:
     """The style that has been agreed with a client."""
     return ClientCapabilities(
         language=language,

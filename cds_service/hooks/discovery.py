@@ -6,18 +6,9 @@ from typing import Any
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.hooks.prefetch import prefetch_for
+from cds_service.languages import Language
+from cds_service.texts import Texts
 
-_USAGE = {
-    "en": (
-        "Needs {required}; {optional}a key that is not sent is fetched from fhirServer with the token of "
-        "fhirAuthorization. If a list that a rule depends on cannot be read, the answer is 412. FHIR R4; R4B, R5 and "
-        "STU3 shapes are read too."
-    ),
-    "zh": (
-        "需要{required}；{optional}未发送的键将凭fhirAuthorization令牌从fhirServer获取。"
-        "规则所依赖的列表无法读取时返回412。FHIR R4，亦可读取R4B、R5与STU3。"
-    ),
-}
 # CDS Hooks, continuous build of 2026: `version` and `hookVersion` are new members, which 2.0 clients do not know. The
 # versions of the hooks are those of the metadata in HL7's hooks library v1.0.1.
 _VERSION = "2.0.1"
@@ -28,10 +19,10 @@ _HOOK_VERSIONS = {
     "encounter-start": "1.0",
     "encounter-discharge": "1.0",
 }
-_OPTIONAL = {"en": "{keys} optional; ", "zh": "{keys}可选；"}
+_say = Texts("cards").get
 
 
-def discovery(knowledge: KnowledgeBase, language: str, versions: bool = False) -> dict[str, Any]:
+def discovery(knowledge: KnowledgeBase, language: Language, versions: bool = False) -> dict[str, Any]:
     """CDS Hooks 2.0, Discovery: every service with hook, title, description, id, prefetch and what it needs.
 
     Args:
@@ -40,7 +31,7 @@ def discovery(knowledge: KnowledgeBase, language: str, versions: bool = False) -
     return {"services": [_service(knowledge, service_id, language, versions) for service_id in knowledge.services]}
 
 
-def _service(knowledge: KnowledgeBase, service_id: str, language: str, versions: bool) -> dict[str, Any]:
+def _service(knowledge: KnowledgeBase, service_id: str, language: Language, versions: bool) -> dict[str, Any]:
     service = knowledge.services[service_id]
     needs = prefetch_for(knowledge, service)
     optional = ", ".join(need.key for need in needs if need.optional)
@@ -51,9 +42,11 @@ def _service(knowledge: KnowledgeBase, service_id: str, language: str, versions:
         "description": service.description.in_language(language),
         "id": service.id,
         "prefetch": {need.key: need.template for need in needs},
-        "usageRequirements": _USAGE[language].format(
+        "usageRequirements": _say(
+            "usage",
+            language,
             required=", ".join(need.key for need in needs if not need.optional),
-            optional=_OPTIONAL[language].format(keys=optional) if optional else "",
+            optional=_say("usage_optional", language, keys=optional) if optional else "",
         ),
         **told,
     }

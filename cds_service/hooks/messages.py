@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,6 +23,7 @@ from cds_service.hooks.contexts import CONTEXTS, Context, OrderSelect, OrderSign
 from cds_service.hooks.observer import NULL_OBSERVER, CallObserver
 from cds_service.hooks.validation import bad_request, missing
 from cds_service.json_types import is_null
+from cds_service.languages import Language
 from cds_service.security.clients import ClientProfile
 
 # Any version and either case: Epic sends version 1; some clients write the URN form.
@@ -86,7 +87,7 @@ class CallContext:
     """
 
     profile: ClientProfile
-    language: Literal["en", "zh"]
+    language: Language
     now: datetime
     log: dict[str, Any] = field(default_factory=dict)
     outcome: CallOutcome = field(default_factory=CallOutcome)

@@ -15,7 +15,8 @@ from cds_service.fhir.reference import leads_somewhere
 from cds_service.fhir.write.draft_changes import clear_dose, put_on_hold, replace_product
 from cds_service.fhir.write.orders import Draft, DraftContext, medication_request, service_request, stop_task
 from cds_service.hooks.client_capabilities import ClientCapabilities
-from cds_service.hooks.texts import LISTED, NAMED, SENTENCES, clean
+from cds_service.hooks.texts import clean
+from cds_service.languages import LANGUAGES, Language
 from cds_service.record import MedicationUse
 from cds_service.rules.conditions import Test
 
@@ -53,11 +54,11 @@ def make_offer(use: SuggestionUse, order: Order, compiled: Callable[[Condition],
         when=compiled(use.when) if use.when else None,
         recommended=use.recommended if isinstance(use.recommended, bool) else compiled(use.recommended),
         withheld=compiled(order.withheld_when) if order.withheld_when else None,
-        test={language: _test(order.label, order.test, language) for language in ("en", "zh")} if order.test else {},
+        test={language: _test(order.label, order.test, language) for language in LANGUAGES} if order.test else {},
         medicines=tuple(
             (
                 compiled(choice.when) if choice.when else None,
-                {language: _medicine(order.label, choice.medicine, language) for language in ("en", "zh")},
+                {language: _medicine(order.label, choice.medicine, language) for language in LANGUAGES},
             )
             for choice in order.medicine or ()
         ),
@@ -83,7 +84,7 @@ class Suggestion:
         return message
 
 
-def suggest(offer: Offer, table: FactTable, draft_context: DraftContext, language: str) -> Iterator[Suggestion]:
+def suggest(offer: Offer, table: FactTable, draft_context: DraftContext, language: Language) -> Iterator[Suggestion]:
     """The suggestions that an offer comes to for this patient; none if it is withheld, done or pending.
 
     An unknown condition offers tests and removals, never a medicine: a draft medicine needs a positive yes.
@@ -109,7 +110,7 @@ def suggest(offer: Offer, table: FactTable, draft_context: DraftContext, languag
 
 
 def _about_products(
-    offer: Offer, table: FactTable, draft_context: DraftContext, language: str, label: str, recommended: bool
+    offer: Offer, table: FactTable, draft_context: DraftContext, language: Language, label: str, recommended: bool
 ) -> Iterator[Suggestion]:
     """One suggestion for each product that the named fact has found."""
     for item in table[offer.of or ""].evidence:
@@ -134,18 +135,18 @@ def _about_products(
         yield Suggestion((offer.key, item.reference), name, True, recommended, action)
 
 
-def _named(label: str, use: MedicationUse, language: str) -> str:
+def _named(label: str, use: MedicationUse, language: Language) -> str:
     product = clean(use.product)
-    return f"{label}{NAMED[language]}{product}" if product else label
+    return f"{label}{LANGUAGES[language].colon}{product}" if product else label
 
 
-def _dosed(name: str, use: MedicationUse, language: str) -> str:
+def _dosed(name: str, use: MedicationUse, language: Language) -> str:
     """Epic shows of an action its description only, so it tells the dose, too."""
     dose = clean(use.reported_dose)
-    return f"{name}{LISTED[language]}{dose}" if dose else name
+    return f"{name}{LANGUAGES[language].semicolon}{dose}" if dose else name
 
 
-def _redrafted(order: Order, use: MedicationUse, table: FactTable, language: str) -> dict[str, Any] | None:
+def _redrafted(order: Order, use: MedicationUse, table: FactTable, language: Language) -> dict[str, Any] | None:
     """The draft of a product with the change that an order makes; None if the client could not tell which it is."""
     written = next((draft.written for draft in table.record.orders or () if draft.use == use), b"")
     if not written:
@@ -166,18 +167,20 @@ def _created(ready: _Ready, draft_context: DraftContext) -> dict[str, Any]:
     return _create(ready.description, ready.draft(draft_context))
 
 
-def _test(label: Text, test: LabOrder, language: str) -> _Ready:
+def _test(label: Text, test: LabOrder, language: Language) -> _Ready:
     words = (label, test.note) if test.note else (label,)
-    description = SENTENCES[language].join(text.in_language(language) for text in words)
+    description = LANGUAGES[language].stop.join(text.in_language(language) for text in words)
     return _Ready(description, service_request(test, language))
 
 
-def _medicine(label: Text, medicine: Medicine, language: str) -> _Ready:
+def _medicine(label: Text, medicine: Medicine, language: Language) -> _Ready:
     # The product, dose, route and frequency: Epic shows of an action its description only.
-    steps = LISTED[language].join(
+    steps = LANGUAGES[language].semicolon.join(
         text.in_language(language) for text in (medicine.text, *(step.text for step in medicine.schedule))
     )
-    return _Ready(f"{label.in_language(language)}{NAMED[language]}{steps}", medication_request(medicine, language))
+    return _Ready(
+        f"{label.in_language(language)}{LANGUAGES[language].colon}{steps}", medication_request(medicine, language)
+    )
 
 
 def _fresh(test: LabOrder, window: Window, table: FactTable) -> bool:

@@ -1,4 +1,4 @@
-"""Facts to words: value, unit and date as a clinician reads them, in English or Chinese, safe in Markdown."""
+"""Facts to words: value, unit and date as a clinician reads them, safe in Markdown."""
 
 from __future__ import annotations
 
@@ -14,75 +14,14 @@ from babel.numbers import format_decimal
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.facts.fact import Evidence, Fact, FactTable
 from cds_service.facts.patient import age_in_years
+from cds_service.languages import LANGUAGES, Language
 from cds_service.quantity import Interval
 from cds_service.record import InrGoal, LabResult, MedicationUse, Patient, PendingTest, Problem
+from cds_service.texts import Texts
 
-_LOCALE = {"en": "en_GB", "zh": "zh_Hans_CN"}
-# How each language joins: a list, a name with what it stands for, two sentences.
-LISTED = {"en": "; ", "zh": "；"}
-NAMED = {"en": ": ", "zh": "："}
-SENTENCES = {"en": ". ", "zh": "。"}
-# UCUM codes as people write them.
-_UNITS = {
-    "en": {
-        "ug": "µg",
-        "umol/L": "µmol/L",
-        "mL/min/{1.73_m2}": "mL/min/1.73 m²",
-        "1": "",
-        "d": "days",
-        "h": "hours",
-        "a": "years",
-    },
-    "zh": {
-        "ug": "µg",
-        "umol/L": "µmol/L",
-        "mL/min/{1.73_m2}": "mL/min/1.73 m²",
-        "1": "",
-        "d": "天",
-        "h": "小时",
-        "a": "岁",
-    },
-}
-_WORDS = {
-    "en": {
-        "since": " since {}",
-        "until": ", ended on {}",
-        "on": " on {}",
-        "range": " (laboratory range {})",
-        "flag": ", flagged {}",
-        "join": LISTED["en"],
-        "age": "age {}",
-        "missing": "not recorded",
-        "unread": "not read",
-        "no": "no",
-        "yes": "yes",
-        "goal": "target {} to {}",
-        "ordered": "ordered",
-        "equals": " = {}",
-        "dose": ", {}",
-        "daily": ", {} a day",
-        "own limit": " (limit set by {})",
-    },
-    "zh": {
-        "since": "，自{}起",
-        "until": "，止于{}",
-        "on": "，{}",
-        "range": "（实验室范围{}）",
-        "flag": "，标记{}",
-        "join": LISTED["zh"],
-        "age": "年龄{}岁",
-        "missing": "未记录",
-        "unread": "未能读取",
-        "no": "否",
-        "yes": "是",
-        "goal": "目标{}–{}",
-        "ordered": "已开具",
-        "equals": "，即{}",
-        "dose": "，{}",
-        "daily": "，每日{}",
-        "own limit": "（{}设定的界值）",
-    },
-}
+_facts, _units = Texts("facts"), Texts("units")
+# UCUM codes as people write them, in every language; `units.yaml` has those that are words.
+_SIGNS = {"ug": "µg", "umol/L": "µmol/L", "mL/min/{1.73_m2}": "mL/min/1.73 m²", "10*9/L": "10⁹/L", "1": ""}
 _LONGEST = 160
 _MARKUP = re.compile(r"([\\`*_\[\]#|~!])")
 # What makes a list or a heading of a paragraph that begins with it; one number with a dot before a blank does, too.
@@ -130,26 +69,31 @@ def neutral(plain: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def day(when: date, language: str) -> str:
+def day(when: date, language: Language) -> str:
     """A date as the language writes it: 10 Nov 2025, 2025年11月10日."""
-    return str(format_date(when, "medium", _LOCALE[language]))
+    return str(format_date(when, "medium", LANGUAGES[language].locale))
 
 
 @lru_cache(maxsize=4096)
-def number(value: float, language: str) -> str:
+def number(value: float, language: Language) -> str:
     """A number to at most four significant digits after conversion; whole numbers stay whole."""
     if abs(value) >= 1e12:
         # No quantity of medicine is that large; written as it stands, so that nobody mistakes it for a usual number.
         return f"{value:.4g}"
     shown = float(f"{value:.4g}") if abs(value) < 1000 else round(value)
-    return str(format_decimal(shown, "#,##0.####", _LOCALE[language]))
+    return str(format_decimal(shown, "#,##0.####", LANGUAGES[language].locale))
 
 
-def quantity(value: Interval, unit: str, language: str) -> str:
+def unit_name(unit: str) -> str:
+    """A UCUM code as people write it in every language; "" for a pure number."""
+    return _SIGNS.get(unit, unit)
+
+
+def quantity(value: Interval, unit: str, language: Language) -> str:
     """An interval with its unit: 182 pg/mL, <150 pg/mL, 50–100 µg, 45 mg."""
     if unit == "ug" and value.low >= 1000:
         value, unit = value.times(0.001), "mg"
-    name = _UNITS[language].get(unit, unit)
+    name = _units.get(unit, language) if _units.has(unit) else unit_name(unit)
     if value.is_point:
         text = number(value.low, language)
     elif value.high == inf:
@@ -164,11 +108,10 @@ def quantity(value: Interval, unit: str, language: str) -> str:
 class Wording:
     """Words for the facts of one call, in one language."""
 
-    def __init__(self, knowledge: KnowledgeBase, language: str, today: date) -> None:
+    def __init__(self, knowledge: KnowledgeBase, language: Language, today: date) -> None:
         self._knowledge = knowledge
         self._today = today
         self._language = language
-        self._words = _WORDS[language]
 
     def placeholder(self, name: str, table: FactTable) -> str:
         """What stands for `{name}`: a limit with its unit, or a fact with value, unit and date."""
@@ -177,21 +120,21 @@ class Wording:
             text = quantity(Interval(table.limits[name], table.limits[name]), threshold.unit, self._language)
             # The documents behind a line do not state a number that a site has set.
             own = f"threshold:{name}" in self._knowledge.site_changes and threshold.in_force(self._today).decided
-            return text + self._words["own limit"].format(self._knowledge.site) if own else text
+            return text + self._say("own limit", site=self._knowledge.site) if own else text
         return self.fact(name, table[name])
 
     def fact(self, name: str, fact: Fact) -> str:
         """A fact as words: its evidence if it has any, else its value, else why there is none."""
         definition = self._knowledge.facts[name]
         if fact.value is None:
-            return self._words["unread" if fact.missing and fact.missing.may_exist else "missing"]
+            return self._say("unread" if fact.missing and fact.missing.may_exist else "missing")
         if fact.evidence:
             labelled = definition.origin != "observation"
-            return self._words["join"].join(
+            return LANGUAGES[self._language].semicolon.join(
                 dict.fromkeys(self.evidence(item, labelled=labelled) for item in fact.evidence)
             )
         if isinstance(fact.value, bool):
-            return self._words["yes" if fact.value else "no"]
+            return self._say("yes" if fact.value else "no")
         if isinstance(fact.value, Interval):
             return quantity(fact.value, definition.unit or "1", self._language)
         return fact.value
@@ -206,30 +149,30 @@ class Wording:
             case Problem():
                 return escaped(item.text) + self._since(item.since)
             case PendingTest():
-                return self._words["ordered"] + (
-                    self._words["on"].format(day(item.since, self._language)) if item.since else ""
+                return self._say("ordered") + (
+                    self._say("on", day=day(item.since, self._language)) if item.since else ""
                 )
             case InrGoal():
-                return self._words["goal"].format(number(item.low, self._language), number(item.high, self._language))
+                low, high = (number(end, self._language) for end in (item.low, item.high))
+                return self._say("goal", low=low, high=high)
             case Patient():
-                return self._words["age"].format(
-                    number(age_in_years(item.birth_date, self._today) or 0, self._language)
-                )
+                years = age_in_years(item.birth_date, self._today) or 0
+                return self._say("age", years=number(years, self._language))
         raise TypeError(type(item))
 
     def _dose(self, use: MedicationUse) -> str:
         """The daily dose as a quantity, else the dosage as the record words it."""
         if use.daily_dose is not None and not use.single_dose:
-            return self._words["daily"].format(quantity(use.daily_dose, "ug", self._language))
-        return self._words["dose"].format(escaped(use.reported_dose)) if use.reported_dose else ""
+            return self._say("daily", dose=quantity(use.daily_dose, "ug", self._language))
+        return self._say("dose", dose=escaped(use.reported_dose)) if use.reported_dose else ""
 
     def _since(self, start: date | None) -> str:
-        return self._words["since"].format(day(start, self._language)) if start else ""
+        return self._say("since", day=day(start, self._language)) if start else ""
 
     def _until(self, use: MedicationUse) -> str:
         """The last day of a product that is no longer taken."""
         ended = use.end is not None and use.end < self._today
-        return self._words["until"].format(day(use.end, self._language)) if use.end and ended else ""
+        return self._say("until", day=day(use.end, self._language)) if use.end and ended else ""
 
     def _lab(self, result: LabResult, labelled: bool) -> str:
         value_set = self._knowledge.terminology.value_sets[result.concept]
@@ -241,14 +184,17 @@ class Wording:
         else:
             text = label + escaped(result.reported)
         if analyte and result.value is not None and not analyte.ratio and not _in_unit(result.reported, analyte.unit):
-            text += self._words["equals"].format(quantity(result.value, analyte.unit, self._language))
+            text += self._say("equals", amount=quantity(result.value, analyte.unit, self._language))
         if result.effective:
-            text += self._words["on"].format(day(result.effective, self._language))
+            text += self._say("on", day=day(result.effective, self._language))
         if result.flag:
-            text += self._words["flag"].format(escaped(result.flag))
+            text += self._say("flag", flag=escaped(result.flag))
         if result.lab_range:
-            text += self._words["range"].format(escaped(result.lab_range))
+            text += self._say("range", range=escaped(result.lab_range))
         return text
+
+    def _say(self, key: str, **values: object) -> str:
+        return _facts.get(key, self._language, **values)
 
 
 def _in_unit(reported: str, unit: str) -> bool:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from cds_service.artifacts.text import Text
-from cds_service.present.catalogue.page import Span
-
-Language = Literal["en", "zh"]
-LANGUAGES: tuple[Language, ...] = ("en", "zh")
+from cds_service.languages import LANGUAGES, Language
+from cds_service.present.catalogue.page import Span, Spans
 
 _WORDS: dict[str, tuple[str, str]] = {
     # What separates and joins.
@@ -123,8 +119,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "part": ("Part", "部分"),
     "summary": ("Summary", "摘要"),
     "line": ("Line {}", "第{}行"),
-    "english": ("English", "英文"),
-    "chinese": ("Chinese", "中文"),
+    "language_en": ("English", "英文"),
+    "language_zh": ("Chinese", "中文"),
     "shown_if": ("Shown only if", "仅在以下情况显示"),
     "always": ("always", "始终"),
     "sources": ("Sources", "来源"),
@@ -315,7 +311,6 @@ _WORDS: dict[str, tuple[str, str]] = {
     "skip": ("Skip to the content", "跳到正文"),
     "knowledge_version": ("Knowledge {}", "知识库{}"),
     "navigation": ("Catalogue", "目录"),
-    "other_language": ("中文", "English"),
     "generated": (
         "Generated from the knowledge folder by `make catalogue`; changes here are overwritten.",
         "由 `make catalogue` 从 knowledge 目录生成，此处改动会被覆盖。",
@@ -338,8 +333,27 @@ def has_words(key: str) -> bool:
 
 
 def plain(text: Text, language: Language) -> Span:
-    """A text of the knowledge in the language of the page."""
-    return Span(text.in_language(language))
+    """A text of the knowledge in the language of the page; marked, where English stands in for it."""
+    return foreign(text.in_language(language), text.language_of(language), language)
+
+
+def foreign(text: str, of: Language, language: Language) -> Span:
+    """Words of one language on a page in perhaps another."""
+    return Span(text, None if of == language else of)
+
+
+def side_by_side(text: Text, language: Language) -> tuple[Spans, ...]:
+    """A text of the knowledge in every language, for one cell each; empty where a partial language lacks it."""
+    found = text.by_language
+    return tuple((foreign(found[code], code, language),) if code in found else () for code in LANGUAGES)
+
+
+def language_names(language: Language) -> tuple[str, ...]:
+    """The heads of those cells."""
+    return tuple(
+        say(f"language_{code}", language) if has_words(f"language_{code}") else row.name
+        for code, row in LANGUAGES.items()
+    )
 
 
 def words(key: str, language: Language, *parts: object) -> Span:

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from cds_service.artifacts.text import Id, Plain, Strict
 from cds_service.artifacts.worked_patients import Draft
 from cds_service.json_types import Json
+from cds_service.languages import FALLBACK, Language
 from cds_service.sandbox.entries import EntryWriter
 from cds_service.terminology import Terminology
 from cds_service.yaml_file import YamlFile
@@ -19,7 +20,7 @@ Kind = Literal["vitamin-k", "anticoagulant", "vitamin-b12", "folic-acid", "other
 
 
 class SampleOrder(Strict):
-    """One order to draft. Its text is given here, in both languages, and not in the draft."""
+    """One order to draft. Its text is given here, in each language, and not in the draft."""
 
     id: Id
     kind: Kind
@@ -29,11 +30,11 @@ class SampleOrder(Strict):
     @model_validator(mode="after")
     def _untold(self) -> SampleOrder:
         if "text" in self.draft:
-            raise ValueError("the text of a draft stands beside it, in both languages")
-        self.written("en")
+            raise ValueError("the text of a draft stands beside it, in each language")
+        self.written(FALLBACK)
         return self
 
-    def written(self, language: str) -> Draft:
+    def written(self, language: Language) -> Draft:
         """The draft in the shorthand of worked patients, with its text in a language."""
         return Draft.model_validate({**self.draft, "text": self.text.in_language(language)})
 
@@ -47,7 +48,9 @@ def read_orders(path: Path, root: Path) -> tuple[SampleOrder, ...]:
     return YamlFile(path, root).listed(SampleOrder, "orders")
 
 
-def draftable(orders: tuple[SampleOrder, ...], terminology: Terminology, language: str, now: datetime) -> list[Json]:
+def draftable(
+    orders: tuple[SampleOrder, ...], terminology: Terminology, language: Language, now: datetime
+) -> list[Json]:
     """The orders as JSON data: id, text, kind, and a draft resource without id and subject, which the EHR fills in.
 
     Raises:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StringConstraints
 
+from cds_service.languages import Language
 from cds_service.setting_checks import checked_rate
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
@@ -98,7 +99,7 @@ class ClientProfile(BaseModel):
     fhir_deadline: float | None = Field(default=None, gt=0, lt=5)
     fhir_pages: int | None = Field(default=None, ge=1, le=100)
 
-    language: Literal["en", "zh"] | None = None
+    language: Language | None = None
     explain: bool = False
     actions: Annotated[tuple[Literal["create", "update", "delete"], ...], Strict(False)] = _ACTIONS
     selection_behavior: Literal["at-most-one", "any"] = "at-most-one"

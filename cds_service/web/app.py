@@ -19,6 +19,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from cds_service.errors import CdsError
 from cds_service.fhir.fetch.terminology_server import TerminologyServer
+from cds_service.languages import FALLBACK
 from cds_service.logs import get_log
 from cds_service.security.callers import Callers
 from cds_service.settings import Settings
@@ -85,7 +86,9 @@ def _shipped(settings: Settings, runtime: Runtime) -> tuple[Served, TerminologyS
     from cds_service.hooks.discovery import discovery
     from cds_service.hooks.snooze import make_snooze_filter
     from cds_service.present.explanation.explanation import worded
+    from cds_service.texts import check_texts
 
+    check_texts()
     knowledge = load_knowledge(site=settings.site)
     snooze_filter = make_snooze_filter(knowledge, settings, runtime.answers)
     server = terminology_server(knowledge, settings, runtime.egress_factory, before=runtime.terminology)
@@ -101,7 +104,7 @@ def _callers(settings: Settings, served: Served, runtime: Runtime) -> Callers:
         runtime.egress_factory.to((*settings.fhir_allow, *servers))
     callers.check_services({service.id: service.hook for service in served.knowledge.services.values()})
     callers.check_aliases(
-        {key for service in served.discovery("en", False)["services"] for key in service.get("prefetch", ())}
+        {key for service in served.discovery(FALLBACK, False)["services"] for key in service.get("prefetch", ())}
     )
     return callers
 

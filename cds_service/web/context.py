@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.hooks.messages import CallContext, HookRequest
+from cds_service.languages import Language
 from cds_service.security.callers import Callers
 from cds_service.settings import Settings
-from cds_service.web.responses import Language
 from cds_service.web.runtime import Runtime
 
 # Service id, request and circumstances to the response; raises a RequestError if it cannot answer.

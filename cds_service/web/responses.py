@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Literal, cast
+from typing import Any
 
 import msgspec
 from flask import Response, request
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 
-Language = Literal["en", "zh"]
-_LANGUAGES: tuple[Language, ...] = ("en", "zh")
-# BCP 47 tags; zh-Hans, so that browsers choose fonts and voices for simplified Chinese.
-TAGS: dict[Language, str] = {"en": "en", "zh": "zh-Hans"}
+from cds_service.languages import LANGUAGES, Language
 
 JSON = "application/json"
 _HTML = "text/html; charset=utf-8"
@@ -52,7 +49,7 @@ def json_response(content: Any, status: int = 200) -> Response:
 def html_response(html: bytes | str, language: Language, *, policy: str = PAGE_POLICY) -> Response:
     """A page in a language the reader may have asked for, with the headers of `secured`."""
     response = secured(Response(html, content_type=_HTML), policy=policy)
-    response.headers["Content-Language"] = TAGS[language]
+    response.headers["Content-Language"] = LANGUAGES[language].tag
     response.vary.add("Accept-Language")
     return response
 
@@ -83,9 +80,8 @@ def not_stored(response: Response) -> Response:
 def wanted_language(fallback: Language) -> Language:
     """The language of the address (`?lang=zh`), else the browser's preference, else the fallback."""
     asked = request.args.get("lang")
-    for one in _LANGUAGES:
-        if asked == one:
-            return one
+    if asked is not None and asked in LANGUAGES:
+        return asked
     return accepted_language(request.headers.get("Accept-Language", "")) or fallback
 
 
@@ -97,4 +93,4 @@ def accepted_language(header: str) -> Language | None:
     'zh'
     """
     ranges = [(tag, quality) for tag, quality in parse_accept_header(header, LanguageAccept) if tag != "*"]
-    return cast("Language | None", LanguageAccept(ranges).best_match(_LANGUAGES))
+    return LanguageAccept(ranges).best_match(LANGUAGES)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from cds_service.texts import Texts
 from tests.browser.visit import Visit
-from tests.support.paths import ROOT
 
 Language = Literal["en", "zh"]
 Hand = Literal["mouse", "keyboard"]
 
-_TEXTS = ROOT / "cds_service" / "web" / "static" / "app" / "texts.json"
 _MOST_TABS = 300
 LOCALES: dict[Language, str] = {"en": "en-GB", "zh": "zh-CN"}
 # What they are called in the list of orders.
@@ -30,10 +27,7 @@ each_reader = pytest.mark.parametrize(
 )
 
 
-@lru_cache
-def _texts() -> dict[str, dict[Language, str]]:
-    texts: dict[str, dict[Language, str]] = json.loads(_TEXTS.read_bytes())
-    return texts
+_page = Texts("page")
 
 
 @dataclass(frozen=True)
@@ -50,7 +44,7 @@ class Reader:
 
     def words(self, key: str, **values: str | int) -> str:
         """A text of the page, filled in."""
-        text = _texts()[key][self.language]
+        text = _page.by_key()[key][self.language]
         for name, value in values.items():
             text = text.replace("{" + name + "}", str(value))
         return text

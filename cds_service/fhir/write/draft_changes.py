@@ -17,6 +17,8 @@ from cds_service.artifacts.schema import Product
 from cds_service.coding import SYSTEMS, UCUM
 from cds_service.fhir.bundle import UNREADABLE
 from cds_service.json_types import Json
+from cds_service.languages import Language
+from cds_service.texts import Texts
 
 _draft = msgspec.json.Decoder(Json)
 
@@ -30,7 +32,7 @@ def put_on_hold(written: bytes) -> Json | None:
     return draft | {"status": "on-hold"}
 
 
-def replace_product(written: bytes, product: Product, language: str) -> Json | None:
+def replace_product(written: bytes, product: Product, language: Language) -> Json | None:
     """The draft with another product and the dosage it had; None if it has no id by which the client could find it."""
     draft = _opened(written)
     if draft is None:
@@ -46,7 +48,7 @@ def replace_product(written: bytes, product: Product, language: str) -> Json | N
     return _without_orphans(changed, old)
 
 
-def clear_dose(written: bytes, unit: Literal["mg", "ug"], language: str) -> Json | None:
+def clear_dose(written: bytes, unit: Literal["mg", "ug"], language: Language) -> Json | None:
     """The draft with its dose in another unit and the number left out, for somebody to fill in.
 
     A Quantity without a value is valid FHIR, and nobody can sign such a dose by oversight. What the dosage said in
@@ -60,11 +62,11 @@ def clear_dose(written: bytes, unit: Literal["mg", "ug"], language: str) -> Json
     return draft | {"dosageInstruction": [_to_confirm(one, unit, language) for one in instructions or [{}]]}
 
 
-def _to_confirm(dosage: Json, unit: Literal["mg", "ug"], language: str) -> Json:
+def _to_confirm(dosage: Json, unit: Literal["mg", "ug"], language: Language) -> Json:
     quantity = {"unit": _SHOWN[unit], "system": UCUM, "code": unit}
-    text = _CONFIRM[language].format(_SHOWN[unit])
+    text = _say("confirm_dose", language, unit=_SHOWN[unit])
     if isinstance(old := dosage.get("text"), str):
-        text += _WRITTEN[language].format(old)
+        text += _say("written_dose", language, text=old)
     # FHIR R4 and later keep the dose in doseAndRate, STU3 and before in the dosage itself.
     dose: Json = {"doseAndRate": [{"doseQuantity": quantity}]}
     if "doseQuantity" in dosage or "doseRange" in dosage:
@@ -73,8 +75,7 @@ def _to_confirm(dosage: Json, unit: Literal["mg", "ug"], language: str) -> Json:
 
 
 _SHOWN = {"mg": "mg", "ug": "µg"}
-_CONFIRM = {"en": "Dose to be confirmed, in {}.", "zh": "剂量待确认，单位{}。"}
-_WRITTEN = {"en": " As first written: {}", "zh": "原文：{}"}
+_say = Texts("cards").get
 # What says how much: all of it would contradict the dose to be filled in.
 _DOSE = frozenset(
     (

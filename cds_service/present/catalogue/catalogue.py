@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.worked_patients import WorkedPatient, read_worked
+from cds_service.languages import Language
 from cds_service.present.catalogue.page import Page
 from cds_service.present.catalogue.registers import (
     REGISTERS,
@@ -19,7 +20,6 @@ from cds_service.present.catalogue.rule_page import rule_page
 from cds_service.present.catalogue.sign_off import sign_off_page
 from cds_service.present.catalogue.usage_index import Uses, uses
 from cds_service.present.catalogue.value_sets import code_table, value_sets_page
-from cds_service.present.texts import Language
 
 
 class Catalogue:

@@ -1,4 +1,4 @@
-"""Catalogue pages to Markdown files: docs/rules/ in English, docs/rules/zh/ in Chinese."""
+"""Catalogue pages to Markdown files: docs/rules/ in English, docs/rules/zh/ in Chinese, and so on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from cds_service.languages import FALLBACK, LANGUAGES, Language, others
 from cds_service.present.catalogue.catalogue import Catalogue
 from cds_service.present.catalogue.page import (
     HERE,
@@ -21,7 +22,7 @@ from cds_service.present.catalogue.page import (
     Spans,
     Table,
 )
-from cds_service.present.texts import LANGUAGES, Language, say
+from cds_service.present.texts import say
 
 # The first line of every file written here; a file without it is never touched.
 MARK = "<!-- generated -->"
@@ -56,7 +57,7 @@ def write(catalogue: Catalogue, folder: Path) -> list[str]:
 
 def leftovers(folder: Path, wanted: dict[str, str]) -> list[Path]:
     """Files that an earlier catalogue wrote and this one does not."""
-    there = (*folder.glob("*.md"), *folder.glob("zh/*.md"))
+    there = (*folder.glob("*.md"), *(path for code in LANGUAGES for path in folder.glob(f"{code}/*.md")))
     return [
         path
         for path in there
@@ -65,7 +66,7 @@ def leftovers(folder: Path, wanted: dict[str, str]) -> list[Path]:
 
 
 def _path(name: str, language: Language) -> str:
-    return ("zh/" if language == "zh" else "") + (f"{name}.md" if name else "README.md")
+    return ("" if language == FALLBACK else f"{language}/") + (f"{name}.md" if name else "README.md")
 
 
 class _Markdown:
@@ -77,15 +78,15 @@ class _Markdown:
 
     def text(self) -> str:
         page = self._page
-        other = f"[{say('other_language', page.language)}]({self._other()})"
+        other = " · ".join(f"[{row.name}]({self._place(row.code)})" for row in others(page.language))
         index = f"[{say('catalogue', page.language)}](README.md)"
         around = [MARK, f"# {escaped(page.title)}", f"{index} · {other}" if page.name else other]
         blocks = ["\n".join(self._block(block)) for block in page.blocks]
         return "\n\n".join([*around, *blocks, f"*{say('generated', page.language)}*"]) + "\n"
 
-    def _other(self) -> str:
-        """Where the same page stands in the other language."""
-        return _path(self._page.name, "zh") if self._page.language == "en" else "../" + _path(self._page.name, "en")
+    def _place(self, language: Language) -> str:
+        """Where the same page stands in another language."""
+        return ("" if self._page.language == FALLBACK else "../") + _path(self._page.name, language)
 
     def _block(self, block: Block) -> Iterator[str]:
         match block:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from cds_service.languages import Language
+
 HERE = "."
 Look = Literal["plain", "strong", "small", "code", "slot"]
 
@@ -36,7 +38,7 @@ class Span:
     """
 
     text: str
-    language: Literal["en", "zh"] | None = None
+    language: Language | None = None
     to: Link | CodeList | str | None = None
     look: Look = "plain"
 
@@ -94,7 +96,7 @@ class Page:
     """One page in one language. `name` is its place: a rule id, the name of a register, or "" for the index."""
 
     name: str
-    language: Literal["en", "zh"]
+    language: Language
     title: str
     blocks: tuple[Block, ...]
 

@@ -13,12 +13,11 @@ from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.schema import Line, Rule
 from cds_service.artifacts.vocabulary import Condition, FactDefinition
 from cds_service.hooks.texts import quantity
+from cds_service.languages import FALLBACK, LANGUAGES, Language
 from cds_service.present.catalogue.page import HERE, Item, Link, Span, Spans
 from cds_service.present.catalogue.usage_index import details_of
-from cds_service.present.texts import Language, say
+from cds_service.present.texts import foreign, say
 from cds_service.quantity import point
-
-_LOCALE = {"en": "en_GB", "zh": "zh_Hans_CN"}
 
 
 class Phrases:
@@ -195,7 +194,7 @@ class Phrases:
         return self.amount(1, code).partition(" ")[2]
 
     def day(self, when: date) -> str:
-        return str(format_date(when, "medium", _LOCALE[self._language]))
+        return str(format_date(when, "medium", LANGUAGES[self._language].locale))
 
     def cites(self, ids: Sequence[str], *, short: bool = False) -> Spans:
         """The documents behind these statements, each with its statement ids.
@@ -231,12 +230,14 @@ class Phrases:
         """The author as the document names them, which is not translated."""
         if source.author == "not stated":
             return self._words("author_not_stated")
-        return Span(source.author, None if self._language == "en" else "en")
+        return foreign(source.author, FALLBACK, self._language)
 
     # --- card text -------------------------------------------------------------------------------------------------
 
     def card_line(self, line: Line, language: Language) -> Spans:
-        """One line of a card in either language; limits are filled in, facts are named as what stands there."""
+        """One line of a card in any language: limits filled in, facts named; nothing where it lacks the language."""
+        if language not in line.by_language:
+            return ()
         other = None if language == self._language else language
         mine = self if other is None else Phrases(self._knowledge, language)
         spans: list[Span] = []

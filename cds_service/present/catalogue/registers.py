@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from cds_service.artifacts.evidence import Source
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.schema import Rule
+from cds_service.languages import FALLBACK, Language
 from cds_service.present.catalogue.page import (
     Block,
     Heading,
@@ -22,7 +23,7 @@ from cds_service.present.catalogue.page import (
 )
 from cds_service.present.catalogue.phrases import Phrases, switched
 from cds_service.present.catalogue.usage_index import Use, Uses
-from cds_service.present.texts import Language, plain, say, words
+from cds_service.present.texts import foreign, language_names, plain, say, side_by_side, words
 
 REGISTERS = ("thresholds", "sources", "statements", "value-sets", "sign-off")
 
@@ -105,7 +106,7 @@ def thresholds_page(knowledge: KnowledgeBase, uses: Uses, language: Language) ->
             used = (by_code, words("semicolon", language), *used) if uses.of_threshold.get(name) else (by_code,)
         rests = phrases.cites(threshold.source)
         if threshold.section:
-            section = Span(threshold.section, None if language == "en" else "en")
+            section = foreign(threshold.section, FALLBACK, language)
             rests = (*rests, words("comma", language), section)
         rows.append(
             Row(
@@ -161,7 +162,8 @@ def statements_page(knowledge: KnowledgeBase, uses: Uses, language: Language) ->
     """Every statement in both languages, what was decided about it, and where it went."""
     phrases = Phrases(knowledge, language)
     blocks: list[Block] = [Paragraph((words("statements_note", language),))]
-    head = ("statement", "english", "chinese", "kind", "disposition", "used_by")
+    after = (say(key, language) for key in ("kind", "disposition", "used_by"))
+    head = (say("statement", language), *language_names(language), *after)
     for source in knowledge.sources.values():
         mine = [one for one in knowledge.statements.values() if knowledge.source_of(one.id) is source]
         if not mine:
@@ -178,8 +180,7 @@ def statements_page(knowledge: KnowledgeBase, uses: Uses, language: Language) ->
                 Row(
                     (
                         (Span(statement.id),),
-                        (Span(statement.text.en, None if language == "en" else "en"),),
-                        (Span(statement.text.zh, None if language == "zh" else "zh"),),
+                        *side_by_side(statement.text, language),
                         (words(f"kind_{statement.kind}", language),),
                         tuple(disposed),
                         use_links(knowledge, uses.of_statement.get(statement.id, []), language),
@@ -188,7 +189,7 @@ def statements_page(knowledge: KnowledgeBase, uses: Uses, language: Language) ->
                 )
             )
         to_source = Paragraph(phrases.document(source))
-        table = Table(name, tuple(say(key, language) for key in head), tuple(rows))
+        table = Table(name, head, tuple(rows))
         blocks += [Heading(name, 2, source.id), to_source, table]
     return Page("statements", language, say("statements", language), tuple(blocks))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 from cds_service.artifacts.evidence import Statement
 from cds_service.artifacts.knowledge_base import KnowledgeBase
@@ -10,6 +11,7 @@ from cds_service.artifacts.schema import Line, Rule, SuggestionUse, Variant
 from cds_service.artifacts.text import Summary, Text
 from cds_service.artifacts.vocabulary import Condition
 from cds_service.artifacts.worked_patients import WorkedPatient
+from cds_service.languages import FALLBACK, LANGUAGES, Language, LanguageRow
 from cds_service.present.catalogue.page import (
     Block,
     Heading,
@@ -26,7 +28,7 @@ from cds_service.present.catalogue.page import (
 from cds_service.present.catalogue.phrases import Phrases, statement_link, switched
 from cds_service.present.catalogue.suggestion_words import offers
 from cds_service.present.catalogue.usage_index import facts_of
-from cds_service.present.texts import Language, has_words, plain, say, words
+from cds_service.present.texts import foreign, has_words, language_names, plain, say, side_by_side, words
 
 
 def rule_page(knowledge: KnowledgeBase, rule: Rule, worked: Sequence[WorkedPatient], language: Language) -> Page:
@@ -161,24 +163,25 @@ class _Writer:
                 yield self._said(name, variant.summary, variant.detail or (), f"variant-{variant.id}-line")
 
     def _said(self, caption: str, summary: Summary | None, lines: Sequence[Line], anchor: str) -> Table:
-        """The words of a card, English beside Chinese."""
+        """The words of a card, one language beside the other."""
         rows = []
         if summary is not None:
-            rows.append(Row(((self._word("summary"),), *self._both(summary), (self._word("always"),), ())))
+            rows.append(
+                Row(((self._word("summary"),), *side_by_side(summary, self.language), (self._word("always"),), ()))
+            )
         for number, line in enumerate(lines, start=1):
             rows.append(
                 Row(
                     (
                         (self._word("line", number),),
-                        self.phrases.card_line(line, "en"),
-                        self.phrases.card_line(line, "zh"),
+                        *(self.phrases.card_line(line, code) for code in LANGUAGES),
                         self.phrases.inline(line.when) if line.when else (self._word("always"),),
                         self.phrases.cites(line.cites),
                     ),
                     f"{anchor}-{number}",
                 )
             )
-        return self._table(caption, ("part", "english", "chinese", "shown_if", "sources"), rows)
+        return self._table(caption, ("part", LANGUAGES, "shown_if", "sources"), rows)
 
     def _suggestions(self) -> Iterator[Block]:
         assert self.rule.card is not None
@@ -225,14 +228,14 @@ class _Writer:
                 Row(
                     (
                         (statement_link(cite),),
-                        *self._both(text),
+                        *side_by_side(text, self.language),
                         self.phrases.document(source),
                         (Span(str(source.tier)),),
                         self._disposed(statement),
                     )
                 )
             )
-        head = ("statement", "english", "chinese", "sources", "tier", "disposition")
+        head = ("statement", LANGUAGES, "sources", "tier", "disposition")
         yield self._table(self._say("basis"), head, rows)
 
     def _disposed(self, statement: Statement | None) -> Spans:
@@ -315,7 +318,7 @@ class _Writer:
 
     def _english(self, text: str) -> Span:
         """Words that the knowledge holds in English only."""
-        return Span(text, None if self.language == "en" else "en")
+        return foreign(text, FALLBACK, self.language)
 
     def _heading(self, key: str, anchor: str = "") -> Heading:
         return Heading(self._say(key), 2, (anchor or key).replace("_", "-"))
@@ -336,14 +339,10 @@ class _Writer:
             spans.append(Span(self._title(one), to=Link(one)))
         return tuple(spans) or (self._word("none"),)
 
-    def _both(self, text: Text) -> tuple[Spans, Spans]:
-        return (
-            (Span(text.en, None if self.language == "en" else "en"),),
-            (Span(text.zh, None if self.language == "zh" else "zh"),),
-        )
-
-    def _table(self, caption: str, head: Sequence[str], rows: Sequence[Row]) -> Table:
-        return Table(caption, tuple(self._say(key) for key in head), tuple(rows))
+    def _table(self, caption: str, head: Sequence[str | Mapping[str, LanguageRow]], rows: Sequence[Row]) -> Table:
+        """Args: head: the key of each column; LANGUAGES for one column per language."""
+        heads = [(self._say(key),) if isinstance(key, str) else language_names(self.language) for key in head]
+        return Table(caption, tuple(chain.from_iterable(heads)), tuple(rows))
 
     def _pairs(self, caption: str, rows: Iterable[tuple[str, Spans]]) -> Table:
         return self._table(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.schema import Rule
+from cds_service.languages import Language
 from cds_service.present.catalogue.page import Block, Heading, Link, Page, Paragraph, Row, Span, Table
 from cds_service.present.catalogue.phrases import switched
-from cds_service.present.texts import Language, plain, say, words
+from cds_service.present.texts import plain, say, words
 
 _HEAD = ("rule", "it_says", "severity", "default", "checked_by", "decision", "signature")
 # Room to write by hand, in HTML and Markdown alike.

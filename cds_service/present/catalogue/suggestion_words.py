@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.schema import LabOrder, Medicine, Order, Product, SuggestionUse
+from cds_service.languages import Language
 from cds_service.present.catalogue.page import Item, Span, Spans
 from cds_service.present.catalogue.phrases import Phrases, filled
-from cds_service.present.texts import Language, plain, say, words
+from cds_service.present.texts import plain, say, words
 
 
 def offers(

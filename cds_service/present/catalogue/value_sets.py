@@ -8,11 +8,12 @@ from pathlib import Path
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.schema import AnalyteDefinition, ValueSet
+from cds_service.languages import Language
 from cds_service.present.catalogue.page import CodeList, Page, Paragraph, Row, Span, Spans, Table
 from cds_service.present.catalogue.phrases import Phrases
 from cds_service.present.catalogue.registers import rule_links
 from cds_service.present.catalogue.usage_index import Uses
-from cds_service.present.texts import Language, plain, say, words
+from cds_service.present.texts import plain, say, words
 
 _KIND = {"observation": "observation", "medication": "medication", "condition": "problem"}
 _HEAD = ("concept", "kind", "includes", "codes", "verified", "synonyms", "used_by")

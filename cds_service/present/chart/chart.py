@@ -17,9 +17,10 @@ from cds_service.gaps import GapKind, Gaps
 from cds_service.hooks.missing_data_card import list_name
 from cds_service.hooks.texts import clean, quantity
 from cds_service.json_types import Json
+from cds_service.languages import Language
 from cds_service.present.chart.series import TRENDS, as_written, flag_of, own_range, trends
 from cds_service.present.chart.texts import chart_say, unit_name
-from cds_service.present.texts import Language, has_words, say
+from cds_service.present.texts import has_words, say
 from cds_service.record import LabResult, MedicationUse, PatientRecord, Problem
 
 # What is drawn below the curves, by value sets of products.

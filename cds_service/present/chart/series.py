@@ -12,10 +12,9 @@ from cds_service.artifacts.walk import conditions_of, facts_behind, leaves
 from cds_service.facts.fact import FactTable
 from cds_service.facts.observations import inr_target, is_future
 from cds_service.fhir.read.observation import alias
-from cds_service.hooks.texts import LISTED
 from cds_service.json_types import Json
+from cds_service.languages import LANGUAGES, Language
 from cds_service.present.chart.texts import chart_say, unit_name
-from cds_service.present.texts import Language
 from cds_service.quantity import Interval, factor, tidy
 from cds_service.record import LabResult
 from cds_service.terminology import Analyte
@@ -195,7 +194,7 @@ def _limits(knowledge: KnowledgeBase, facts: FactTable, concept: str, language: 
             "name": name,
             "value": facts.limits[name],
             "label": threshold.label.in_language(language),
-            "source": own or LISTED[language].join(sources),
+            "source": own or LANGUAGES[language].semicolon.join(sources),
             "statements": list(threshold.source),
             "rules": sorted(users[name]),
         }

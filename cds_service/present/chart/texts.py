@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cds_service.present.texts import Language
+from cds_service.languages import Language
 
 _UNITS = {"ug": "µg", "umol/L": "µmol/L", "mL/min/{1.73_m2}": "mL/min/1.73 m²", "10*9/L": "10⁹/L", "1": ""}
 

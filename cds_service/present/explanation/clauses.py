@@ -10,9 +10,10 @@ from typing import Any
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.hooks.texts import clean, day, number, quantity
+from cds_service.languages import Language
 from cds_service.present.chart.texts import chart_say, unit_name
 from cds_service.present.explanation.texts import reason_said, unusable_said, why_say
-from cds_service.present.texts import Language, say
+from cds_service.present.texts import say
 from cds_service.quantity import Interval, point
 
 Node = dict[str, Any]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cds_service.hooks.missing_data_card import list_name
+from cds_service.languages import Language
 from cds_service.present.chart.texts import WORDS as CHART_WORDS
-from cds_service.present.texts import Language
 
 _WORDS: dict[str, tuple[str, str]] = {
     # What became of a rule; {} is the clause that decided it.

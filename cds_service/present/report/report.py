@@ -16,7 +16,8 @@ from cds_service.artifacts.review_limits import ReviewLimit, ReviewLimits
 from cds_service.artifacts.text import Text
 from cds_service.hooks.cards import OVERRIDE_REASONS
 from cds_service.hooks.missing_data_card import RULE as INCOMPLETE
-from cds_service.present.report.texts import OTHER_ORDER, Language, say
+from cds_service.languages import Language
+from cds_service.present.report.texts import OTHER_ORDER, say
 from cds_service.store.database import Database
 from cds_service.store.report_figures import Calls, Comment, Figures, Reason, Usage
 from cds_service.store.report_query import Selection

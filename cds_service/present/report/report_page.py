@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from cds_service.languages import LANGUAGES, Language, LanguageRow
 from cds_service.present.report.bars import WIDTH, Bar, bars
 from cds_service.present.report.report import Line, Names, Report
 from cds_service.present.report.report_text import (
@@ -22,22 +23,20 @@ from cds_service.present.report.report_text import (
     reason_lines,
     review,
 )
-from cds_service.present.report.texts import Language, say
+from cds_service.present.report.texts import say
 from cds_service.store.report_figures import Figures
 
 _TEMPLATES = Path(__file__).parent / "templates"
-# BCP 47: what the Chinese here is, so that fonts and voices fit.
-_TAGS = {"en": "en", "zh": "zh-Hans"}
 _FIGURES = ("shown", "silent", "accepted", "overridden", "unanswered", "rate", "time", "patients")
 _KINDS = ("accepted", "overridden", "unanswered")
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a reader of the page may choose, and the address of the same page in the other language."""
+    """What a reader of the page may choose, and the address of the same page in each other language."""
 
     action: str
-    other: str
+    others: tuple[tuple[LanguageRow, str], ...]
     services: tuple[str, ...]
     rules: tuple[str, ...]
 
@@ -65,8 +64,7 @@ def as_html(report: Report, names: Names, form: Form | None = None) -> str:
     """
     language = names.language
     return _template().render(
-        tag=_TAGS[language],
-        other_tag=_TAGS["zh" if language == "en" else "en"],
+        here=LANGUAGES[language],
         style=stylesheet(),
         say=lambda key, *parts: say(key, language, *parts),
         heading=heading(report, language),

@@ -9,9 +9,9 @@ from io import StringIO
 
 from tabulate import tabulate
 
+from cds_service.languages import Language
 from cds_service.present.report.report import Flag, Line, Names, Report, reasons_of
 from cds_service.present.report.texts import (
-    Language,
     chosen,
     day,
     duration,

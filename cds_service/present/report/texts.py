@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
 
+from cds_service.languages import Language
 from cds_service.store.report_figures import Figures
 from cds_service.store.report_query import Selection
 
-Language = Literal["en", "zh"]
 OTHER_ORDER = "other_order"
 
 _WORDS: dict[str, tuple[str, str]] = {
@@ -65,7 +64,6 @@ _WORDS: dict[str, tuple[str, str]] = {
     "to": ("to", "至"),
     "all": ("all", "全部"),
     "show": ("Show", "显示"),
-    "other_language": ("中文", "English"),
     "picture_rules": ("What became of the cards, rule by rule", "各规则卡片的处理结果"),
     "picture_months": ("What became of the cards, month by month", "各月卡片的处理结果"),
     # Sections.

@@ -11,13 +11,14 @@ from flask import Flask, Response, g, request
 from cds_service.errors import Forbidden, NotFound, Unauthorized
 from cds_service.hooks.feedback import parse_feedback
 from cds_service.hooks.messages import CallContext, parse_request
+from cds_service.languages import Language
 from cds_service.security.clients import ClientProfile
 from cds_service.settings import Settings
 from cds_service.store.feedback import FeedbackStore
 from cds_service.web.api.body import BodyReader
 from cds_service.web.context import AppContext, Service
 from cds_service.web.ops.call_recording import begin
-from cds_service.web.responses import Language, accepted_language, json_response
+from cds_service.web.responses import accepted_language, json_response
 
 _PAGE = "/app/"
 

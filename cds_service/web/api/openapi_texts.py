@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cds_service.json_types import Json
+from cds_service.languages import LANGUAGES
 
 _JSON, _FHIR, _HTML, _CSV = "application/json", "application/fhir+json", "text/html", "text/csv"
 
@@ -67,7 +68,7 @@ class Operation:
 
 
 _ANYTHING = (429, 500)
-_LANGUAGE: Mapping[str, Json] = {"lang": {"type": "string", "enum": ["en", "zh"]}}
+_LANGUAGE: Mapping[str, Json] = {"lang": {"type": "string", "enum": list(LANGUAGES)}}
 _RESOURCE: Json = {
     "type": "object",
     "properties": {"resourceType": {"type": "string", "minLength": 1}},
@@ -113,7 +114,7 @@ OPERATIONS: Mapping[str, Operation] = {
         "The services, their hooks and prefetch templates",
         (200, 401, 403, *_ANYTHING, 503),
         {200: ("The services", _JSON, "Discovery")},
-        "Titles and descriptions come in the language of Accept-Language (en, zh).",
+        "Titles and descriptions come in the language of Accept-Language ({}).".format(", ".join(LANGUAGES)),
         secured=True,
     ),
     "call": Operation(

@@ -8,11 +8,12 @@ from pathlib import Path
 from flask import Blueprint, Response, current_app
 from werkzeug.exceptions import NotFound
 
+from cds_service.languages import LANGUAGES, Language, others
 from cds_service.present.catalogue.catalogue import Catalogue
 from cds_service.present.catalogue.page import HERE, CodeList, Link
 from cds_service.present.catalogue.registers import REGISTERS
-from cds_service.present.texts import Language, say
-from cds_service.web.responses import TAGS, content_security_policy, html_response, revalidated, wanted_language
+from cds_service.present.texts import say
+from cds_service.web.responses import content_security_policy, html_response, revalidated, wanted_language
 
 _STYLESHEET = "catalogue.css"
 # CDS Hooks 2.0, Source: the icon is a PNG of 100 by 100 pixels without transparent regions.
@@ -61,7 +62,6 @@ def catalogue_blueprint(catalogue: Catalogue, language: Language, prefix: str) -
 
 def _html(catalogue: Catalogue, base: str, name: str, language: Language) -> bytes:
     page = catalogue.page(name, language)
-    other: Language = "en" if language == "zh" else "zh"
 
     def place(name: str, in_language: Language = language) -> str:
         return (f"{base}/{name}" if name else base) + f"?lang={in_language}"
@@ -77,13 +77,13 @@ def _html(catalogue: Catalogue, base: str, name: str, language: Language) -> byt
     return template.render(
         page=page,
         places=[(one, say(one or "catalogue", language)) for one in ("", *REGISTERS)],
-        other=other,
-        in_other_language=place(name, other),
+        here=LANGUAGES[language],
+        languages=LANGUAGES,
+        other_places=[(row, place(name, row.code)) for row in others(language)],
         place=place,
         address=address,
         stylesheet=f"{base}/{_STYLESHEET}",
         say=lambda key, *parts: say(key, language, *parts),
         kind=lambda block: type(block).__name__,
-        tag_of=TAGS,
         version=catalogue.knowledge.version,
     ).encode()

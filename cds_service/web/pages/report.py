@@ -17,13 +17,13 @@ from flask import Flask, Response, request
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.review_limits import ReviewLimits
 from cds_service.errors import BadRequest
+from cds_service.languages import LANGUAGES, others
 from cds_service.present.report.report import Names, make_report
 from cds_service.present.report.report_page import Form, as_html, style_hash
-from cds_service.present.texts import Language
 from cds_service.settings import Settings
 from cds_service.store.report_query import Selection
 from cds_service.web.context import AppContext
-from cds_service.web.responses import TAGS, content_security_policy, html_response, not_stored, wanted_language
+from cds_service.web.responses import content_security_policy, html_response, not_stored, wanted_language
 
 PATH = "/report"
 _CHOICES = ("from", "to", "service", "rule", "site")
@@ -33,17 +33,18 @@ _LONGEST = 200
 def add_report(app: Flask, context: AppContext, knowledge: KnowledgeBase, limits: ReviewLimits) -> None:
     """Adds the route."""
     settings, database = context.settings, context.runtime.database
-    names = lru_cache(maxsize=len(TAGS))(lambda language: Names(knowledge, language))
+    names = lru_cache(maxsize=len(LANGUAGES))(lambda language: Names(knowledge, language))
     policy = content_security_policy(script_src=None, connect_src=None, img_src=None, style_src=f"'{style_hash()}'")
 
     def report() -> Response:
         language = wanted_language(settings.language)
         asked = {name: value for name in _CHOICES if (value := request.args.get(name, "").strip())}
         made = make_report(database, limits, _selection(asked, settings), context.now())
-        other: Language = "en" if language == "zh" else "zh"
         form = Form(
             action=settings.prefix + PATH,
-            other=f"{settings.prefix}{PATH}?{urlencode({'lang': other, **asked})}",
+            others=tuple(
+                (row, f"{settings.prefix}{PATH}?{urlencode({'lang': row.code, **asked})}") for row in others(language)
+            ),
             services=tuple(sorted(knowledge.services)),
             rules=tuple(rule.id for rule in knowledge.rules.values() if rule.kind == "rule"),
         )

@@ -9,8 +9,8 @@ from flask import Blueprint, Response, request
 
 from cds_service.errors import BadRequest, NotFound
 from cds_service.json_types import Json
+from cds_service.languages import LANGUAGES, Language
 from cds_service.present.chart.texts import chart_say
-from cds_service.present.texts import LANGUAGES, Language
 from cds_service.web.responses import json_response, not_stored, wanted_language
 from cds_service.web.viewer.charts import Charts, checked_id, checked_kind
 from cds_service.web.viewer.fhir_sources import SANDBOX, Source

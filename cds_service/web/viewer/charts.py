@@ -24,8 +24,8 @@ from cds_service.hooks.complete_prefetch import from_fetch
 from cds_service.hooks.prefetch import PrefetchKey, needs_of_all
 from cds_service.hooks.texts import clean
 from cds_service.json_types import Json
+from cds_service.languages import Language
 from cds_service.present.chart.chart import ChartExtras, chart
-from cds_service.present.texts import Language
 from cds_service.record import PatientRecord
 from cds_service.sandbox.patients import TYPES
 from cds_service.web.viewer.fhir_sources import Embedded, ServerFault, Source

@@ -6,14 +6,19 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from flask import Blueprint, Flask, Response, current_app, redirect, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
-from cds_service.present.texts import Language
-from cds_service.web.responses import TAGS, html_response, revalidated, secured, wanted_language
+from cds_service.languages import LANGUAGES, Language
+from cds_service.texts import Texts
+from cds_service.web.responses import html_response, revalidated, secured, wanted_language
 
 PREFIX = "/app"
+_page_texts = Texts("page")
+# Made of `texts/page.yaml`: every text of the page in each language.
+_TEXTS = "texts.json"
 _FILES = Path(__file__).parent.parent / "static" / "app"
 _TYPES = {
     ".js": "text/javascript; charset=utf-8",
@@ -37,7 +42,8 @@ def page_blueprint(language: Language, knowledge_version: str, prefix: str) -> B
     """
     blueprint = Blueprint("page", __name__, url_prefix=PREFIX, template_folder="templates")
     files = {path.relative_to(_FILES).as_posix(): path for path in sorted(_FILES.rglob("*")) if path.suffix in _TYPES}
-    pages = lru_cache(maxsize=len(TAGS))(partial(_html, knowledge_version))
+    texts = msgspec.json.encode(_page_texts.by_key())
+    pages = lru_cache(maxsize=len(LANGUAGES))(partial(_html, knowledge_version))
 
     def page() -> ResponseReturnValue:
         if not request.path.endswith("/"):
@@ -47,6 +53,8 @@ def page_blueprint(language: Language, knowledge_version: str, prefix: str) -> B
         return revalidated(isolated(html_response(pages(chosen), chosen)))
 
     def file(name: str) -> Response:
+        if name == _TEXTS:
+            return revalidated(Response(texts, content_type=_TYPES[".json"]))
         path = files.get(name)
         if path is None:
             raise NotFound
@@ -81,5 +89,10 @@ def lead_browsers_here(app: Flask, prefix: str) -> None:
 
 def _html(knowledge_version: str, language: Language) -> bytes:
     template = current_app.jinja_env.get_template("app.html")
-    other: Language = "en" if language == "zh" else "zh"
-    return template.render(language=language, tag=TAGS[language], other=other, version=knowledge_version).encode()
+    return template.render(
+        here=LANGUAGES[language],
+        languages=LANGUAGES.values(),
+        title=_page_texts.get("title", language),
+        no_script=Texts("viewer").get("no_script", language),
+        version=knowledge_version,
+    ).encode()

@@ -12,17 +12,17 @@ from flask import Blueprint, Response, g, redirect, render_template, request
 
 from cds_service.egress.egress import EgressFactory
 from cds_service.errors import SettingsError, Unauthorized
-from cds_service.present.texts import Language
+from cds_service.languages import LANGUAGES
 from cds_service.security.client_file import read_secret
 from cds_service.security.clients import ClientProfile
 from cds_service.security.smart import Launcher, LaunchError, Session
 from cds_service.settings import Settings
-from cds_service.web.responses import TAGS, not_stored, wanted_language
+from cds_service.web.responses import not_stored, wanted_language
 from cds_service.web.viewer.charts import READABLE
 from cds_service.web.viewer.fhir_sources import Launched, Remote, Source
 from cds_service.web.viewer.page import PREFIX, isolated
 from cds_service.web.viewer.sessions import LAUNCH_SECONDS, Sessions
-from cds_service.web.viewer.smart_texts import AGAIN, TEXTS, TITLE
+from cds_service.web.viewer.smart_texts import STATUSES, launch_say
 
 SERVER = "smart"
 
@@ -135,17 +135,17 @@ class Smart:
         fields["reason"] = str(error)
         if error.client is not None:
             fields["client"] = error.client
-        language: Language = wanted_language(self._language)
-        status, words = TEXTS[error.problem]
+        language = wanted_language(self._language)
         html = render_template(
             "smart.html",
-            tag=TAGS[language],
-            title=TITLE[language],
-            text=words[language],
-            again=AGAIN[language],
+            here=LANGUAGES[language],
+            title=launch_say("title", language),
+            text=launch_say(error.problem, language),
+            again=launch_say("again", language),
             correlation=g.correlation,
             prefix=self._prefix,
         )
+        status = STATUSES[error.problem]
         response = not_stored(isolated(Response(html, status, content_type="text/html; charset=utf-8")))
         if "answered" in g:
             self._sessions.drop(response, g.answered)

@@ -12,7 +12,7 @@ from cds_service.artifacts.load import knowledge_dir
 from cds_service.egress.egress import Egress
 from cds_service.errors import EgressError, SettingsError
 from cds_service.json_types import Json
-from cds_service.present.texts import Language
+from cds_service.languages import Language
 from cds_service.sandbox.fhir_api import SamplePatients
 from cds_service.sandbox.orders import draftable, read_orders
 from cds_service.settings import Settings

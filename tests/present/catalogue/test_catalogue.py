@@ -18,12 +18,13 @@ from cds_service.artifacts.text import Hook, Indicator
 from cds_service.artifacts.vocabulary import FactDefinition
 from cds_service.artifacts.walk import lines_of
 from cds_service.facts.registry import COMPUTED
+from cds_service.languages import LANGUAGES, Language
 from cds_service.present.catalogue.catalogue import Catalogue
 from cds_service.present.catalogue.markdown import files
 from cds_service.present.catalogue.page import HERE, Link, Page, Row, Span, Spans, Table
 from cds_service.present.catalogue.phrases import Phrases
 from cds_service.present.catalogue.usage_index import facts_of
-from cds_service.present.texts import LANGUAGES, Language, has_words
+from cds_service.present.texts import has_words
 from cds_service.record import Route
 from tests.support.kb import condition, knowledge, knowledge_with, rule
 from tests.support.paths import ROOT

@@ -16,10 +16,11 @@ from click.testing import CliRunner, Result
 from cds_service.artifacts.load import knowledge_dir
 from cds_service.artifacts.review_limits import read_review_limits
 from cds_service.cli.main import main
+from cds_service.languages import Language
 from cds_service.present.report.report import Names, Report, make_report, reason_code
 from cds_service.present.report.report_page import as_html, stylesheet
 from cds_service.present.report.report_text import COLUMNS, as_csv, as_text
-from cds_service.present.report.texts import Language, duration, percent, rate
+from cds_service.present.report.texts import duration, percent, rate
 from cds_service.store.database import Database
 from cds_service.store.report_figures import Figures, Reason
 from cds_service.store.report_query import Selection

@@ -31,7 +31,7 @@ from cds_service.security.cookies import SealedCookie
 from cds_service.security.smart import Problem
 from cds_service.settings import Settings
 from cds_service.web.app import create_app
-from cds_service.web.viewer.smart_texts import AGAIN, TEXTS, TITLE
+from cds_service.web.viewer.smart_texts import STATUSES, launch_say
 from tests.servers.fixtures import store
 from tests.support.databases import sqlite_url
 from tests.support.kb import knowledge
@@ -132,8 +132,8 @@ def chart_of(browser: FlaskClient) -> Json:
 
 def page(response: TestResponse, problem: Problem) -> bool:
     """Whether this is the page that explains a problem, in plain words."""
-    status, words = TEXTS[problem]
-    return response.status_code == status and words["en"] in unescape(response.text)
+    status = STATUSES[problem]
+    return response.status_code == status and launch_say(problem, "en") in unescape(response.text)
 
 
 # --- the way through --------------------------------------------------------------------------------------------------
@@ -673,15 +673,15 @@ def test_without_a_registration_there_is_no_launch(tmp_path: Path, ehr: Ehr) -> 
 
 
 def test_every_problem_is_explained_in_both_languages() -> None:
-    assert set(TEXTS) == set(get_args(Problem))
-    for words in (TITLE, AGAIN, *(words for _, words in TEXTS.values())):
-        assert words.keys() == {"en", "zh"}
-        assert re.search(r"[\u4e00-\u9fff]", words["zh"])
+    assert set(STATUSES) == set(get_args(Problem))
+    for key in ("title", "again", *STATUSES):
+        assert launch_say(key, "en").isascii()
+        assert re.search(r"[\u4e00-\u9fff]", launch_say(key, "zh"))
 
 
 def test_an_explanation_comes_in_the_language_of_the_reader_under_the_policy_of_the_page(browser: FlaskClient) -> None:
     reply = browser.get("/smart/launch", base_url=PUBLIC, headers={"Accept-Language": "zh"})
-    assert TEXTS["incomplete"][1]["zh"] in reply.text
+    assert launch_say("incomplete", "zh") in reply.text
     assert '<html lang="zh-Hans">' in reply.text
     assert "default-src 'none'" in reply.headers["Content-Security-Policy"]
     assert reply.headers["X-Correlation-Id"] in reply.text

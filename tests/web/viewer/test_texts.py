@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
 
+from cds_service.languages import LANGUAGES
+from cds_service.texts import Texts
 from tests.support.paths import ROOT
 
 APP = ROOT / "cds_service" / "web" / "static" / "app"
 SCRIPTS = {path.name: path.read_text(encoding="utf-8") for path in sorted(APP.glob("*.js"))}
 TEMPLATE = (APP.parent.parent / "viewer" / "templates" / "app.html").read_text(encoding="utf-8")
-TEXTS: dict[str, dict[str, str]] = json.loads((APP / "texts.json").read_text(encoding="utf-8"))
+TEXTS = Texts("page").by_key()
 
 _CALLED = re.compile(r"\bt\(\s*[\"'`]([a-z0-9_]+)[\"'`]")
 _IN_TEMPLATE = re.compile(r"data-(?:text|label)=\"([a-z0-9_]+)\"")
@@ -35,20 +36,11 @@ def test_no_text_is_dead() -> None:
 @pytest.mark.parametrize("key", TEXTS)
 def test_a_text_is_there_in_both_languages_with_the_same_slots(key: str) -> None:
     both = TEXTS[key]
-    assert sorted(both) == ["en", "zh"]
+    assert list(both) == list(LANGUAGES)
     assert both["en"].strip()
     assert both["zh"].strip()
     assert sorted(_SLOT.findall(both["en"])) == sorted(_SLOT.findall(both["zh"]))
     assert not _HAN.search(both["en"])
-
-
-def test_no_text_stands_twice_in_the_file() -> None:
-    def each_once(members: list[tuple[str, object]]) -> dict[str, object]:
-        names = [name for name, _ in members]
-        assert len(set(names)) == len(names), [name for name in names if names.count(name) > 1]
-        return dict(members)
-
-    assert json.loads((APP / "texts.json").read_text(encoding="utf-8"), object_pairs_hook=each_once)
 
 
 def test_scripts_look_only_for_elements_that_the_template_has() -> None:

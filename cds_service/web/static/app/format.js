@@ -6,15 +6,24 @@ import { pageLanguage } from "./texts.js";
 
 /** @typedef {{colon: string, comma: string, semicolon: string, brackets: [string, string]}} Punctuation */
 
-/** @type {Record<Language, {locale: string, month: "short" | "numeric", punctuation: Punctuation}>} */
+/** @typedef {{locale: string, month: "short" | "numeric", punctuation: Punctuation}} Conventions */
+
+/** @type {Conventions} */
+const ENGLISH = { locale: "en-GB", month: "short", punctuation: { colon: ": ", comma: ", ", semicolon: "; ", brackets: [" (", ")"] } };
+/** Other languages are written as English, with the dates and numbers of their own locale. @type {Record<Language, Conventions>} */
 const CONVENTIONS = {
-  en: { locale: "en-GB", month: "short", punctuation: { colon: ": ", comma: ", ", semicolon: "; ", brackets: [" (", ")"] } },
+  en: ENGLISH,
   zh: { locale: "zh-CN", month: "numeric", punctuation: { colon: "：", comma: "，", semicolon: "；", brackets: ["（", "）"] } },
 };
 
+/** @returns {Conventions} */
+function conventions() {
+  return CONVENTIONS[pageLanguage()] ?? { ...ENGLISH, locale: pageLanguage() };
+}
+
 /** @returns {Punctuation} with the blanks that go with it */
 export function punctuation() {
-  return CONVENTIONS[pageLanguage()].punctuation;
+  return conventions().punctuation;
 }
 
 /** @param {string} iso a date or a part of one (a year, a month), or an instant @returns {string} a short date */
@@ -37,19 +46,19 @@ export function axisDates(precision) {
 
 /** @param {Date} moment @returns {string} hours, minutes and seconds in the user's time zone */
 export function formatTime(moment) {
-  return new Intl.DateTimeFormat(CONVENTIONS[pageLanguage()].locale, { timeStyle: "medium" }).format(moment);
+  return new Intl.DateTimeFormat(conventions().locale, { timeStyle: "medium" }).format(moment);
 }
 
 /** @param {number} value @returns {string} with four significant digits at most */
 export function formatNumber(value) {
-  return new Intl.NumberFormat(CONVENTIONS[pageLanguage()].locale, { maximumSignificantDigits: 4 }).format(value);
+  return new Intl.NumberFormat(conventions().locale, { maximumSignificantDigits: 4 }).format(value);
 }
 
 /** @param {Intl.DateTimeFormatOptions} options */
 function dates(options) {
-  return new Intl.DateTimeFormat(CONVENTIONS[pageLanguage()].locale, { ...options, timeZone: "UTC" });
+  return new Intl.DateTimeFormat(conventions().locale, { ...options, timeZone: "UTC" });
 }
 
 function monthStyle() {
-  return CONVENTIONS[pageLanguage()].month;
+  return conventions().month;
 }

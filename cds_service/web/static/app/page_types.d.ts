@@ -1,13 +1,13 @@
 /** Types of what the page's own scripts exchange with each other, for `make lint` and for editors; never served. */
 
-import type texts from "./texts.json";
 import type {
   Card, CdsService, Draft, DraftOrder, Feedback, FhirServer, HookRequest, HookResponse, OverrideReason, Prefetched, Suggestion,
 } from "./types.js";
 
-export type Language = "en" | "zh";
-/** A key of texts.json. */
-export type TextKey = keyof typeof texts;
+/** The code of a language that the service has. */
+export type Language = string;
+/** A key of texts/page.yaml; tests/web/viewer/test_texts.py checks those in the scripts. */
+export type TextKey = string;
 
 interface Exchange {
   /** 0 if no response arrived. */

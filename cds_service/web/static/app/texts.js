@@ -1,10 +1,12 @@
-/** The page's texts: texts.json holds every text in both languages. */
+/** The page's texts: texts.json holds every text in each language (texts/page.yaml). */
 
 /** @import { Language, TextKey } from "./page_types.js" */
 
 const FILE = new URL("texts.json", import.meta.url);
-/** @type {Record<Language, string>} */
-const TAGS = { en: "en", zh: "zh-Hans" };
+/** BCP 47 tags by language, as the picker of languages in the template has them. @type {Record<Language, string>} */
+const TAGS = Object.fromEntries(
+  [...document.querySelectorAll("#language option")].map((option) => [option.getAttribute("value") ?? "", option.getAttribute("lang") ?? ""]),
+);
 
 /** @type {Record<string, Record<Language, string>>} */
 let texts = {};
@@ -22,7 +24,7 @@ export async function loadTexts(language) {
 /** Translates the texts of the template; texts made from now on are in this language, too. @param {Language} language */
 export function setLanguage(language) {
   current = language;
-  document.documentElement.lang = TAGS[language];
+  document.documentElement.lang = TAGS[language] ?? language;
   for (const element of document.querySelectorAll("[data-text]")) element.textContent = text(element.getAttribute("data-text"));
   for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", text(element.getAttribute("data-label")));
   document.title = t("title");
@@ -36,7 +38,7 @@ export function pageLanguage() {
 
 /** @param {string | null} name @returns {Language | null} the language of this name, if the page has it */
 export function knownLanguage(name) {
-  return name !== null && Object.hasOwn(TAGS, name) ? /** @type {Language} */ (name) : null;
+  return name !== null && Object.hasOwn(TAGS, name) ? name : null;
 }
 
 /**
@@ -52,6 +54,6 @@ export function t(key, values = {}) {
 /** @param {string | null} key @returns {string} */
 function text(key) {
   const translations = texts[key ?? ""];
-  if (translations === undefined) throw new Error(`texts.json has no text ${key}; add it in both languages.`);
-  return translations[current];
+  if (translations === undefined) throw new Error(`texts.json has no text ${key}; add it to texts/page.yaml.`);
+  return translations[current] ?? key ?? "";
 }

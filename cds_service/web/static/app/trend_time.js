@@ -17,7 +17,8 @@ const MONTH = 28 * DAY;
 const YEAR = 365 * DAY;
 const SHORTEST = 60 * DAY;
 /** Pixels that a label of the axis takes. @type {Record<Language, number>} */
-const LABEL_WIDTH = { en: 64, zh: 76 };
+const LABEL_WIDTH = { zh: 76 };
+const USUAL_LABEL_WIDTH = 64;
 /** Pixels around a plot: numbers on the left, letters of limits on the right. */
 export const MARGIN = { top: 18, right: 28, bottom: 22, left: 46 };
 
@@ -78,7 +79,7 @@ export function timeAxis(x, top) {
 
 /** @param {TimeScale} x @returns {Date[]} D3 takes the number of ticks as a hint, so those whose labels would touch are left out */
 function axisTicks(x) {
-  const width = LABEL_WIDTH[pageLanguage()];
+  const width = LABEL_WIDTH[pageLanguage()] ?? USUAL_LABEL_WIDTH;
   const [left, right] = ends(x);
   const all = x.ticks(Math.max(2, Math.floor((right - left) / width)));
   const ticks = showsYears(x) ? all.filter((tick) => tick.getUTCMonth() === 0) : all;
