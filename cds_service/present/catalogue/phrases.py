@@ -63,7 +63,7 @@ class Phrases:
         label = (self.fact_name(fact), self._words("colon"))
         if condition.comparison is not None:
             word, name = condition.comparison
-            limit = Span(say(word, self._language, self.limit(name)), look="strong")
+            limit = Span(say(word, self._language, limit=self.limit(name)), look="strong")
             return (*label, limit, *(self._limit_origin(name) if in_full else ()))
         if condition.known is not None:
             return (*label, Span(self._say("known" if condition.known else "unknown"), look="strong"))
@@ -77,7 +77,7 @@ class Phrases:
         """Which limit it is, since when it is valid and what it rests on."""
         threshold = self._knowledge.thresholds[name]
         return (
-            self._words("open"),
+            self._words("opening"),
             self._words("threshold"),
             self._words("colon"),
             Span(threshold.label.in_language(self._language), to=Link("thresholds", name)),
@@ -85,7 +85,7 @@ class Phrases:
             Span(say("semicolon", self._language).join(self.values(threshold))),
             self._words("semicolon"),
             *self.cites(threshold.source, short=True),
-            self._words("close"),
+            self._words("closing"),
         )
 
     # --- facts -----------------------------------------------------------------------------------------------------
@@ -129,26 +129,26 @@ class Phrases:
     def _taken_from(self, definition: FactDefinition) -> Spans:
         performed = any(self._knowledge.value_sets[one].performed for one in definition.condition or ())
         word = "condition_or_procedure" if performed else definition.take or definition.origin
-        pattern = self._say(word) if performed else self._computed(word)
-        parts: list[Spans] = [filled(pattern.format("\0"), self._value_sets(definition.value_sets))]
+        said = say(word, self._language, what="\0") if performed else self._computed(word).format("\0")
+        parts: list[Spans] = [filled(said, self._value_sets(definition.value_sets))]
         if definition.state:
             parts.append((self._phrase(definition.state),))
         if definition.route:
             routes = say("listing", self._language).join(self._say(route) for route in definition.route)
-            parts.append((Span(say("route", self._language, routes)),))
+            parts.append((Span(say("route", self._language, routes=routes)),))
         if definition.dose:
             parts.append((self._words(f"dose_{definition.dose}"),))
         if definition.before:
-            window = say("change_before", self._language, self.limit(definition.within or ""), "\0")
+            window = say("change_before", self._language, window=self.limit(definition.within or ""), fact="\0")
             parts.append(filled(window, (self.fact_name(definition.before),)))
         elif definition.within:
-            parts.append((Span(say("within", self._language, self.limit(definition.within))),))
+            parts.append((Span(say("within", self._language, window=self.limit(definition.within))),))
         if definition.since:
             parts.append(self._window(definition))
         for filtered in definition.except_:
-            parts.append((Span(say("except", self._language, self._computed(filtered))),))
+            parts.append((Span(say("except", self._language, what=self._computed(filtered))),))
         if definition.only:
-            parts.append((Span(say("only", self._language, self._computed(definition.only))),))
+            parts.append((Span(say("only", self._language, what=self._computed(definition.only))),))
         if definition.condition and any(self._knowledge.value_sets[one].lifelong for one in definition.condition):
             parts.append((self._words("lifelong"),))
         return self._joined(parts, self._words("semicolon"))
@@ -157,10 +157,10 @@ class Phrases:
         assert definition.since is not None
         since = definition.since
         key = "opens_after" if since.days > 0 else "opens_before" if since.days < 0 else "opens_on"
-        opens = filled(say(key, self._language, abs(since.days), "\0"), (self.fact_name(since.fact),))
+        opens = filled(say(key, self._language, days=abs(since.days), fact="\0"), (self.fact_name(since.fact),))
         if since.to is None:
             return opens
-        closes = say("closes_after" if since.to >= 0 else "closes_before", self._language, abs(since.to))
+        closes = say("closes_after" if since.to >= 0 else "closes_before", self._language, days=abs(since.to))
         return (*opens, self._words("comma"), Span(closes))
 
     def _value_sets(self, ids: Iterable[str]) -> Spans:
@@ -181,7 +181,7 @@ class Phrases:
         """Every value of a threshold, newest first, with its first day and, if it is a site's own, who decided it."""
         newest_first = sorted(threshold.values, key=lambda dated: dated.since, reverse=True)
         return [
-            say("valid", self._language, self.amount(dated.value, threshold.unit), self.day(dated.since))
+            say("valid", self._language, amount=self.amount(dated.value, threshold.unit), day=self.day(dated.since))
             + (say("comma", self._language) + dated.decided if dated.decided else "")
             for dated in newest_first
         ]
@@ -224,7 +224,7 @@ class Phrases:
     def _title(self, source: Source) -> Spans:
         year = Span(f"{say('comma', self._language)}{source.year}")
         title = Span(source.title.in_language(self._language))
-        return (title, self._words("open"), self.author(source), year, self._words("close"))
+        return (title, self._words("opening"), self.author(source), year, self._words("closing"))
 
     def author(self, source: Source) -> Span:
         """The author as the document names them, which is not translated."""

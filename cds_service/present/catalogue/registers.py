@@ -31,23 +31,23 @@ REGISTERS = ("thresholds", "sources", "statements", "value-sets", "sign-off")
 def index_page(knowledge: KnowledgeBase, language: Language) -> Page:
     """All rules and silences, and the way to the registers."""
     rules = list(knowledge.rules.values())
-    counts = (
-        sum(rule.kind == "rule" for rule in rules),
-        sum(rule.kind == "silence" for rule in rules),
-        len(knowledge.thresholds),
-        len(knowledge.value_sets),
-        len(knowledge.sources),
-        len(knowledge.statements),
+    counts = {
+        "rules": sum(rule.kind == "rule" for rule in rules),
+        "silences": sum(rule.kind == "silence" for rule in rules),
+        "limits": len(knowledge.thresholds),
+        "value_sets": len(knowledge.value_sets),
+        "sources": len(knowledge.sources),
+        "statements": len(knowledge.statements),
         # Without the hash behind it, so that a change of one word changes one page.
-        knowledge.version.partition("+")[0],
-    )
+        "knowledge": knowledge.version.partition("+")[0],
+    }
     blocks: list[Block] = [
         Paragraph((words("catalogue_note", language),)),
-        Paragraph((words("counts", language, *counts),)),
+        Paragraph((words("counts", language, **counts),)),
     ]
     for topic in knowledge.topics.values():
         mine = [rule for rule in rules if rule.kind == "rule" and knowledge.topic_of[rule.id] == topic.id]
-        name = say("rules_of", language, topic.title.in_language(language))
+        name = say("rules_of", language, topic=topic.title.in_language(language))
         head = ("rule", "hooks", "severity", "priority_short", "default")
         blocks += [
             Heading(name, 2, topic.id),
@@ -207,15 +207,15 @@ def _use(knowledge: KnowledgeBase, use: Use, language: Language) -> Spans:
     match use.kind:
         case "threshold":
             label = knowledge.thresholds[use.name].label.in_language(language)
-            return (Span(say("used_in_threshold", language, label), to=Link("thresholds", use.name)),)
+            return (Span(say("used_in_threshold", language, threshold=label), to=Link("thresholds", use.name)),)
         case "order":
-            return (words("used_in_order", language, knowledge.orders[use.name].label.in_language(language)),)
+            return (words("used_in_order", language, order=knowledge.orders[use.name].label.in_language(language)),)
     title = knowledge.rules[use.name].title.in_language(language)
     if use.kind == "rule":
         return (Span(title, to=Link(use.name, "basis")),)
     if use.kind == "line":
-        return (Span(say("used_in_line", language, title, use.line), to=Link(use.name, f"line-{use.line}")),)
-    said = say("used_in_variant_line", language, title, use.variant, use.line)
+        return (Span(say("used_in_line", language, rule=title, line=use.line), to=Link(use.name, f"line-{use.line}")),)
+    said = say("used_in_variant_line", language, rule=title, variant=use.variant, line=use.line)
     return (Span(said, to=Link(use.name, f"variant-{use.variant}-line-{use.line}")),)
 
 

@@ -69,7 +69,7 @@ class _Writer:
                 Span(" "),
                 Span(rule.id, look="code"),
                 self._word("comma"),
-                self._word("rule_version", rule.version),
+                self._word("rule_version", version=rule.version),
             )
         )
         if silence:
@@ -158,7 +158,7 @@ class _Writer:
         yield self._said(self._say("card"), self.rule.card.summary, self.rule.card.detail, "line")
         for variant in self.rule.variants:
             if variant.summary is not None or variant.detail is not None:
-                name = self._say("card_of_variant", variant.id)
+                name = self._say("card_of_variant", variant=variant.id)
                 yield Heading(name, 3, f"card-{variant.id}")
                 yield self._said(name, variant.summary, variant.detail or (), f"variant-{variant.id}-line")
 
@@ -173,7 +173,7 @@ class _Writer:
             rows.append(
                 Row(
                     (
-                        (self._word("line", number),),
+                        (self._word("line", number=number),),
                         *(self.phrases.card_line(line, code) for code in LANGUAGES),
                         self.phrases.inline(line.when) if line.when else (self._word("always"),),
                         self.phrases.cites(line.cites),
@@ -194,7 +194,7 @@ class _Writer:
         yield Paragraph((self._word("suggestions_note"),))
         for variant, given in uses:
             if variant is not None:
-                name = self._say("suggestions_of_variant", variant.id)
+                name = self._say("suggestions_of_variant", variant=variant.id)
                 yield Heading(name, 3, f"suggestions-{variant.id}")
             items = offers(self.knowledge, self.phrases, given, self.language)
             yield Tree(items) if items else Paragraph((self._word("no_suggestions"),))
@@ -268,15 +268,18 @@ class _Writer:
             words_ = [*self._rules([rule]), self._word("colon"), self._word(expected.severity)]
             for key, orders in (("suggests", expected.suggest), ("not_suggests", expected.forbid)):
                 if orders:
-                    words_ += [self._word("comma"), Span(self._say(key, self._listed(self._label(o) for o in orders)))]
+                    words_ += [
+                        self._word("comma"),
+                        Span(self._say(key, orders=self._listed(self._label(o) for o in orders))),
+                    ]
             said.append(tuple(words_))
         if not patient.expect:
             said.append((self._word("no_card"),))
         for key, rules in (("stays_silent", patient.silent), ("cannot_tell", list(patient.undecided))):
             if rules:
-                said.append((Span(self._say(key, self._listed(self._title(rule) for rule in rules))),))
+                said.append((Span(self._say(key, rules=self._listed(self._title(rule) for rule in rules))),))
         if patient.enable:
-            said.append((Span(self._say("with_enabled", self._listed(self._title(r) for r in patient.enable))),))
+            said.append((Span(self._say("with_enabled", rules=self._listed(self._title(r) for r in patient.enable))),))
         return tuple(
             span for index, part in enumerate(said) for span in ((self._word("semicolon"), *part) if index else part)
         )
@@ -310,11 +313,11 @@ class _Writer:
 
     # --- small parts -----------------------------------------------------------------------------------------------
 
-    def _say(self, key: str, *parts: object) -> str:
-        return say(key, self.language, *parts)
+    def _say(self, key: str, **values: object) -> str:
+        return say(key, self.language, **values)
 
-    def _word(self, key: str, *parts: object) -> Span:
-        return words(key, self.language, *parts)
+    def _word(self, key: str, **values: object) -> Span:
+        return words(key, self.language, **values)
 
     def _english(self, text: str) -> Span:
         """Words that the knowledge holds in English only."""

@@ -18,7 +18,7 @@ def sign_off_page(knowledge: KnowledgeBase, language: Language) -> Page:
     """Every rule and silence: what it says, whether it is on, who checked it, and room to decide and sign."""
     blocks: list[Block] = [Paragraph((words("sign_off_note", language),))]
     for topic in knowledge.topics.values():
-        name = say("rules_of", language, topic.title.in_language(language))
+        name = say("rules_of", language, topic=topic.title.in_language(language))
         rows = tuple(
             _row(rule, language) for rule in knowledge.rules.values() if knowledge.topic_of[rule.id] == topic.id
         )

@@ -54,12 +54,12 @@ def _does(order: Order, use: SuggestionUse, phrases: Phrases, language: Language
         return items
     gap = "\0"
     if order.replace is not None:
-        said = say("replace", language, "\1", gap)
+        said = say("replace", language, product="\1", fact=gap)
         before, _, after = said.partition("\1")
         product = _product(order.replace, language)
         return [Item((Span(before), *product, *filled(after, _found_by(use, phrases))))]
     key = "remove" if order.remove else "hold" if order.hold else "correct_unit" if order.correct_unit else "stop_order"
-    return [Item(filled(say(key, language, gap), _found_by(use, phrases)))]
+    return [Item(filled(say(key, language, fact=gap), _found_by(use, phrases)))]
 
 
 def _found_by(use: SuggestionUse, phrases: Phrases) -> Spans:
@@ -68,26 +68,26 @@ def _found_by(use: SuggestionUse, phrases: Phrases) -> Spans:
 
 def _test(test: LabOrder, phrases: Phrases, language: Language) -> list[Item]:
     codes = ", ".join(f"{coding.system} {coding.code}" for coding in test.codings)
-    said = say("drafts_test", language, test.text.in_language(language))
+    said = say("drafts_test", language, test=test.text.in_language(language))
     items = [Item((Span(said), Span(" "), Span(codes, look="code")))]
     if test.note:
         items.append(Item((plain(test.note, language),)))
     ordered = phrases.limit("pending_max")
     if test.fresh_within:
-        left_out = words("fresh", language, phrases.limit(test.fresh_within), ordered)
+        left_out = words("fresh", language, window=phrases.limit(test.fresh_within), ordered=ordered)
     else:
-        left_out = words("fresh_pending", language, ordered)
+        left_out = words("fresh_pending", language, ordered=ordered)
     return [*items, Item((left_out,))]
 
 
 def _medicine(medicine: Medicine, phrases: Phrases, language: Language) -> Item:
-    head = filled(say("drafts_medicine", language, "\0"), _product(medicine, language))
+    head = filled(say("drafts_medicine", language, product="\0"), _product(medicine, language))
     # As the order writes it: cards turn 1000 µg into 1 mg, which beside "1000 µg once daily" would puzzle.
     dose = f"{medicine.dose.value:g} {medicine.dose.unit.replace('ug', 'µg')}"
     return Item(
         head,
         (
-            Item((words("dose", language, dose, say(medicine.route, language)),)),
+            Item((words("dose", language, dose=dose, route=say(medicine.route, language)),)),
             *(Item((plain(step.text, language),)) for step in medicine.schedule),
         ),
     )

@@ -62,14 +62,14 @@ def _codes(value_set: ValueSet, root: Path, language: Language) -> tuple[Spans, 
         rows = list(csv.DictReader(file))
     systems = Counter(row["system"] for row in rows)
     counted = say("listing", language).join(
-        say("by_system", language, system, count) for system, count in sorted(systems.items())
+        say("by_system", language, system=system, count=count) for system, count in sorted(systems.items())
     )
     spans = [Span(counted), words("semicolon", language)]
     if excluded := sum(row["match"] == "exclude" for row in rows):
-        spans += [words("excluded", language, excluded), words("semicolon", language)]
+        spans += [words("excluded", language, count=excluded), words("semicolon", language)]
     spans.append(Span(say("csv", language), to=CodeList(value_set.id)))
     verified = sum(row["verified"] == "yes" for row in rows)
-    return tuple(spans), (words("of", language, verified, len(rows)),)
+    return tuple(spans), (words("of", language, part=verified, whole=len(rows)),)
 
 
 def _kind(value_set: ValueSet, phrases: Phrases, language: Language) -> Spans:
@@ -84,18 +84,18 @@ def _kind(value_set: ValueSet, phrases: Phrases, language: Language) -> Spans:
 def _measured(analyte: AnalyteDefinition, phrases: Phrases, language: Language) -> list[str]:
     """The unit of an analyte and the values that are plausible in it."""
     unit = analyte.unit or "1"
-    said = [say("measured", language, phrases.unit(unit))] if unit != "1" else []
+    said = [say("measured", language, unit=phrases.unit(unit))] if unit != "1" else []
     low, high = analyte.plausible or (None, None)
     bounds = [
-        say(word, language, phrases.amount(bound, unit))
+        say(word, language, limit=phrases.amount(bound, unit))
         for word, bound in (("at_least", low), ("at_most", high))
         if bound is not None
     ]
-    return [*said, say("plausible", language, say("listing", language).join(bounds))] if bounds else said
+    return [*said, say("plausible", language, range=say("listing", language).join(bounds))] if bounds else said
 
 
 def _words(value_set: ValueSet, language: Language) -> Spans:
     said = [say("listing", language).join(value_set.text) or say("none", language)]
     if value_set.not_text:
-        said.append(say("not_synonyms", language, say("listing", language).join(value_set.not_text)))
+        said.append(say("not_synonyms", language, words=say("listing", language).join(value_set.not_text)))
     return (Span(say("semicolon", language).join(said)),)

@@ -15,11 +15,11 @@ from cds_service.facts.patient import age_in_years
 from cds_service.gap_texts import gaps_text
 from cds_service.gaps import GapKind, Gaps
 from cds_service.hooks.missing_data_card import list_name
-from cds_service.hooks.texts import clean, quantity
+from cds_service.hooks.texts import clean, quantity, unit_name
 from cds_service.json_types import Json
-from cds_service.languages import Language
+from cds_service.languages import LANGUAGES, Language
 from cds_service.present.chart.series import TRENDS, as_written, flag_of, own_range, trends
-from cds_service.present.chart.texts import chart_say, unit_name
+from cds_service.present.chart.texts import chart_say, reason_say
 from cds_service.present.texts import has_words, say
 from cds_service.record import LabResult, MedicationUse, PatientRecord, Problem
 
@@ -170,14 +170,14 @@ def _dose(use: MedicationUse, language: Language) -> str | None:
     dose = daily_dose(use)
     if dose is None:
         return None
-    return chart_say("once" if use.single_dose else "daily", language, quantity(dose, "ug", language))
+    return chart_say("once" if use.single_dose else "daily", language, dose=quantity(dose, "ug", language))
 
 
 def _why_unknown(use: MedicationUse, language: Language) -> str:
     if not use.reported_dose:
         return chart_say("dose not stated", language)
-    written = chart_say("as written", language, clean(use.reported_dose))
-    return chart_say("dose not readable", language) + ("；" if language == "zh" else "; ") + written
+    written = chart_say("as written", language, text=clean(use.reported_dose))
+    return chart_say("dose not readable", language) + LANGUAGES[language].semicolon + written
 
 
 def _route(use: MedicationUse, language: Language) -> str | None:
@@ -207,7 +207,7 @@ def _result(concept: str, result: LabResult, knowledge: KnowledgeBase, facts: Fa
         "high": high,
         "range": clean(result.lab_range or "") or None,
         "flag": None if unusable else flag_of(result, knowledge),
-        "unusable": chart_say(unusable, language) if unusable else None,
+        "unusable": reason_say(unusable, language) if unusable else None,
     }
     # The same value as the rules compare it, if the laboratory wrote it in another unit.
     if result.value is not None and analyte and not is_ratio and unit != unit_name(analyte.unit):
@@ -217,16 +217,16 @@ def _result(concept: str, result: LabResult, knowledge: KnowledgeBase, facts: Fa
 
 def _notes(record: PatientRecord, beside: ChartExtras, language: Language) -> list[str]:
     notes = [
-        chart_say("unread", language, list_name(source, language), _reasons(gaps, language))
+        chart_say("unread", language, list=list_name(source, language), reason=_reasons(gaps, language))
         for source, gaps in record.unread.items()
     ]
     notes += [
-        chart_say("incomplete", language, list_name(source, language), _reasons(gaps, language))
+        chart_say("incomplete", language, list=list_name(source, language), reason=_reasons(gaps, language))
         for source, gaps in record.incomplete.items()
     ]
-    notes += [chart_say("optional", language, list_name(source, language)) for source in beside.optional]
+    notes += [chart_say("optional", language, list=list_name(source, language)) for source in beside.optional]
     if unnamed := sum(entry.count for entry in record.unmatched):
-        notes.append(chart_say("unnamed", language, unnamed))
+        notes.append(chart_say("unnamed", language, number=unnamed))
     return notes
 
 
@@ -237,7 +237,7 @@ def _reasons(gaps: Gaps, language: Language) -> str:
 
 def _titles(knowledge: KnowledgeBase, concepts: frozenset[str], language: Language) -> str:
     titles = (knowledge.terminology.value_sets[each].title.get(language, each) for each in sorted(concepts))
-    return ("、" if language == "zh" else ", ").join(titles)
+    return LANGUAGES[language].listing.join(titles)
 
 
 def _by_start(uses: tuple[MedicationUse, ...]) -> list[MedicationUse]:

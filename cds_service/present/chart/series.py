@@ -12,9 +12,10 @@ from cds_service.artifacts.walk import conditions_of, facts_behind, leaves
 from cds_service.facts.fact import FactTable
 from cds_service.facts.observations import inr_target, is_future
 from cds_service.fhir.read.observation import alias
+from cds_service.hooks.texts import unit_name
 from cds_service.json_types import Json
 from cds_service.languages import LANGUAGES, Language
-from cds_service.present.chart.texts import chart_say, unit_name
+from cds_service.present.chart.texts import chart_say
 from cds_service.quantity import Interval, factor, tidy
 from cds_service.record import LabResult
 from cds_service.terminology import Analyte

@@ -9,9 +9,9 @@ from math import inf
 from typing import Any
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
-from cds_service.hooks.texts import clean, day, number, quantity
+from cds_service.hooks.texts import clean, day, number, quantity, unit_name
 from cds_service.languages import Language
-from cds_service.present.chart.texts import chart_say, unit_name
+from cds_service.present.chart.texts import chart_say
 from cds_service.present.explanation.texts import reason_said, unusable_said, why_say
 from cds_service.present.texts import say
 from cds_service.quantity import Interval, point
@@ -70,13 +70,13 @@ class Clauses:
         label = self._knowledge.facts[node["fact"]].label.in_language(self._language)
         found, asked = self._found(node), self._asked(node)
         if asked:
-            found = self._say("holds" if node["outcome"] == "yes" else "asked for", found, asked)
+            found = self._say("holds" if node["outcome"] == "yes" else "asked for", found=found, asked=asked)
         return label + say("colon", self._language) + found
 
     def _asked(self, node: Node) -> str:
         """What must be so for the clause to hold; "" where the outcome beside it says so, for what is yes or no."""
         if node["test"] in _COMPARISONS:
-            return say(node["test"], self._language, self._amount(node["limit"]["value"], node["limit"]["unit"]))
+            return say(node["test"], self._language, limit=self._amount(node["limit"]["value"], node["limit"]["unit"]))
         if isinstance(node["wanted"], bool) or node["outcome"] == "yes":
             return ""
         return self._word(node["fact"], node["wanted"])
@@ -84,7 +84,7 @@ class Clauses:
     def _found(self, node: Node) -> str:
         """What the record says, of which day, or why it says nothing."""
         if "value" not in node:
-            return self._say("unknown fact", self._reason(node))
+            return self._say("unknown fact", reason=self._reason(node))
         value = node["value"]
         if isinstance(value, dict):
             text = quantity(interval(value), value["unit"], self._language)
@@ -94,15 +94,15 @@ class Clauses:
             return text
         # A result is of a day; a duration is counted from one.
         key = "on" if self._knowledge.facts[node["fact"]].origin == "observation" else "since"
-        return self._say(key, text, day_said(node["date"], self._language))
+        return self._say(key, found=text, day=day_said(node["date"], self._language))
 
     def _reason(self, node: Node) -> str:
         definition = self._knowledge.facts[node["fact"]]
         reason = reason_said(node["because"], self._language)
         if node["because"].startswith("absent") and definition.origin == "observation" and definition.within:
             threshold = self._knowledge.thresholds[definition.within]
-            within = say("within", self._language, self._amount(threshold.at(self._today), threshold.unit))
-            return f"{within}{reason}" if self._language == "zh" else f"{reason} {within}"
+            within = say("within", self._language, window=self._amount(threshold.at(self._today), threshold.unit))
+            return self._say("reason within", reason=reason, within=within)
         return reason
 
     def _limit(self, limit: Node) -> Node:
@@ -110,7 +110,7 @@ class Clauses:
         amount = self._amount(limit["value"], limit["unit"])
         text = threshold.label.in_language(self._language) + say("colon", self._language) + amount
         if "decided" in limit:
-            text = self._say("site limit", text)
+            text = self._say("site limit", limit=text)
         return {**limit, "text": text, "sources": self.sources(limit["source"])}
 
     def _evidence(self, item: Node) -> Node:
@@ -128,10 +128,12 @@ class Clauses:
         if "product" in item:
             return self._product(item)
         if "pending" in item:
-            return self._say(item["pending"], self._titles(item["concepts"])) + self._dated("at", item.get("since"))
+            return self._say(item["pending"], test=self._titles(item["concepts"])) + self._dated(
+                "at", item.get("since")
+            )
         if "target" in item:
-            ends = (number(item["target"][end], self._language) for end in ("low", "high"))
-            return self._say("target", *ends)
+            ends = {end: number(item["target"][end], self._language) for end in ("low", "high")}
+            return self._say("target", **ends)
         if "text" in item:
             return clean(item["text"]) + self._dated("from", item.get("since"))
         return self._say("birth date")
@@ -139,25 +141,27 @@ class Clauses:
     def _result(self, item: Node) -> str:
         analyte = self._knowledge.terminology.analyte(item["concept"])
         written = _as_people_write(clean(item["reported"]), ratio=analyte is not None and analyte.ratio)
-        text = self._say("test", self._titles([item["concept"]]), written) + self._dated("at", item.get("date"))
+        text = self._say("test", test=self._titles([item["concept"]]), result=written) + self._dated(
+            "at", item.get("date")
+        )
         if "flag" in item:
-            text += self._say("flag", clean(item["flag"]))
+            text += self._say("flag", flag=clean(item["flag"]))
         if "unusable" in item:
-            text += self._say("not usable", unusable_said(item["unusable"], self._language))
+            text += self._say("not usable", reason=unusable_said(item["unusable"], self._language))
         return text
 
     def _product(self, item: Node) -> str:
         text = clean(item["product"])
         if "daily" in item:
             daily = quantity(interval(item["daily"]), item["daily"]["unit"], self._language)
-            text += self._say("at", chart_say("daily", self._language, daily))
+            text += self._say("at", what=chart_say("daily", self._language, dose=daily))
         elif "dosage" in item:
-            text += self._say("at", clean(item["dosage"]))
+            text += self._say("at", what=clean(item["dosage"]))
         text += self._dated("from", item.get("start")) + self._dated("until", item.get("end"))
         return text + (self._say("draft") if item.get("draft") else "")
 
     def _dated(self, key: str, iso: str | None) -> str:
-        return self._say(key, day_said(iso, self._language)) if iso else ""
+        return self._say(key, what=day_said(iso, self._language)) if iso else ""
 
     def _titles(self, concepts: Sequence[str]) -> str:
         sets = self._knowledge.value_sets
@@ -171,8 +175,8 @@ class Clauses:
     def _amount(self, value: float, unit: str) -> str:
         return quantity(point(value), unit, self._language)
 
-    def _say(self, key: str, *parts: object) -> str:
-        return why_say(key, self._language, *parts)
+    def _say(self, key: str, **values: object) -> str:
+        return why_say(key, self._language, **values)
 
 
 def interval(value: Node) -> Interval:

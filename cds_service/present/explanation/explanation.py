@@ -93,22 +93,22 @@ class ExplanationWriter:
             case "speaks":
                 return self._withheld(node) if "withheld" in node else self._say("speaks")
             case "silenced":
-                return self._say("silenced", node["silencedByTitle"])
+                return self._say("silenced", rule=node["silencedByTitle"])
             case "snoozed":
                 return str(node["snoozed"]["text"])
             case "silent":
                 return self._silent(node)
             case "unknown" | "undecided" | "not applicable" as outcome:
                 open_ = next(node[name] for name in ("applies", "when", "unless") if _is_open(node, name))
-                return self._say(outcome, self._listed(_deciding(open_)))
+                return self._say(outcome, clauses=self._listed(_deciding(open_)))
             case outcome:
                 return self._say(outcome)
 
     def _silent(self, node: Node) -> str:
         if node["when"]["outcome"] != "no":
-            return self._say("excepted", self._listed(_deciding(node["unless"])))
+            return self._say("excepted", clauses=self._listed(_deciding(node["unless"])))
         head = "no silence" if node["kind"] == "silence" else "silent"
-        return self._say(head, self._listed(_deciding(node["when"])))
+        return self._say(head, clauses=self._listed(_deciding(node["when"])))
 
     def _withheld(self, node: Node) -> str:
         """Why a rule that speaks has no card."""
@@ -116,24 +116,24 @@ class ExplanationWriter:
             return self._say("limited")
         suppressed = self._knowledge.topics[self._knowledge.topic_of[node["rule"]]].no_info_when
         assert suppressed is not None
-        return self._say("quiet", "".join(span.text for span in self._phrases.inline(suppressed)))
+        return self._say("quiet", condition="".join(span.text for span in self._phrases.inline(suppressed)))
 
     def _snoozed(self, rest: Node) -> str:
         reason = self._knowledge.override_reasons[rest["reason"]].text.in_language(self._language)
-        days = (day_said(rest[name], self._language) for name in ("until", "on"))
-        return self._say("snoozed", *days, reason)
+        days = {name: day_said(rest[name], self._language) for name in ("until", "on")}
+        return self._say("snoozed", **days, reason=reason)
 
     def _listed(self, deciding: Iterator[Node] | Sequence[Node]) -> str:
         texts = _texts(deciding)
         listed = say("semicolon", self._language).join(texts[:_MOST_NAMED])
         more = len(texts) - _MOST_NAMED
-        return listed + (self._say("others", more) if more > 0 else "")
+        return listed + (self._say("others", number=more) if more > 0 else "")
 
     def _title(self, rule: str) -> str:
         return self._knowledge.rules[rule].title.in_language(self._language)
 
-    def _say(self, key: str, *parts: object) -> str:
-        return why_say(key, self._language, *parts)
+    def _say(self, key: str, **values: object) -> str:
+        return why_say(key, self._language, **values)
 
 
 def _is_open(node: Node, name: str) -> bool:

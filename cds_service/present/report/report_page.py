@@ -66,7 +66,7 @@ def as_html(report: Report, names: Names, form: Form | None = None) -> str:
     return _template().render(
         here=LANGUAGES[language],
         style=stylesheet(),
-        say=lambda key, *parts: say(key, language, *parts),
+        say=lambda key, **values: say(key, language, **values),
         heading=heading(report, language),
         there=report.calls.number > 0,
         figures=key_figures(report, language),

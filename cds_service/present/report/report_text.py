@@ -102,13 +102,13 @@ def as_text(report: Report, names: Names, *, with_comments: bool = False) -> str
 def heading(report: Report, language: Language) -> list[str]:
     """What the report is about."""
     zone = str(report.selection.zone or say("this_machine", language))
-    made = say("made", language, f"{day(report.made.date(), language)} {report.made:%H:%M}")
+    made = say("made", language, at=f"{day(report.made.date(), language)} {report.made:%H:%M}")
     lines = [
-        say("title", language, period(report.selection, language)),
-        say("comma", language).join((*chosen(report.selection, language), say("days_of", language, zone), made)),
+        say("title", language, period=period(report.selection, language)),
+        say("comma", language).join((*chosen(report.selection, language), say("days_of", language, zone=zone), made)),
     ]
     if report.calls.knowledge:
-        lines.append(say("knowledge", language, ", ".join(report.calls.knowledge)))
+        lines.append(say("knowledge", language, version=", ".join(report.calls.knowledge)))
     if not report.calls.number:
         lines.append(say("nothing", language))
     return lines
@@ -131,11 +131,16 @@ def key_figures(report: Report, language: Language) -> list[str]:
     )
     told = comma.join(f"{say(name, language)} {number:,}" for name, number in of_calls)
     lines = [
-        say("figures", language, say("calls", language), f"{calls.number:,}", told),
-        say("figure", language, say("cards", language), comma.join(f"{say(key, language)} {n}" for key, n in of_cards)),
+        say("figures", language, name=say("calls", language), number=f"{calls.number:,}", parts=told),
+        say(
+            "figure",
+            language,
+            name=say("cards", language),
+            value=comma.join(f"{say(key, language)} {n}" for key, n in of_cards),
+        ),
     ]
     if report.unmatched:
-        lines.append(say("unmatched", language, f"{report.unmatched:,}"))
+        lines.append(say("unmatched", language, cards=f"{report.unmatched:,}"))
     return lines
 
 
@@ -151,12 +156,20 @@ def review(flag: Flag, report: Report, names: Names) -> tuple[str, str, str, str
     language, limit, figures = names.language, flag.limit, flag.figures
     above = f"{limit.overridden_above:g} %"
     part = percent(figures.overridden, figures.answered) + ("*" if report.is_few(figures) else "")
-    kind = () if limit.indicator is None else (say(limit.indicator, language),)
-    subject = say("of_kind", language, flag.rule, *kind) if kind else flag.rule
+    kind = None if limit.indicator is None else say(limit.indicator, language)
+    subject = flag.rule if kind is None else say("of_kind", language, rule=flag.rule, kind=kind)
     return (
-        say("crossed", language, subject, figures.overridden, figures.answered, part, figures.shown),
+        say(
+            "crossed",
+            language,
+            rule=subject,
+            overridden=figures.overridden,
+            answered=figures.answered,
+            part=part,
+            shown=figures.shown,
+        ),
         limit.action.in_language(language),
-        say("limit_of" if kind else "limit", language, above, *kind, limit.shown_at_least),
+        say("limit" if kind is None else "limit_of", language, share=above, kind=kind, shown=limit.shown_at_least),
         limit.source.in_language(language),
     )
 
@@ -212,7 +225,7 @@ def order_lines(report: Report, names: Names) -> Iterator[tuple[str, str, str, s
 def reading(report: Report, language: Language) -> list[str]:
     """How the figures are meant."""
     told = ["read_once", "read_unanswered", "read_silent", "read_time", "read_patients"]
-    return [*(say(key, language) for key in told), say("read_few", language, report.few)]
+    return [*(say(key, language) for key in told), say("read_few", language, number=report.few)]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], language: Language) -> str:

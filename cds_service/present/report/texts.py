@@ -1,132 +1,19 @@
-"""The fixed words of a report, in English and Chinese, and how it writes numbers, shares, times and days."""
+"""The texts of a report, and how it writes numbers, shares, times and days."""
 
 from __future__ import annotations
 
 from datetime import date
 
-from cds_service.languages import Language
+from babel.dates import format_date
+
+from cds_service.languages import LANGUAGES, Language
 from cds_service.store.report_figures import Figures
 from cds_service.store.report_query import Selection
+from cds_service.texts import Texts
 
 OTHER_ORDER = "other_order"
 
-_WORDS: dict[str, tuple[str, str]] = {
-    "title": ("Use of the rules: {}", "规则使用报告：{}"),
-    "comma": (", ", "，"),
-    "figure": ("{}: {}", "{}：{}"),
-    "figures": ("{}: {}; {}", "{}：{}；{}"),
-    "of_kind": ("{} ({})", "{}（{}）"),
-    "period": ("{} to {}", "{}至{}"),
-    "beginning": ("the beginning", "起始"),
-    "today": ("today", "今日"),
-    "days_of": ("days and months in {}", "日期与月份按{}计"),
-    "this_machine": ("the time of this machine", "本机时间"),
-    "made": ("made on {}", "生成于{}"),
-    "knowledge": ("knowledge {}", "知识库{}"),
-    "only": ("only {}: {}", "仅限{}：{}"),
-    "nothing": ("No call is on record for this selection.", "该范围内没有调用记录。"),
-    # Key figures.
-    "calls": ("Calls", "调用"),
-    "with_cards": ("with cards", "有卡片"),
-    "refused": ("refused", "被拒"),
-    "undecided": ("with rules that could not be decided", "有规则无法判断"),
-    "cards": ("Cards", "卡片"),
-    "unmatched": (
-        "Feedback on cards that are not on record here: {} cards. It is not counted above.",
-        "收到对本库未记录卡片的反馈：{}张，未计入上文。",
-    ),
-    # Columns.
-    "service": ("service", "服务"),
-    "rule": ("rule", "规则"),
-    "variant": ("variant", "情形"),
-    "indicator": ("severity", "级别"),
-    "site": ("site", "机构"),
-    "month": ("month", "月份"),
-    "shown": ("shown", "已显示"),
-    "silent": ("not shown", "未显示"),
-    "answered": ("answered", "已答复"),
-    "accepted": ("accepted", "已采纳"),
-    "overridden": ("overridden", "已拒绝"),
-    "unanswered": ("unanswered", "未答复"),
-    "rate": ("override rate", "拒绝率"),
-    "time": ("median time", "中位用时"),
-    "patients": ("patients", "患者数"),
-    "reason": ("reason", "原因"),
-    "number": ("number", "次数"),
-    "order": ("suggestion", "建议"),
-    "offered": ("offered", "已提供"),
-    "unknown": ("unknown", "不详"),
-    "info": ("info", "提示"),
-    "warning": ("warning", "警告"),
-    "critical": ("critical", "严重"),
-    # The page.
-    "from": ("from", "自"),
-    "to": ("to", "至"),
-    "all": ("all", "全部"),
-    "show": ("Show", "显示"),
-    "picture_rules": ("What became of the cards, rule by rule", "各规则卡片的处理结果"),
-    "picture_months": ("What became of the cards, month by month", "各月卡片的处理结果"),
-    # Sections.
-    "review": ("To be reviewed", "待复审"),
-    "review_none": ("No rule is beyond a limit.", "没有规则超出限值。"),
-    "crossed": (
-        "{}: {} of {} answered cards were overridden ({}); {} shown.",
-        "{0}：{2}张已答复卡片中{1}张被拒绝（{3}），共显示{4}张。",
-    ),
-    "limit": (
-        "Limit: more than {} of the answered cards, from {} shown on.",
-        "限值：拒绝占已答复卡片超过{}，且显示不少于{}张。",
-    ),
-    "limit_of": (
-        "Limit: more than {} of the answered {} cards, from {} shown on.",
-        "限值：拒绝占已答复{1}级卡片超过{0}，且显示不少于{2}张。",
-    ),
-    "by_rule": ("Rule by rule", "按规则"),
-    "by_month": ("Month by month", "按月份"),
-    "details": ("By rule, variant, site and month", "按规则、情形、机构与月份"),
-    "reasons": ("Why cards were overridden", "拒绝原因"),
-    "suggestions": ("Suggestions", "建议采纳情况"),
-    "comments": ("Comments of users", "用户意见"),
-    "reason_none": ("no reason given", "未说明原因"),
-    "reason_other": ("a reason without a readable code", "原因无可读代码"),
-    OTHER_ORDER: ("change or removal of a draft", "修改或移除草稿"),
-    "incomplete": ("Data could not be read", "数据无法读取"),
-    # How to read it.
-    "reading": ("How to read this", "说明"),
-    "read_once": (
-        "A card counts once, in the month of its call, by its last answer: accepted first and overridden later is"
-        " overridden.",
-        "每张卡片只计一次，按其调用月份与最后一次答复归类：先采纳后拒绝的计为拒绝。",
-    ),
-    "read_unanswered": (
-        "Unanswered is not the same as ignored or refused: many clients report only what was clicked. The override rate"
-        " is the share of the answered cards.",
-        "未答复不等于被忽略或拒绝：许多系统只上报点击操作。拒绝率为已答复卡片中的占比。",
-    ),
-    "read_few": (
-        "* fewer than {} answers: the share says little.",
-        "* 答复少于{}次，比例参考意义有限。",
-    ),
-    "read_silent": (
-        "Not shown: the rule is in silent mode, or the site snoozed the card for this patient.",
-        "未显示：规则处于静默模式，或机构设置为对该患者暂不提示。",
-    ),
-    "read_patients": (
-        "Patients are counted by a keyed hash. Where calls came without one (CDS_HASH_KEY not set), their number is"
-        " unknown.",
-        "患者按加密散列计数；未设置CDS_HASH_KEY时人数不详。",
-    ),
-    "read_time": (
-        "Median time: how long the answers took, from the call to the moment that the client reports. Answers that are"
-        " older than their card come from a wrong clock and are left out.",
-        "中位用时：自调用起至系统上报答复时刻的中位数；早于卡片的答复属时钟错误，不计入。",
-    ),
-}
-
-
-def say(key: str, language: Language, *parts: object) -> str:
-    """A text of the report with its parts filled in."""
-    return _WORDS[key][language == "zh"].format(*parts)
+say = Texts("report").get
 
 
 def share(part: int, whole: int) -> str:
@@ -151,12 +38,8 @@ def percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.0f} %"
 
 
-_UNITS = (
-    (60, 1, {"en": "{} s", "zh": "{}秒"}),
-    (3600, 60, {"en": "{} min", "zh": "{}分钟"}),
-    (172_800, 3600, {"en": "{} h", "zh": "{}小时"}),
-    (float("inf"), 86_400, {"en": "{} d", "zh": "{}天"}),
-)
+# Up to how many seconds, in which unit.
+_UNITS = ((60, 1, "seconds"), (3600, 60, "minutes"), (172_800, 3600, "hours"), (float("inf"), 86_400, "days"))
 
 
 def duration(figures: Figures, language: Language) -> str:
@@ -164,9 +47,9 @@ def duration(figures: Figures, language: Language) -> str:
     seconds = figures.seconds
     if seconds is None:
         return "-"
-    for below, unit, text in _UNITS:
+    for below, unit, name in _UNITS:
         if seconds < below:
-            return text[language].format(f"{seconds / unit:.3g}")
+            return say(name, language, number=f"{seconds / unit:.3g}")
     raise ValueError(seconds)
 
 
@@ -185,16 +68,17 @@ def period(selection: Selection, language: Language) -> str:
     return say(
         "period",
         language,
-        say("beginning", language) if first is None else day(first, language),
-        say("today", language) if last is None else day(last, language),
+        first=say("beginning", language) if first is None else day(first, language),
+        last=say("today", language) if last is None else day(last, language),
     )
 
 
 def day(moment: date, language: Language) -> str:
-    return f"{moment.year}年{moment.month}月{moment.day}日" if language == "zh" else moment.isoformat()
+    row = LANGUAGES[language]
+    return str(format_date(moment, row.day, row.locale))
 
 
 def chosen(selection: Selection, language: Language) -> list[str]:
     """What the selection is limited to besides its days."""
     parts = (("service", selection.service), ("rule", selection.rule), ("site", selection.site))
-    return [say("only", language, say(name, language), value) for name, value in parts if value is not None]
+    return [say("only", language, kind=say(name, language), name=value) for name, value in parts if value is not None]

@@ -83,7 +83,7 @@ def _html(catalogue: Catalogue, base: str, name: str, language: Language) -> byt
         place=place,
         address=address,
         stylesheet=f"{base}/{_STYLESHEET}",
-        say=lambda key, *parts: say(key, language, *parts),
+        say=lambda key, **values: say(key, language, **values),
         kind=lambda block: type(block).__name__,
         version=catalogue.knowledge.version,
     ).encode()

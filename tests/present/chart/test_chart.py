@@ -15,9 +15,10 @@ from cds_service.gaps import Gap, GapKind
 from cds_service.hooks.prefetch import needs_of_all, prefetch_for
 from cds_service.present.chart.chart import EXPOSURES, ChartExtras, chart
 from cds_service.present.chart.series import TRENDS, as_written, flag_of, own_range
-from cds_service.present.chart.texts import WORDS, chart_say
+from cds_service.present.chart.texts import chart_say
 from cds_service.quantity import Interval, point
 from cds_service.record import InrGoal, LabResult, Patient, PatientRecord, PendingTest, Unmatched
+from cds_service.texts import Texts
 from tests.support.kb import NOW, ago, facts, knowledge, lab, med, problem, record
 
 Json = dict[str, Any]
@@ -123,11 +124,11 @@ def test_every_reason_of_the_reader_has_words_in_both_languages() -> None:
     reasons = set(re.findall(r'(?:None, |return |else )"([a-z ]{4,})"', source)) | {"no date"}
     reasons |= {"unit code and unit text contradict each other", "unit never used for this analyte"}
     assert len(reasons) == 10
-    assert reasons <= WORDS.keys()
+    assert [reason for reason in reasons if not Texts("reasons").has(reason)] == []
 
 
 def test_all_words_of_the_chart_are_there_twice_and_differ() -> None:
-    assert all(english != chinese and chinese for english, chinese in WORDS.values())
+    assert all(text["en"] != text["zh"] for text in Texts("chart").by_key().values())
 
 
 def test_a_value_in_another_unit_is_told_as_the_rules_compare_it() -> None:
@@ -346,7 +347,7 @@ def test_a_note_names_the_cause_of_a_failed_fetch_and_not_the_fetch() -> None:
 
 def test_entries_that_no_rule_asks_about_are_counted() -> None:
     patient = record(unmatched=(Unmatched("Observation", (), "ferritin", 3), Unmatched("Condition", (), "gout", 1)))
-    assert charted(patient)["notes"] == [chart_say("unnamed", "en", 4)]
+    assert charted(patient)["notes"] == [chart_say("unnamed", "en", number=4)]
 
 
 def test_tests_that_are_under_way_are_there() -> None:
