@@ -31,11 +31,6 @@ class Evaluation:
         """The rules in silent mode that would have a card to show."""
         return [d for d in self.decisions if d.outcome == "counted" and d.rule.kind == "rule"]
 
-    @property
-    def undecided(self) -> list[Decision]:
-        """The rules that a list which could not be read leaves open."""
-        return [d for d in self.decisions if d.outcome == "undecided" and d.rule.kind == "rule"]
-
 
 class Evaluator:
     """The knowledge made ready to judge records; holds no patient data and may be shared between threads."""

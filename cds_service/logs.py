@@ -39,7 +39,7 @@ ALLOWED = frozenset(
         "status",  # HTTP status
         "duration_ms",
         "cards",  # rule ids of the cards
-        "withheld",  # rules without a card although they may fire, each with the reason (hooks/withheld.py)
+        "withheld",  # rules without a card although they may fire, each with the reason (rules/withheld.py)
         "notes",  # remark -> how often; remarks are fixed sentences without data
         "unmatched",  # resource type -> code system -> how many entries no value set knows
         "resource",  # FHIR type of an entry with an unmatched code

@@ -28,10 +28,10 @@ from cds_service.hooks.observer import CallObserver
 from cds_service.hooks.prefetch import PrefetchKey, prefetch_for
 from cds_service.hooks.snooze import Snoozed, SnoozeFilter, tell, without
 from cds_service.hooks.unmatched import UnmatchedCodes, unmatched_counts
-from cds_service.hooks.withheld import Reason, Withheld, by_decision, note_withheld
 from cds_service.quantity import factor
 from cds_service.record import PatientRecord
 from cds_service.rules.explain import explain
+from cds_service.rules.withheld import Reason, Withheld, by_decision, note_withheld
 from cds_service.settings import Settings
 
 _CHART_HOOKS = ("patient-view", "encounter-start")
@@ -159,17 +159,16 @@ class _Answerer:
         made = self._cards.cards(heard, context)
         cards = made.cards
         call.log["cards"] = [card["extension"]["cds-service.rule"]["id"] for card in cards]
-        withheld = (
-            *by_decision(evaluation),
+        call.outcome.withheld = (
+            *by_decision(evaluation.decisions),
             *(Withheld(each.decision.rule.id, Reason.SNOOZED) for each in snoozed),
             *made.withheld,
         )
-        if withheld:
-            call.log["withheld"] = {each.rule: each.reason.value for each in withheld}
-        if evaluation.undecided:
+        if call.outcome.withheld:
+            call.log["withheld"] = {each.rule: each.reason.value for each in call.outcome.withheld}
+        if call.outcome.undecided:
             parts = missing_parts(evaluation.facts.record, needs, obtained)
             call.outcome.unread = parts.lists
-            call.outcome.undecided = tuple(decision.rule.id for decision in evaluation.undecided)
             if not cards and parts.unread and call.profile.on_missing_data == "412":
                 raise Unprocessable(
                     f"Data that the rules need could not be had: {'; '.join(parts.reasons)}. "

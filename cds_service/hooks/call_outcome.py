@@ -8,6 +8,7 @@ from typing import Any
 
 from cds_service.artifacts.text import Indicator
 from cds_service.rules.decide import Decision
+from cds_service.rules.withheld import Reason, Withheld
 from cds_service.store.call_records import CardRecord, SuggestionRecord
 
 
@@ -18,14 +19,19 @@ class CallOutcome:
     Attributes:
         patient, user: their ids as the request has them; only ever stored as keyed hashes.
         unread: names of the lists that could not be wholly read.
-        undecided: ids of the rules that could not be decided for that reason.
+        withheld: rules without a card although they fire, or may fire.
     """
 
     patient: str | None = None
     user: str | None = None
     cards: tuple[CardRecord, ...] = ()
     unread: tuple[str, ...] = ()
-    undecided: tuple[str, ...] = ()
+    withheld: tuple[Withheld, ...] = ()
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """Ids of the rules that could not be decided because lists could not be read."""
+        return tuple(each.rule for each in self.withheld if each.reason is Reason.DATA_MISSING)
 
 
 def shown(cards: Iterable[dict[str, Any]], orders: Mapping[str, str]) -> tuple[CardRecord, ...]:
@@ -53,7 +59,7 @@ def _shown(card: dict[str, Any], orders: Mapping[str, str]) -> CardRecord:
 
 
 def not_shown(decision: Decision, card_id: str) -> CardRecord:
-    """The card that a rule would have had, were it not in silent mode or snoozed."""
+    """The card that a rule would have had, were it not in shadow mode or snoozed."""
     rule, variant = decision.rule, decision.variant
     return CardRecord(card_id, rule.id, variant.id if variant else None, indicator_of(decision), False)
 

@@ -18,12 +18,12 @@ from cds_service.fhir.write.orders import DraftContext
 from cds_service.hooks.client_capabilities import ClientCapabilities
 from cds_service.hooks.suggestions import NewId, Offer, Suggestion, make_offer, suggest
 from cds_service.hooks.texts import Wording, neutral
-from cds_service.hooks.withheld import Reason, Withheld
 from cds_service.json_types import Json
 from cds_service.languages import LANGUAGES, Language
 from cds_service.record import LabResult, MedicationUse, Problem
 from cds_service.rules.conditions import Test, compiled, evidence
 from cds_service.rules.decide import Decision
+from cds_service.rules.withheld import Reason, Withheld
 from cds_service.texts import Texts
 
 # The system of the codes of our override reasons.

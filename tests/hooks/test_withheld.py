@@ -12,8 +12,8 @@ from cds_service.evaluate import Evaluation, Evaluator
 from cds_service.fhir.write.orders import DraftContext
 from cds_service.hooks.cards import CardContext, CardMaker, CardOutcome
 from cds_service.hooks.client_capabilities import ClientCapabilities
-from cds_service.hooks.withheld import Reason, Withheld, by_decision, note_withheld
 from cds_service.record import PatientRecord
+from cds_service.rules.withheld import Reason, Withheld, by_decision, note_withheld
 from tests.support.kb import NOW, knowledge_with, problem, record, rule
 
 ALWAYS = {"fact": "patient_is_alive", "is": True}
@@ -64,7 +64,7 @@ def test_what_a_decision_withholds_is_named_by_the_decision() -> None:
         one("open", when=low),
     ]
     evaluation = evaluated(rules, record(unread=["conditions"]))
-    assert {each.rule: each.reason for each in by_decision(evaluation)} == {
+    assert {each.rule: each.reason for each in by_decision(evaluation.decisions)} == {
         "shadow": Reason.SHADOW,
         "second": Reason.SILENCED,
         "open": Reason.DATA_MISSING,

@@ -11,13 +11,13 @@ from datetime import date
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase, Service
 from cds_service.hooks.messages import CallContext, HookRequest
-from cds_service.hooks.withheld import Reason
 from cds_service.json_types import Json
 from cds_service.languages import LANGUAGES, Language
 from cds_service.present.catalogue.phrases import Phrases
 from cds_service.present.explanation.clauses import Clauses, Node, day_said
 from cds_service.present.explanation.texts import why_say
 from cds_service.present.texts import say
+from cds_service.rules.withheld import Reason
 
 Answer = Callable[[str, HookRequest, CallContext], Json]
 

@@ -77,8 +77,8 @@ class Metrics:
         self._calls = self._counter("calls", "Calls of a service.", "service", "hook", "status")
         self._seconds = self._histogram("call_seconds", "How long calls of a service took.", "service")
         self._requests = self._counter("requests", "All requests, also those to /rules and so on.", "route", "status")
-        self._cards = self._counter("cards", "Cards, those that nobody saw counted apart.", *_CARD)
-        self._undecided = self._counter("undecided_rules", "Rules that missing lists left undecided.", "rule")
+        self._cards = self._counter("cards", "Cards that were shown.", "rule", "indicator")
+        self._withheld = self._counter("cards_withheld", "Rules without a card, by reason.", "rule", "reason")
         self._unread = self._counter("unread_lists", "Lists that could not be wholly read and mattered.", "list")
         self._unmatched = self._counter("unmatched_codes", "Entries whose codes no value set knows.", "resource")
         self._fetches = self._counter("fetches", "Lists asked of FHIR servers.", "list", "outcome")
@@ -135,10 +135,10 @@ class Metrics:
         if outcome is None:
             return
         for card in outcome.cards:
-            if not card.shown or status == 200:
-                self._cards[card.rule, card.indicator, "yes" if card.shown else "no"].inc()
-        for rule in outcome.undecided:
-            self._undecided[(rule,)].inc()
+            if card.shown and status == 200:
+                self._cards[card.rule, card.indicator].inc()
+        for withheld in outcome.withheld:
+            self._withheld[withheld.rule, withheld.reason.value].inc()
         for each in outcome.unread:
             self._unread[(each,)].inc()
         for resource, counts in g.fields.get("unmatched", {}).items():
@@ -211,7 +211,6 @@ class Metrics:
 
 
 _NOTHING = nullcontext()
-_CARD = ("rule", "indicator", "shown")
 
 
 def _children(family: Family, labels: tuple[str, ...]) -> _Children[Family]:

@@ -125,7 +125,7 @@ class _Judge:
         cards = self._cards.cards(
             evaluation.firing, CardContext(evaluation.facts, draft_context, style, lambda: next(ids))
         ).cards
-        if evaluation.undecided:
+        if any(decision.outcome == "undecided" for decision in evaluation.decisions):
             cards.append(incomplete_card(self._knowledge, [], style, lambda: next(ids)))
         return cards
 

@@ -14,7 +14,6 @@ import pytest
 import cds_service
 from cds_service.artifacts.worked_patients import WorkedPatient
 from cds_service.hooks.messages import CallContext, HookRequest
-from cds_service.hooks.withheld import Reason
 from cds_service.languages import LANGUAGES, Language
 from cds_service.present.explanation.clauses import Clauses, interval
 from cds_service.present.explanation.explanation import ExplanationWriter, worded
@@ -22,6 +21,7 @@ from cds_service.present.explanation.texts import reason_said, unusable_said
 from cds_service.quantity import Interval
 from cds_service.record import InrGoal, PatientRecord, PendingTest
 from cds_service.rules.explain import evidence, explain
+from cds_service.rules.withheld import Reason
 from cds_service.security.clients import ClientProfile
 from cds_service.settings import Settings
 from cds_service.web.app import create_app

@@ -93,7 +93,7 @@ def test_the_histogram_reaches_from_a_small_call_to_the_patience_of_clients(clie
     assert bounds[-2:] == ["5.0", "+Inf"]
 
 
-def test_cards_are_counted_by_rule_and_severity_and_whether_they_were_shown(
+def test_cards_are_counted_by_rule_and_severity_and_withheld_ones_by_reason(
     make_shipped: Callable[..., Flask], tmp_path: Path
 ) -> None:
     site = tmp_path / "ward"
@@ -104,13 +104,12 @@ def test_cards_are_counted_by_rule_and_severity_and_whether_they_were_shown(
     answers = [client.post(path, json=body).json["cards"] for path in (VIEW, "/cds-services/vitamin-k-patient-view")]
     found = numbers(client)
     counted = {key for key in found if key.startswith("cds_cards_total")}
+    withheld = {key for key in found if key.startswith("cds_cards_withheld_total")}
     shown = [(card["extension"]["cds-service.rule"]["id"], card["indicator"]) for cards in answers for card in cards]
     assert shown
-    expected = {f'cds_cards_total{{indicator="{indicator}",rule="{rule}",shown="yes"}}' for rule, indicator in shown}
-    silent = counted - expected
-    assert expected <= counted
-    assert [key for key in silent if 'rule="b12-low"' in key and 'shown="no"' in key]
-    assert all('shown="no"' in key for key in silent)
+    expected = {f'cds_cards_total{{indicator="{indicator}",rule="{rule}"}}' for rule, indicator in shown}
+    assert counted == expected
+    assert 'cds_cards_withheld_total{reason="shadow",rule="b12-low"}' in withheld
 
 
 def test_lists_that_could_not_be_read_and_the_rules_they_leave_undecided_are_counted(
@@ -122,7 +121,11 @@ def test_lists_that_could_not_be_read_and_the_rules_they_leave_undecided_are_cou
     client.post(VIEW, json=body)
     found = numbers(client)
     assert found['cds_unread_lists_total{list="observations"}'] == 1
-    assert [key for key, value in found.items() if key.startswith("cds_undecided_rules_total{rule=") and value == 1]
+    assert [
+        key
+        for key, value in found.items()
+        if key.startswith('cds_cards_withheld_total{reason="data_missing",rule=') and value == 1
+    ]
 
 
 def test_codes_that_nobody_knows_are_counted_by_the_kind_of_entry_only(make_shipped: Callable[..., Flask]) -> None:

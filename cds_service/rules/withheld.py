@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cds_service.evaluate import Evaluation
 from cds_service.json_types import Json
+from cds_service.rules.decide import Decision
 
 
 class Reason(StrEnum):
     """The reasons; each is decided in one place.
 
-    SNOOZED: the card was overridden before (`snooze.py`).
+    SNOOZED: the card was overridden before (`hooks/snooze.py`).
     SHADOW: the rule is counted but not shown (the site's overlay).
     SILENCED: another rule speaks instead (`silenced_by`).
     INFO_SUPPRESSED: the topic shows this patient no info cards (`no_info_when`, palliative care).
@@ -40,11 +40,11 @@ class Withheld:
 _OF_OUTCOMES = {"counted": Reason.SHADOW, "silenced": Reason.SILENCED, "undecided": Reason.DATA_MISSING}
 
 
-def by_decision(evaluation: Evaluation) -> tuple[Withheld, ...]:
+def by_decision(decisions: Iterable[Decision]) -> tuple[Withheld, ...]:
     """The rules withheld by their decision alone; the other reasons come with snoozes and with the cards made."""
     return tuple(
         Withheld(decision.rule.id, _OF_OUTCOMES[decision.outcome])
-        for decision in evaluation.decisions
+        for decision in decisions
         if decision.outcome in _OF_OUTCOMES and decision.rule.kind == "rule"
     )
 
