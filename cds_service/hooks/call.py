@@ -31,7 +31,7 @@ from cds_service.hooks.unmatched import UnmatchedCodes, unmatched_counts
 from cds_service.quantity import factor
 from cds_service.record import PatientRecord
 from cds_service.rules.explain import explain
-from cds_service.rules.withheld import Reason, Withheld, by_decision, note_withheld
+from cds_service.rules.withheld import Reason, Withheld, by_decision
 from cds_service.settings import Settings
 
 _CHART_HOOKS = ("patient-view", "encounter-start")
@@ -182,7 +182,6 @@ class _Answerer:
         if self._settings.explain or call.profile.explain or call.explain:
             nodes = explain(self._knowledge, evaluation.facts, evaluation.decisions)
             tell(nodes, snoozed)
-            note_withheld(nodes, made.withheld)
             response["extension"]["cds-service.explain"] = nodes
         return response
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cds_service.json_types import Json
 from cds_service.rules.decide import Decision
 
 
@@ -47,11 +46,3 @@ def by_decision(decisions: Iterable[Decision]) -> tuple[Withheld, ...]:
         for decision in decisions
         if decision.outcome in _OF_OUTCOMES and decision.rule.kind == "rule"
     )
-
-
-def note_withheld(nodes: Iterable[Json], withheld: Iterable[Withheld]) -> None:
-    """Adds the member `withheld` to the trace of rules that fire without a card; the explanation puts it into words."""
-    reasons = {each.rule: each.reason.value for each in withheld}
-    for node in nodes:
-        if node["rule"] in reasons:
-            node["withheld"] = reasons[node["rule"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,15 +11,28 @@ import pytest
 from cds_service.artifacts.schema import Rule
 from cds_service.evaluate import Evaluation, Evaluator
 from cds_service.fhir.write.orders import DraftContext
+from cds_service.hooks.call import make_answer
 from cds_service.hooks.cards import CardContext, CardMaker, CardOutcome
 from cds_service.hooks.client_capabilities import ClientCapabilities
+from cds_service.languages import Language
+from cds_service.present.explanation.explanation import worded
 from cds_service.record import PatientRecord
-from cds_service.rules.withheld import Reason, Withheld, by_decision, note_withheld
-from tests.support.kb import NOW, knowledge_with, problem, record, rule
+from cds_service.rules.withheld import Reason, Withheld, by_decision
+from cds_service.settings import Settings
+from tests.support.fhir_parts import call, patient, request, searchset
+from tests.support.kb import NOW, knowledge, knowledge_with, problem, record, rule
 
 ALWAYS = {"fact": "patient_is_alive", "is": True}
 
 PALLIATIVE = "palliative-care"
+B12 = "vitamin-b12-patient-view"
+PALLIATIVE_CARE = {
+    "resourceType": "Condition",
+    "id": "c1",
+    "subject": {"reference": "Patient/p1"},
+    "clinicalStatus": {"coding": [{"code": "active"}]},
+    "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z51.5"}]},
+}
 
 
 def one(name: str, indicator: str = "warning", priority: int = 1, **more: Any) -> Rule:
@@ -71,8 +85,25 @@ def test_what_a_decision_withholds_is_named_by_the_decision() -> None:
     }
 
 
-@pytest.mark.parametrize("reason", Reason)
-def test_the_trace_of_a_withheld_rule_has_the_reason(reason: Reason) -> None:
-    nodes = [{"rule": "one", "outcome": "speaks"}, {"rule": "two", "outcome": "speaks"}]
-    note_withheld(nodes, [Withheld("two", reason)])
-    assert [node.get("withheld") for node in nodes] == [None, reason.value]
+@pytest.mark.parametrize(
+    ("language", "said", "limit"),
+    [
+        ("en", "information is left out for this patient (Palliative or hospice care: yes)", "three cards"),
+        ("zh", "此患者不显示信息提示", "最多显示三张"),
+    ],
+)
+def test_with_two_warnings_and_the_card_of_missing_data_palliative_care_is_still_the_reason(
+    language: Language, said: str, limit: str
+) -> None:
+    """Three cards are shown, so a guess from their number would name the limit of three."""
+    rules = [one("warn-1"), one("warn-2", priority=2), one("note", "info")]
+    hanging = one("hanging", when={"fact": "takes_vka", "is": True}, priority=3)
+    service = replace(knowledge().services[B12], rules=(*(each.id for each in rules), hanging.id))
+    small = replace(knowledge_with(*rules, hanging), services={B12: service})
+    sent = {"patient": patient(), "conditions": searchset(PALLIATIVE_CARE)}
+    reply = worded(small, make_answer(small, Settings()))(B12, request(sent), call(language, explain=True))
+    shown = [card["extension"]["cds-service.rule"]["id"] for card in reply["cards"]]
+    assert shown == ["warn-1", "warn-2", "data-incomplete"]
+    (note,) = [node for node in reply["extension"]["cds-service.explain"] if node["rule"] == "note"]
+    assert said in note["text"]
+    assert limit not in note["text"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time
 from functools import lru_cache, wraps
 from typing import Any, TypeVar, cast
@@ -16,6 +16,7 @@ from cds_service.artifacts.load import knowledge_dir, load_knowledge
 from cds_service.artifacts.worked_patients import Expected, WorkedPatient, read_worked
 from cds_service.hooks.call import make_answer
 from cds_service.hooks.messages import CallContext, HookRequest, parse_request
+from cds_service.rules.withheld import Reason
 from cds_service.sandbox.patients import WorkedResources, hook_request, patient_resources, prefetch_of
 from cds_service.security.clients import ClientProfile
 from cds_service.settings import Settings
@@ -76,10 +77,12 @@ class Outcome:
     Attributes:
         responses: by service id, as JSON data.
         trace: the clauses of each rule, by rule id; None where it was not asked for, since it takes most of the time.
+        withheld: why rules have no card although they fire, or may fire, by rule id.
     """
 
     responses: dict[str, Json]
     trace: dict[str, Json] | None = None
+    withheld: dict[str, Reason] = field(default_factory=dict)
 
     @property
     def explained(self) -> dict[str, Json]:
@@ -147,6 +150,7 @@ class WorkedService:
                 explained = response["extension"].pop("cds-service.explain")
                 outcome.explained.update({node["rule"]: node for node in explained})
             outcome.responses[service.id] = response
+            outcome.withheld.update({each.rule: each.reason for each in call.outcome.withheld})
         return outcome
 
     def _answer(self, enabled: frozenset[str]) -> Answer:

@@ -6,7 +6,7 @@ by name, and the rules that were not judged are added. Nothing else of the trace
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase, Service
@@ -35,7 +35,8 @@ def worded(knowledge: KnowledgeBase, answer: Answer) -> Answer:
         reply = answer(service_id, request, call)
         if _TRACE in reply["extension"]:
             writer, service = writers[call.language], knowledge.services[service_id]
-            trace = writer.write(service, reply["extension"][_TRACE], call.now.date())
+            withheld = {each.rule: each.reason for each in call.outcome.withheld}
+            trace = writer.write(service, reply["extension"][_TRACE], withheld, call.now.date())
             reply["extension"][_TRACE] = trace
         return reply
 
@@ -50,17 +51,18 @@ class ExplanationWriter:
         self._language = language
         self._phrases = Phrases(knowledge, language)
 
-    def write(self, service: Service, nodes: Sequence[Node], today: date) -> list[Node]:
+    def write(self, service: Service, nodes: Sequence[Node], withheld: Mapping[str, Reason], today: date) -> list[Node]:
         """A trace in words.
 
         Args:
             nodes: the trace of `rules/explain.py`; it stays as it is.
+            withheld: by rule id, why a rule that fires has no card.
             today: the day of judgement.
         """
         clauses = Clauses(self._knowledge, self._language, today)
         traced = {node["rule"] for node in nodes}
         off = [self._off(rule) for rule in service.rules if rule not in traced]
-        return [self._decision(node, clauses) for node in (*nodes, *off)]
+        return [self._decision(node, clauses, withheld.get(node["rule"])) for node in (*nodes, *off)]
 
     def _off(self, rule_id: str) -> Node:
         rule = self._knowledge.rules[rule_id]
@@ -72,7 +74,7 @@ class ExplanationWriter:
             "statements": list(rule.source),
         }
 
-    def _decision(self, node: Node, clauses: Clauses) -> Node:
+    def _decision(self, node: Node, clauses: Clauses, withheld: Reason | None) -> Node:
         rule = self._knowledge.rules[node["rule"]]
         parts = {name: clauses.told(node[name]) for name in _PARTS if name in node}
         told = {**node, "title": rule.title.in_language(self._language), "kind": rule.kind, **parts}
@@ -80,18 +82,17 @@ class ExplanationWriter:
             told["silencedByTitle"] = self._title(node["silencedBy"])
         if "snoozed" in node:
             told["snoozed"] = {**node["snoozed"], "text": self._snoozed(node["snoozed"])}
-        told["text"] = self._sentence(told)
-        told.pop("withheld", None)
+        told["text"] = self._sentence(told, withheld)
         told["sources"] = clauses.sources(rule.source, with_text=True)
         return told
 
-    def _sentence(self, node: Node) -> str:
+    def _sentence(self, node: Node, withheld: Reason | None) -> str:
         """What became of the rule, and which clause decided it."""
         match node["outcome"]:
             case "speaks" if node["kind"] == "silence":
                 return self._say("silence")
             case "speaks":
-                return self._withheld(node) if "withheld" in node else self._say("speaks")
+                return self._speaks(node["rule"], withheld)
             case "silenced":
                 return self._say("silenced", rule=node["silencedByTitle"])
             case "snoozed":
@@ -110,13 +111,15 @@ class ExplanationWriter:
         head = "no silence" if node["kind"] == "silence" else "silent"
         return self._say(head, clauses=self._listed(_deciding(node["when"])))
 
-    def _withheld(self, node: Node) -> str:
-        """Why a rule that speaks has no card."""
-        if node["withheld"] == Reason.OVER_LIMIT:
+    def _speaks(self, rule: str, withheld: Reason | None) -> str:
+        """What became of a rule that fires: it has a card, unless that was withheld."""
+        no_info_when = self._knowledge.topics[self._knowledge.topic_of[rule]].no_info_when
+        if withheld is Reason.OVER_LIMIT:
             return self._say("limited")
-        suppressed = self._knowledge.topics[self._knowledge.topic_of[node["rule"]]].no_info_when
-        assert suppressed is not None
-        return self._say("quiet", condition="".join(span.text for span in self._phrases.inline(suppressed)))
+        if withheld is Reason.INFO_SUPPRESSED and no_info_when is not None:
+            condition = "".join(span.text for span in self._phrases.inline(no_info_when))
+            return self._say("quiet", condition=condition)
+        return self._say("speaks")
 
     def _snoozed(self, rest: Node) -> str:
         reason = self._knowledge.override_reasons[rest["reason"]].text.in_language(self._language)

@@ -251,6 +251,19 @@ def test_a_changed_draft_is_offered_as_an_update_of_the_whole(
     assert "resourceId" not in found.action
 
 
+def test_a_draft_is_found_again_in_a_copy_of_the_record() -> None:
+    order = replace(draft("folic-acid", name="d1"), written=written())
+    table = facts(record(orders=(order,)))
+    assert table["selects_folic_acid"].value is True
+    copied = replace(order, use=msgspec.structs.replace(order.use or med("folic-acid")))
+    table.record = record(orders=(copied,))
+    offer = make_offer(
+        SuggestionUse(order="hold-folate", of="selects_folic_acid"), knowledge().orders["hold-folate"], compiled
+    )
+    (found,) = suggest(offer, table, SETTING, "en")
+    assert found.action["resource"]["id"] == "d1"
+
+
 def test_no_change_is_offered_for_a_draft_that_was_not_kept() -> None:
     assert offered("hold-folate", "selects_folic_acid", draft("folic-acid")) == []
 

@@ -60,7 +60,7 @@ def told_of(outcome: Outcome, worked: WorkedPatient, service: WorkedService, lan
     for name in outcome.responses:
         one = service.knowledge.services[name]
         nodes = [outcome.explained[rule] for rule in one.rules if rule in outcome.explained]
-        trace += writer.write(one, nodes, noon(worked).date())
+        trace += writer.write(one, nodes, outcome.withheld, noon(worked).date())
     return trace
 
 
@@ -69,7 +69,7 @@ def of(patient: PatientRecord, rule: str, language: Language = "en", service: st
     one = knowledge().services[service]
     evaluation = evaluator().evaluate(patient, NOW, one.rules)
     nodes = explain(knowledge(), evaluation.facts, evaluation.decisions)
-    trace = ExplanationWriter(knowledge(), language).write(one, nodes, NOW.date())
+    trace = ExplanationWriter(knowledge(), language).write(one, nodes, {}, NOW.date())
     return next(node for node in trace if node["rule"] == rule)
 
 
@@ -182,8 +182,8 @@ def test_a_rule_that_is_switched_off_is_in_the_trace() -> None:
 )
 def test_a_rule_that_speaks_without_a_card_says_why(reason: Reason, said: str) -> None:
     service = knowledge().services["vitamin-b12-patient-view"]
-    node = {"rule": "b12-borderline", "outcome": "speaks", "withheld": reason.value}
-    (first, *_) = ExplanationWriter(knowledge(), "en").write(service, [node], NOW.date())
+    node = {"rule": "b12-borderline", "outcome": "speaks"}
+    (first, *_) = ExplanationWriter(knowledge(), "en").write(service, [node], {node["rule"]: reason}, NOW.date())
     assert first["text"].startswith("Speaks, but its card is not shown: ")
     assert said in first["text"]
 
@@ -192,9 +192,9 @@ def test_a_set_aside_card_says_until_when_and_why() -> None:
     service = knowledge().services["vitamin-b12-patient-view"]
     rest = {"until": "2026-12-01", "on": "2026-11-01", "reason": "patient-declines", "text": "snoozed"}
     node = {"rule": "b12-low", "outcome": "snoozed", "snoozed": rest}
-    (first, *_) = ExplanationWriter(knowledge(), "en").write(service, [node], NOW.date())
+    (first, *_) = ExplanationWriter(knowledge(), "en").write(service, [node], {}, NOW.date())
     assert first["text"] == "Not shown until 1 Dec 2026: its card was set aside on 1 Nov 2026 (Patient declines)."
-    (first, *_) = ExplanationWriter(knowledge(), "zh").write(service, [node], NOW.date())
+    (first, *_) = ExplanationWriter(knowledge(), "zh").write(service, [node], {}, NOW.date())
     assert first["text"] == first["snoozed"]["text"]
     assert "患者拒绝" in first["text"]
 
