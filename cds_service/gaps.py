@@ -8,7 +8,7 @@ from enum import Enum, unique
 
 @unique
 class GapKind(Enum):
-    """What went wrong; the value is its key in `gap_texts.py`."""
+    """What went wrong. The names, in lower case, are the keys of `texts/gaps.yaml`."""
 
     # A server was not called, or gave no complete answer in time.
     ADDRESS_NOT_HTTP = "address-not-http"

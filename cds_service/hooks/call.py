@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -47,9 +48,9 @@ def make_answer(
     """The function that answers calls: service id, request and circumstances to the CDS Hooks response.
 
     Args:
-        ways: the ways out of this process; without it, made from the settings.
+        egress_factory: the outbound connections of this process; without it, made from the settings.
         server: the terminology server; without it, made from the settings.
-        snoozer: takes out cards that were overridden for a lasting reason; without it, all are shown.
+        snooze_filter: takes out cards that were overridden for a lasting reason; without it, all are shown.
     Raises (the function):
         Unprocessable: data that a rule needs could not be had, so no confident answer exists (412).
     """
@@ -58,6 +59,19 @@ def make_answer(
     egress_factory = egress_factory or EgressFactory.of(settings)
     server = server or terminology_server(knowledge, settings, egress_factory)
     return _Answerer(knowledge, settings, egress_factory, server, snooze_filter).answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """One call after its patient was judged: all that the response is made from."""
+
+    request: HookRequest
+    call: CallContext
+    capabilities: ClientCapabilities
+    needs: Sequence[PrefetchKey]
+    obtained: Sequence[ListResult]
+    evaluation: Evaluation
+    snoozed: Sequence[Snoozed]
 
 
 class _Answerer:
@@ -80,7 +94,7 @@ class _Answerer:
         self._snooze_filter = snooze_filter
 
     def answer(self, service_id: str, request: HookRequest, call: CallContext) -> dict[str, Any]:
-        """CDS Hooks 2.0, Response: cards; 412 exactly when rules stay undecided for want of data and none speaks."""
+        """CDS Hooks 2.0, Response: cards, or 412 if data is missing, some rule is undecided for it and none fires."""
         service, needs = self._knowledge.services[service_id], self._needs[service_id]
         profile, observer = call.profile, call.observer
         deadline = time.monotonic() + (profile.fhir_deadline or self._settings.fhir_deadline)
@@ -124,7 +138,7 @@ class _Answerer:
             with observer.step("store"):
                 snoozed = self._snooze_filter.snoozed(evaluation, profile.name, request.patient_id, call.now)
         with observer.step("cards"):
-            return self._respond(request, call, capabilities, evaluation, snoozed, needs, obtained)
+            return self._respond(_Judged(request, call, capabilities, needs, obtained, evaluation, snoozed))
 
     def _record(self, request: HookRequest, obtained: Sequence[ListResult]) -> PatientRecord:
         patient = obtained[0]
@@ -144,21 +158,11 @@ class _Answerer:
             fhir_server=request.fhir_server,
         )
 
-    def _respond(
-        self,
-        request: HookRequest,
-        call: CallContext,
-        capabilities: ClientCapabilities,
-        evaluation: Evaluation,
-        snoozed: Sequence[Snoozed],
-        needs: Sequence[PrefetchKey],
-        obtained: Sequence[ListResult],
-    ) -> dict[str, Any]:
-        heard = without(evaluation.firing, snoozed) if snoozed else evaluation.firing
-        context = CardContext(evaluation.facts, _draft_context(request, call), capabilities, _new_id)
-        made = self._cards.cards(heard, context)
-        cards = made.cards
-        call.log["cards"] = [card["extension"]["cds-service.rule"]["id"] for card in cards]
+    def _respond(self, judged: _Judged) -> dict[str, Any]:
+        call, evaluation, snoozed = judged.call, judged.evaluation, judged.snoozed
+        context = CardContext(evaluation.facts, _draft_context(judged.request, call), judged.capabilities, _new_id)
+        made = self._cards.cards(without(evaluation.firing, snoozed), context)
+        call.log["cards"] = [card["extension"]["cds-service.rule"]["id"] for card in made.cards]
         call.outcome.withheld = (
             *by_decision(evaluation.decisions),
             *(Withheld(each.decision.rule.id, Reason.SNOOZED) for each in snoozed),
@@ -166,16 +170,7 @@ class _Answerer:
         )
         if call.outcome.withheld:
             call.log["withheld"] = {each.rule: each.reason.value for each in call.outcome.withheld}
-        if call.outcome.undecided:
-            parts = missing_parts(evaluation.facts.record, needs, obtained)
-            call.outcome.unread = parts.lists
-            if not cards and parts.unread and call.profile.on_missing_data == "412":
-                raise Unprocessable(
-                    f"Data that the rules need could not be had: {'; '.join(parts.reasons)}. "
-                    "Send these keys as prefetch, or let them be fetched.",
-                    expression=f"prefetch.{parts.unread[0]}",
-                )
-            cards.append(incomplete_card(self._knowledge, parts.lists, capabilities, _new_id))
+        cards = [*made.cards, *self._missing_data(judged, is_certain=bool(made.cards))]
         unseen = (*evaluation.counted, *(each.decision for each in snoozed))
         call.outcome.cards = (*shown(cards, made.orders), *(not_shown(each, _new_id()) for each in unseen))
         response = self._response(cards)
@@ -184,6 +179,27 @@ class _Answerer:
             tell(nodes, snoozed)
             response["extension"]["cds-service.explain"] = nodes
         return response
+
+    def _missing_data(self, judged: _Judged, *, is_certain: bool) -> list[dict[str, Any]]:
+        """The card that names the lists for want of which rules are undecided, if there are such rules.
+
+        Args:
+            is_certain: there are cards in hand, which a 412 would withhold.
+        Raises:
+            Unprocessable: there are none, and the client wants 412 for missing data.
+        """
+        outcome = judged.call.outcome
+        if not outcome.undecided:
+            return []
+        parts = missing_parts(judged.evaluation.facts.record, judged.needs, judged.obtained)
+        outcome.unread = parts.lists
+        if not is_certain and parts.unread and judged.call.profile.on_missing_data == "412":
+            raise Unprocessable(
+                f"Data that the rules need could not be had: {'; '.join(parts.reasons)}. "
+                "Send these keys as prefetch, or let them be fetched.",
+                expression=f"prefetch.{parts.unread[0]}",
+            )
+        return [incomplete_card(self._knowledge, parts.lists, judged.capabilities, _new_id)]
 
     def _response(self, cards: list[dict[str, Any]]) -> dict[str, Any]:
         return {"cards": cards, "extension": {"cds-service.knowledge": {"version": self._knowledge.version}}}
