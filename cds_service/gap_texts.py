@@ -25,8 +25,8 @@ _NOTES: dict[NoteKind, str] = {
 def gap_text(gap: Gap, language: Language) -> str:
     """Why something is missing, in words.
 
-    >>> gap_text(Gap(GapKind.PAGE, page=2, cause=Gap(GapKind.HTTP_STATUS, status=500)), "zh")
-    '第2页：HTTP 500'
+    >>> gap_text(Gap(GapKind.PAGE, page=2, cause=Gap(GapKind.HTTP_STATUS, status=500)), "en")
+    'page 2: HTTP 500'
     """
     return _texts.get(
         gap.kind.name.lower(),

@@ -53,24 +53,28 @@ class LanguageRow:
 
 PUNCTUATION = ("comma", "listing", "semicolon", "colon", "opening", "closing", "stop")
 
-_ENGLISH = LanguageRow("en", "en", "English", "en_GB")
-_CHINESE = LanguageRow(
-    "zh",
-    "zh-Hans",
-    "中文",
-    "zh_Hans_CN",
-    day="y年M月d日",
-    comma="，",
-    listing="、",
-    semicolon="；",
-    colon="：",
-    opening="（",
-    closing="）",
-    stop="。",
+# Stands in for what a partial language lacks.
+FALLBACK = "en"
+# In the order in which they are offered to readers.
+_ROWS = (
+    LanguageRow("en", "en", "English", "en_GB"),
+    LanguageRow(
+        "zh",
+        "zh-Hans",
+        "中文",
+        "zh_Hans_CN",
+        day="y年M月d日",
+        comma="，",
+        listing="、",
+        semicolon="；",
+        colon="：",
+        opening="（",
+        closing="）",
+        stop="。",
+    ),
 )
-# In the order in which they are offered to readers. The first one stands in for texts that a partial one lacks.
-LANGUAGES: Mapping[str, LanguageRow] = MappingProxyType({row.code: row for row in (_ENGLISH, _CHINESE)})
-FALLBACK = _ENGLISH.code
+LANGUAGES: Mapping[str, LanguageRow] = MappingProxyType({row.code: row for row in _ROWS})
+
 
 
 def _known(code: str) -> str:
