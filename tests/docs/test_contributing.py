@@ -12,7 +12,7 @@ from tests.support.documents import ROOT, section, text
 PAGE = "CONTRIBUTING.md"
 # `b12_low` in `knowledge/vitamin-b12/thresholds.yaml`
 PLACES = re.findall(r"`(\w+)` in `([\w./<>-]+)`", text(PAGE))
-KINDS = ("rule", "threshold", "value set", "table or column", "setting")
+KINDS = ("rule", "threshold", "value set", "table or column", "text", "language", "setting")
 
 
 def files(pattern: str) -> list[Path]:
