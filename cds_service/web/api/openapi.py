@@ -24,6 +24,7 @@ from cds_service.hooks.feedback import MAX_ITEMS, FeedbackRequest
 from cds_service.hooks.messages import MAX_MEMBERS
 from cds_service.hooks.response_models import Discovery, HookResponse
 from cds_service.json_types import Json
+from cds_service.languages import LANGUAGES
 from cds_service.web.api.openapi_texts import ANSWERS, EXAMPLES, HEADERS, OPERATIONS, TAGS, Operation
 from cds_service.web.api.operation_outcome import STATUS_TEXTS
 from cds_service.web.responses import JSON, json_response
@@ -45,7 +46,7 @@ def openapi(app: Flask, service_ids: Iterable[str], public_url: str | None) -> J
     """The document of an app, as JSON data.
 
     Raises:
-        KeyError: a route of the app has no description in `openapi_texts.py`.
+        KeyError: a route of the app has no description in `openapi.yaml`.
     """
     ids = sorted(service_ids)
     return {
@@ -122,13 +123,13 @@ def _operation(operation: Operation, path: str, operation_id: str) -> Json:
         "responses": {str(status): _answer(operation, status) for status in operation.statuses},
     }
     if operation.description:
-        described["description"] = operation.description
+        described["description"] = operation.description.format(languages=", ".join(LANGUAGES))
     if operation.secured:
         # What a client calls with its token, the page calls with the session of a clinician.
         described["security"] = [{"session": []}] if path.startswith("/app/") else [{"jwt": []}, {}]
     if operation.query:
         described["parameters"] = [
-            {"name": name, "in": "query", "schema": dict(schema)} for name, schema in operation.query.items()
+            {"name": name, "in": "query", "schema": schema} for name, schema in operation.parameters().items()
         ]
     if operation.request is not None:
         content = {"schema": {"$ref": _SCHEMA.format(model=operation.request)}}
