@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from cds_service.record_lists import RECORD_LISTS
+
 _PATIENT = "bench-1"
 # A ward's usual tests; the rules read seven of them.
 _TESTS = (
@@ -42,15 +44,10 @@ def call(observations: int, medicines: int) -> bytes:
     """A patient-view call with full prefetch for an invented patient with low B12 who takes warfarin."""
     labs = [_observation(number) for number in range(observations)]
     uses = [_medicine(number) for number in range(medicines)]
-    lists = {
-        "labs": labs,
-        "medicationRequests": [use for use in uses if use["resourceType"] == "MedicationRequest"],
-        "medicationStatements": [use for use in uses if use["resourceType"] == "MedicationStatement"],
-        "conditions": [],
-        "procedures": [],
-        "serviceRequests": [],
-        "goals": [],
-    }
+    by_type: dict[str, list[dict[str, Any]]] = {}
+    for resource in (*labs, *uses):
+        by_type.setdefault(resource["resourceType"], []).append(resource)
+    lists = {row.key: by_type.get(row.type, []) for row in RECORD_LISTS}
     patient = {"resourceType": "Patient", "id": _PATIENT, "gender": "female", "birthDate": "1951-04-02"}
     body = {
         "hook": "patient-view",

@@ -15,7 +15,7 @@ from cds_service.gaps import Gaps, Note
 from cds_service.quantity import Interval
 
 # The lists a record is read from. "Not in the list" means *no* only if the list was read.
-Source = Literal[
+ListName = Literal[
     "observations",
     "medication-requests",
     "medication-statements",
@@ -24,8 +24,8 @@ Source = Literal[
     "service-requests",
     "goals",
     "family-history",
-    "draft-orders",
 ]
+Source = Literal[ListName, "draft-orders"]
 Route = Literal["oral", "sublingual", "nasal", "im", "sc", "iv", "parenteral", "topical"]
 
 

@@ -8,6 +8,7 @@ from cds_service.artifacts import schema
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.vocabulary import Condition, FactDefinition
 from cds_service.record import Source
+from cds_service.record_lists import sources_of
 
 
 def conditions_of(rule: schema.Rule) -> Iterator[Condition]:
@@ -77,18 +78,8 @@ def thresholds_read_by(fact: FactDefinition) -> set[str]:
     return read | {name for one in fact.computed for name in one.thresholds}
 
 
-def lists_waited_for(knowledge: KnowledgeBase, fact: FactDefinition) -> tuple[Source, ...]:
-    """The lists that must have been read before "nothing found" says anything."""
-    words = {fact.take, fact.state, fact.origin}
-    return _performed(knowledge, fact, (source for one in fact.computed if one.name in words for source in one.reads))
-
-
 def lists_read_by(knowledge: KnowledgeBase, fact: FactDefinition) -> tuple[Source, ...]:
-    """All lists that a fact looks at."""
-    return _performed(knowledge, fact, (source for one in fact.computed for source in (*one.reads, *one.defaults)))
-
-
-def _performed(knowledge: KnowledgeBase, fact: FactDefinition, sources: Iterable[Source]) -> tuple[Source, ...]:
-    """The lists, and with the conditions the procedures, if a condition may also be recorded as one."""
+    """All lists that a fact looks at; with the conditions the procedures, if a condition may be recorded as one."""
     performed = any(knowledge.value_sets[one].performed for one in fact.condition or ())
-    return tuple(dict.fromkeys([*sources, *(("procedures",) if performed else ())]))
+    declared = (source for one in fact.computed for source in one.reads)
+    return tuple(dict.fromkeys([*declared, *(sources_of("procedure") if performed else ())]))

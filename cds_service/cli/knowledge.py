@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
@@ -21,6 +21,7 @@ from cds_service.artifacts.worked_patients import read_worked
 from cds_service.errors import BadRequest
 from cds_service.evaluate import Evaluation, Evaluator
 from cds_service.fhir.bundle import Entry, ListResult, open_resource
+from cds_service.fhir.read.gather import BundleSource, gather
 from cds_service.fhir.read.record import read_record
 from cds_service.fhir.write.orders import DraftContext
 from cds_service.hooks.cards import CardContext, CardMaker
@@ -28,7 +29,7 @@ from cds_service.hooks.client_capabilities import ClientCapabilities
 from cds_service.languages import FALLBACK, LANGUAGES, Language
 from cds_service.present.catalogue.catalogue import Catalogue
 from cds_service.present.catalogue.markdown import write
-from cds_service.record import PatientRecord, Source
+from cds_service.record import PatientRecord
 from cds_service.rules.explain import as_lines
 from cds_service.rules.explain import explain as explain_decisions
 from cds_service.sandbox.patients import patient_resources
@@ -38,16 +39,6 @@ from cds_service.settings import load_settings
 from cds_service.store.database import Database
 from cds_service.store.purge import purge
 
-_LISTS: dict[str, Source] = {
-    "Observation": "observations",
-    "MedicationRequest": "medication-requests",
-    "MedicationStatement": "medication-statements",
-    "Condition": "conditions",
-    "Procedure": "procedures",
-    "ServiceRequest": "service-requests",
-    "Goal": "goals",
-    "FamilyMemberHistory": "family-history",
-}
 # The five seed documents make 62 + 40 + 39 + 57 + 34 statements.
 REGISTER = 232
 HOOKS = ("patient-view", "order-select", "order-sign", "encounter-start", "encounter-discharge")
@@ -274,7 +265,7 @@ def _record(content: bytes, hook: str, knowledge: KnowledgeBase) -> PatientRecor
     opened = open_resource(content)
     if opened.resource_type != "Bundle":
         raise BadRequest("The file is not a FHIR Bundle in JSON. Save the Patient and the resources as one Bundle.")
-    by_type: dict[str, list[Entry]] = {}
+    kept: list[Entry] = []
     drafts: list[Any] = []
     patients: list[str] = []
     for entry in opened.entries:
@@ -285,20 +276,16 @@ def _record(content: bytes, hook: str, knowledge: KnowledgeBase) -> PatientRecor
         if hook.startswith("order-") and resource.get("status") == "draft":
             drafts.append({"resource": resource})
             continue
-        by_type.setdefault(kind, []).append(entry)
+        kept.append(entry)
     if len(patients) != 1:
         raise BadRequest(f"The Bundle holds {len(patients)} Patients. It must hold exactly one.")
-    others = [entry for kind, entries in by_type.items() if kind not in _LISTS for entry in entries]
-    obtained = [ListResult((), others)]
-    obtained += [ListResult((source,), by_type.get(kind, ())) for kind, source in _LISTS.items()]
     bundle = json.dumps({"resourceType": "Bundle", "type": "collection", "entry": drafts}).encode()
-    return read_record(
-        patients[0],
-        obtained,
-        knowledge.terminology,
-        knowledge.units,
-        drafts=bundle if hook.startswith("order-") else None,
-    )
+    orders = bundle if hook.startswith("order-") else None
+
+    def read(obtained: Sequence[ListResult]) -> PatientRecord:
+        return read_record(patients[0], obtained, knowledge.terminology, knowledge.units, drafts=orders)
+
+    return gather(BundleSource(kept), read).record
 
 
 def _card_lines(card: dict[str, Any]) -> Iterable[str]:

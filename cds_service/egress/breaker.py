@@ -16,14 +16,15 @@ from threading import Lock
 from typing import Literal
 
 from cds_service.logs import get_log
+from cds_service.record_lists import RECORD_LISTS
 
 State = Literal["closed", "open", "half-open"]
 
-# A hook call asks up to nine queries at once, and all may fail of one hiccup; so two or three calls must have failed.
+# A hook call asks for the Patient and all lists at once, and one hiccup may fail them all: two calls must have failed.
 _FAILURES = 20
 _PAUSE = 10.0
-# As many as one hook call asks: with fewer, the call that finds the server back would still go without half its data.
-_TRIALS = 10
+# The Patient and every list: with fewer, the first call after recovery would get only part of its data.
+_TRIALS = len(RECORD_LISTS) + 1
 
 
 class Breaker:

@@ -15,6 +15,7 @@ from typing import Generic, Literal, TypeVar
 
 from cds_service.facts.fact import NO, Fact, FactTable
 from cds_service.record import LabResult, MedicationUse, Source
+from cds_service.record_lists import sources_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,6 @@ class Computed:
         unit: the unit of a quantity; None: that of the value set.
         words: the values of a fact that is a word.
         reads: the lists that the function looks at.
-        defaults: lists that it looks at, too, and that stand for a documented default while they are not read.
         thresholds, facts, value_sets: the names that the function reads; each must exist where a fact uses the word.
         extends: another word whose declaration and meaning are part of this one.
         none: the fact if the lists were read and hold no such entry; None: unknown, with the reason found there.
@@ -38,7 +38,6 @@ class Computed:
     unit: str | None = None
     words: tuple[str, ...] = ()
     reads: tuple[Source, ...] = ()
-    defaults: tuple[Source, ...] = ()
     thresholds: tuple[str, ...] = ()
     facts: tuple[str, ...] = ()
     value_sets: tuple[str, ...] = ()
@@ -110,7 +109,7 @@ FromPatient = Callable[[FactTable], Fact]
 FromEntries = Callable[[FactTable, Asked], "Fact | None"]
 
 # `take` over results: the newest usable result of the window, and the older ones.
-observation_take = Words[FromResults](reads=("observations",))
+observation_take = Words[FromResults](reads=sources_of("laboratory"))
 # `take` over products: those found, at least one.
 medication_take = Words[FromUses]()
 # `state`: the products in that state; of recent ones, those in use since a day.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from typing import Literal
 
 import msgspec
 
+from cds_service.gaps import Gaps
 from cds_service.quantity import Interval
 from cds_service.record import (
     InrGoal,
@@ -20,6 +21,7 @@ from cds_service.record import (
     Problem,
     Source,
 )
+from cds_service.record_lists import has_default, is_awaited
 
 Evidence = LabResult | MedicationUse | Problem | PendingTest | Patient | InrGoal
 Value = Interval | bool | str
@@ -29,15 +31,24 @@ Kind = Literal["unread", "incomplete", "absent", "unusable", "unstated"]
 
 
 class Missing(msgspec.Struct, frozen=True):
-    """Why a fact is unknown. `about` names the list, the date or the detail; never patient data."""
+    """Why a fact is unknown. `about` names the list, the date or the detail; never patient data.
+
+    `awaited` False: the list is one that may be missing, so the fact is unknown, but no rule waits for it.
+    """
 
     kind: Kind
     about: str
+    awaited: bool = True
+
+    @property
+    def unread(self) -> bool:
+        """Whether reading more could have changed it."""
+        return self.kind in ("unread", "incomplete")
 
     @property
     def may_exist(self) -> bool:
-        """Whether reading more could have changed it."""
-        return self.kind in ("unread", "incomplete")
+        """Whether reading more could have changed it, and a rule waits for that."""
+        return self.unread and self.awaited
 
 
 class Fact(Private, frozen=True):
@@ -93,16 +104,29 @@ class FactTable(dict[str, Fact]):
         return self
 
     def unread(self, sources: tuple[Source, ...]) -> Missing | None:
-        """Why one of these lists does not tell, if it does not."""
+        """Why one of these lists does not tell, if it does not; first a list that rules wait for.
+
+        A list with a documented default always tells.
+        """
         record = self.record
-        if record.unread or record.incomplete:
-            for source in sources:
-                if source in record.unread:
-                    return Missing("unread", source)
-            for source in sources:
-                if source in record.incomplete:
-                    return Missing("incomplete", source)
-        return None
+        if not (record.unread or record.incomplete):
+            return None
+        kinds: tuple[tuple[Kind, Mapping[Source, Gaps]], ...] = (
+            ("unread", record.unread),
+            ("incomplete", record.incomplete),
+        )
+        return first_awaited(
+            Missing(kind, source, is_awaited(source))
+            for kind, gaps in kinds
+            for source in sources
+            if source in gaps and not has_default(source)
+        )
+
+
+def first_awaited(missing: Iterable[Missing]) -> Missing | None:
+    """Of several reasons why a fact is unknown, one that rules wait for, if there is one."""
+    found = list(missing)
+    return next((one for one in found if one.awaited), found[0] if found else None)
 
 
 def _concepts_present(record: PatientRecord) -> frozenset[str]:

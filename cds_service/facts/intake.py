@@ -7,9 +7,10 @@ from datetime import date, timedelta
 
 from cds_service.facts.fact import FactTable
 from cds_service.quantity import Interval
-from cds_service.record import MedicationUse, Source
+from cds_service.record import MedicationUse
+from cds_service.record_lists import sources_of
 
-MEDICATION_LISTS: tuple[Source, ...] = ("medication-requests", "medication-statements")
+MEDICATION_LISTS = sources_of("medication")
 
 
 def daily_dose(use: MedicationUse) -> Interval | None:

@@ -10,6 +10,7 @@ from typing import Protocol
 from cds_service.facts.computed import Computed, observation_take
 from cds_service.facts.fact import Fact, FactTable, Missing
 from cds_service.record import LabResult
+from cds_service.record_lists import sources_of
 
 # HL7 v3 ObservationInterpretation: low, critically low, below absolute low, significantly low; and the same for high.
 _LOW_FLAGS = frozenset({"L", "LL", "<", "LU"})
@@ -116,7 +117,7 @@ def flagged_high(table: FactTable, newest: LabResult, older: Iterator[LabResult]
         "against_inr_target",
         gives="word",
         words=("below", "in_range", "above"),
-        defaults=("goals",),
+        reads=sources_of("goal"),
         thresholds=("inr_target_low", "inr_target_high"),
         none=None,
     )

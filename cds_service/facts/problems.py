@@ -6,9 +6,10 @@ from datetime import timedelta
 
 from cds_service.facts.computed import Asked, Computed, entries
 from cds_service.facts.fact import YES, Fact, FactTable
+from cds_service.record_lists import sources_of
 
 
-@entries(Computed("condition", reads=("conditions",)))
+@entries(Computed("condition", reads=sources_of("problem")))
 def condition(table: FactTable, asked: Asked) -> Fact | None:
     """A current condition or a completed procedure; a lifelong one also when an entry marks it inactive."""
     if asked.concepts.isdisjoint(table.concepts_present):
@@ -26,14 +27,14 @@ def condition(table: FactTable, asked: Asked) -> Fact | None:
     return Fact(True, found) if found else None
 
 
-@entries(Computed("family", defaults=("family-history",)))
+@entries(Computed("family", reads=sources_of("family")))
 def family(table: FactTable, asked: Asked) -> Fact | None:
     """A condition of a relative. While the list is not read, none counts as recorded."""
     found = tuple(problem for problem in table.record.family if not asked.concepts.isdisjoint(problem.concepts))
     return Fact(True, found) if found else None
 
 
-@entries(Computed("pending", reads=("service-requests",), thresholds=("result_in_progress_max",)))
+@entries(Computed("pending", reads=sources_of("order"), thresholds=("result_in_progress_max",)))
 def pending(table: FactTable, asked: Asked) -> Fact | None:
     """The test is ordered (also in this session) or in progress; an old order no longer counts."""
     if any(not asked.concepts.isdisjoint(order.tests) for order in table.record.orders or ()):

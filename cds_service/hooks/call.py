@@ -16,13 +16,14 @@ from cds_service.evaluate import Evaluation, Evaluator
 from cds_service.fhir.bundle import ListResult
 from cds_service.fhir.fetch.client import MOST_PAGES, Fetched
 from cds_service.fhir.fetch.terminology_server import TerminologyServer
+from cds_service.fhir.read.gather import gather
 from cds_service.fhir.read.record import read_record
 from cds_service.fhir.write.orders import DraftContext
 from cds_service.gap_texts import gaps_text, note_text
 from cds_service.hooks.call_outcome import not_shown, shown
 from cds_service.hooks.cards import CardContext, CardMaker
 from cds_service.hooks.client_capabilities import ClientCapabilities, capabilities_of
-from cds_service.hooks.complete_prefetch import complete_prefetch, look_up
+from cds_service.hooks.complete_prefetch import RequestSource
 from cds_service.hooks.messages import CallContext, HookRequest
 from cds_service.hooks.missing_data_card import incomplete_card, missing_parts
 from cds_service.hooks.observer import CallObserver
@@ -101,22 +102,11 @@ class _Answerer:
         egress = self._egress_factory.to((*self._settings.fhir_allow, *profile.fhir_servers))
         open_server = profile.fhir_without_token
         pages = profile.fhir_pages or MOST_PAGES
-        told = partial(_tell, observer)
-        with observer.step("acquire"):
-            obtained = complete_prefetch(
-                needs, request, egress, without_token=open_server, deadline=deadline, max_pages=pages, told=told
-            )
+        on_fetched = partial(_tell, observer)
+        source = RequestSource(needs, request, egress, open_server, deadline, pages, on_fetched)
         capabilities = capabilities_of(profile, call.language, chart=service.hook in _CHART_HOOKS)
         try:
-            with observer.step("read"):
-                record = self._record(request, obtained)
-            if record.lookups:
-                with observer.step("acquire"):
-                    found = look_up(
-                        record.lookups, request, egress, without_token=open_server, deadline=deadline, told=told
-                    )
-                with observer.step("read"):
-                    record = self._record(request, [*obtained, found]) if found.entries else record
+            record, obtained = gather(source, partial(self._record, request), observer.step)
         except Unprocessable:
             call.outcome.unread = ("patient",)
             if profile.on_missing_data == "412":

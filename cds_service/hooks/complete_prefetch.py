@@ -12,6 +12,7 @@ A prefetch key has six states, and they are kept apart:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import msgspec
 from msgspec.structs import replace
@@ -20,110 +21,94 @@ from cds_service.egress.egress import Egress
 from cds_service.errors import EgressError, TooLarge
 from cds_service.fhir.bundle import MAX_ENTRIES, Entry, ListResult, ParsedResource, open_resource
 from cds_service.fhir.fetch.client import MOST_PAGES, Fetched, fetch_all
-from cds_service.fhir.read.relevance import SOURCES
 from cds_service.fhir.reference import PatientMatcher, is_other_patient, normal_base
 from cds_service.gaps import Gap, GapKind, Gaps
 from cds_service.hooks.messages import HookRequest
 from cds_service.hooks.prefetch import PrefetchKey
 from cds_service.json_types import is_null
+from cds_service.record_lists import filled_by
 
-# Is told what came of each query: the prefetch key, and what was fetched.
-Told = Callable[[str, Fetched], None]
-
-# A chart with more medicines that say nothing but a reference is not worth a hundred calls; the rest stays unknown.
-_MOST_LOOKUPS = 50
+# Called after each query with its prefetch key, or `references`, and what was fetched.
+OnFetched = Callable[[str, Fetched], None]
 
 
-def complete_prefetch(
-    needs: Sequence[PrefetchKey],
-    request: HookRequest,
-    egress: Egress,
-    *,
-    without_token: bool,
-    deadline: float,
-    max_pages: int = MOST_PAGES,
-    told: Told | None = None,
-) -> list[ListResult]:
-    """One `Obtained` per need: from prefetch, else from the FHIR server, else with the reason why it is unread.
+def _ignore(key: str, fetched: Fetched) -> None:
+    return None
 
-    Args:
+
+@dataclass(frozen=True, slots=True)
+class RequestSource:
+    """A hook request as a source of the record: its prefetch, completed from its FHIR server.
+
+    Attributes:
         without_token: this client's FHIR server may be called without a token (a sandbox).
         deadline: `time.monotonic()` at which all fetching must have ended.
-        max_pages: of each search; what lies beyond is told as incomplete.
-        told: is told of each list that was asked for.
-    Raises:
-        TooLarge: more entries were sent than any patient has.
+        max_pages: of each search; what lies beyond makes the list incomplete.
+        on_fetched: called after each query.
     """
-    patient_matcher = PatientMatcher(
-        request.patient_id, normal_base(request.fhir_server) if request.fhir_server else None
-    )
-    sent = [_from_prefetch(need, request.prefetch, patient_matcher) for need in needs]
-    if sum(len(obtained.entries) for obtained in sent) > MAX_ENTRIES:
-        raise _too_many("prefetch")
-    lacking = [need for need, obtained in zip(needs, sent, strict=True) if obtained.unread or obtained.incomplete]
-    if not lacking:
-        return sent
-    queries = {need.key: need.query(request.patient_id) for need in lacking}
-    fetched, barred = _fetch(queries, request, egress, without_token, deadline, max_pages)
-    if told is not None:
+
+    needs: Sequence[PrefetchKey]
+    request: HookRequest
+    egress: Egress
+    without_token: bool
+    deadline: float
+    max_pages: int = MOST_PAGES
+    on_fetched: OnFetched = _ignore
+
+    def lists(self) -> list[ListResult]:
+        """One result per need: from prefetch, else from the FHIR server, else with the reason why it is unread.
+
+        Raises:
+            TooLarge: more entries were sent than any patient has.
+        """
+        request = self.request
+        patient_matcher = PatientMatcher(
+            request.patient_id, normal_base(request.fhir_server) if request.fhir_server else None
+        )
+        sent = [_from_prefetch(need, request.prefetch, patient_matcher) for need in self.needs]
+        if sum(len(obtained.entries) for obtained in sent) > MAX_ENTRIES:
+            raise _too_many("prefetch")
+        pairs = list(zip(self.needs, sent, strict=True))
+        lacking = [need for need, obtained in pairs if obtained.unread or obtained.incomplete]
+        if not lacking:
+            return sent
+        spare = [need.key for need in lacking if not need.worth_waiting_for]
+        fetched, barred = self._fetch({need.key: need.query(request.patient_id) for need in lacking}, spare)
         for key, found in fetched.items():
-            told(key, found)
-    completed = [
-        _better(obtained, from_fetch(need, fetched[need.key], patient_matcher))
-        if need.key in fetched
-        else _explained(obtained, barred)
-        for need, obtained in zip(needs, sent, strict=True)
-    ]
-    # A list with a documented default counts as read: without it the default is used.
-    return [
-        replace(obtained, unread=(), incomplete=()) if need.optional else obtained
-        for need, obtained in zip(needs, completed, strict=True)
-    ]
+            self.on_fetched(key, found)
+        return [
+            _better(obtained, from_fetch(need, fetched[need.key], patient_matcher))
+            if need.key in fetched
+            else _explained(obtained, barred)
+            for need, obtained in pairs
+        ]
 
-
-def look_up(
-    references: Sequence[str],
-    request: HookRequest,
-    egress: Egress,
-    *,
-    without_token: bool,
-    deadline: float,
-    told: Told | None = None,
-) -> ListResult:
-    """The resources that entries refer to and that did not come with them, as far as they can be fetched.
-
-    Args:
-        references: relative, e.g. "Medication/m7"; no more than `_MOST_LOOKUPS` of them are fetched.
-        told: is told of each under the name `references`, for they themselves hold ids.
-    """
-    queries = {reference: reference for reference in references[:_MOST_LOOKUPS]}
-    fetched, _ = _fetch(queries, request, egress, without_token, deadline)
-    if told is not None:
+    def references(self, references: Sequence[str]) -> Sequence[Entry]:
+        """What the FHIR server has under these references; `on_fetched` is not told them, for they hold ids."""
+        fetched, _ = self._fetch({reference: reference for reference in references})
         for found in fetched.values():
-            told("references", found)
+            self.on_fetched("references", found)
+        return entries_of(fetched)
+
+    def _fetch(self, queries: Mapping[str, str], spare: Sequence[str] = ()) -> tuple[Mapping[str, Fetched], Gaps]:
+        """What the FHIR server gave per key, or nothing and why it was not asked."""
+        server, token = self.request.fhir_server, self.request.fhir_token
+        if server is None:
+            return {}, (Gap(GapKind.NO_FHIR_SERVER),)
+        # CDS Hooks 2.0, FHIR Resource Access: a service may call the server only with both address and authorization.
+        if token is None and not self.without_token:
+            return {}, (Gap(GapKind.NO_AUTHORIZATION),)
+        deadline, pages = self.deadline, self.max_pages
+        try:
+            return fetch_all(self.egress, server, token, queries, deadline=deadline, max_pages=pages, spare=spare), ()
+        except EgressError:
+            return {}, (Gap(GapKind.SERVER_NOT_ALLOWED),)
+
+
+def entries_of(fetched: Mapping[str, Fetched]) -> list[Entry]:
+    """The resources that single reads brought."""
     pages = [page for found in fetched.values() for page in found.pages]
-    return ListResult((), tuple(entry for page in pages for entry in open_resource(page).entries))
-
-
-def _fetch(
-    queries: Mapping[str, str],
-    request: HookRequest,
-    egress: Egress,
-    without_token: bool,
-    deadline: float,
-    max_pages: int = MOST_PAGES,
-) -> tuple[Mapping[str, Fetched], Gaps]:
-    """What the FHIR server gave per key, or nothing and why it was not asked."""
-    if request.fhir_server is None:
-        return {}, (Gap(GapKind.NO_FHIR_SERVER),)
-    # CDS Hooks 2.0, FHIR Resource Access: a service may call the server only with both address and authorization.
-    if request.fhir_token is None and not without_token:
-        return {}, (Gap(GapKind.NO_AUTHORIZATION),)
-    try:
-        server, token = request.fhir_server, request.fhir_token
-        return fetch_all(egress, server, token, queries, deadline=deadline, max_pages=max_pages), ()
-    except EgressError:
-        return {}, (Gap(GapKind.SERVER_NOT_ALLOWED),)
+    return [entry for page in pages for entry in open_resource(page).entries]
 
 
 def _from_prefetch(
@@ -138,7 +123,7 @@ def _from_prefetch(
     opened = open_resource(raw)
     if opened.resource_type == "OperationOutcome":
         return ListResult(need.sources, unread=(Gap(GapKind.SENT_AS_OUTCOME, issues=opened.outcome or ""),))
-    if opened.resource_type != "Bundle" and opened.resource_type not in need.types:
+    if opened.resource_type != "Bundle" and opened.resource_type != need.type:
         return ListResult(need.sources, unread=(Gap(GapKind.SENT_AS_OTHER_TYPE),))
     if opened.too_many:
         raise _too_many(f"prefetch.{need.key}")
@@ -158,7 +143,7 @@ def _is_of_others(need: PrefetchKey, entries: Sequence[Entry], patient_matcher: 
 
 def _belongs(kind: str, need: PrefetchKey) -> bool:
     """Whether resources of this type answer the need; older FHIR versions have other names for some."""
-    return kind in need.types or SOURCES.get(kind) in need.sources
+    return kind == need.type or not set(filled_by(kind)).isdisjoint(need.sources)
 
 
 def _too_many(path: str) -> TooLarge:

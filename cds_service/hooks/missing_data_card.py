@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,17 +12,25 @@ from cds_service.gap_texts import gaps_text
 from cds_service.hooks.client_capabilities import ClientCapabilities
 from cds_service.hooks.prefetch import PrefetchKey
 from cds_service.hooks.suggestions import NewId
-from cds_service.languages import Language
 from cds_service.record import PatientRecord
+from cds_service.record_lists import by_source, has_default, is_awaited
 from cds_service.texts import Texts
 
 RULE = "data-incomplete"
 _say, _list_name = Texts("cards").get, Texts("lists").get
 
 
-def list_name(name: str, language: Language) -> str:
+# What a clinician calls the Patient and the drafts, which are no lists of the record.
+_OTHERS: Mapping[str, Mapping[str, str]] = {
+    "patient": {"en": "Patient", "zh": "患者信息"},
+    "draft-orders": {"en": "Draft orders", "zh": "医嘱草稿"},
+}
+
+
+def list_name(name: str, language: str) -> str:
     """What a clinician calls a list of the record (`record.Source`), or `patient`."""
-    return _list_name(name, language)
+    row = by_source().get(name)
+    return (row.title if row is not None else _OTHERS[name])[language]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +50,17 @@ class MissingParts:
 
 def missing_parts(record: PatientRecord, needs: Sequence[PrefetchKey], obtained: Sequence[ListResult]) -> MissingParts:
     """What could not be read, of what was obtained and of what the record says of itself."""
-    short = [(need, part) for need, part in zip(needs, obtained, strict=True) if part.unread or part.incomplete]
+    short = [
+        (need, part)
+        for need, part in zip(needs, obtained, strict=True)
+        if (part.unread or part.incomplete) and not need.optional
+    ]
     named = [source for need, _ in short for source in need.sources]
-    further = {source: gaps for source, gaps in record.incomplete.items() if source not in named}
+    further = {
+        source: gaps
+        for source, gaps in record.incomplete.items()
+        if source not in named and (is_awaited(source) or has_default(source))
+    }
     return MissingParts(
         unread=tuple(need.key for need, part in short if part.unread),
         lists=(*named, *further),

@@ -12,23 +12,12 @@ from cds_service.artifacts.schema import Rule
 from cds_service.artifacts.vocabulary import Condition
 from cds_service.artifacts.walk import conditions_of, facts_behind, leaves, lines_of, lists_read_by, suggestions_of
 from cds_service.coding import LOINC
-from cds_service.record import Source
+from cds_service.record import ListName
+from cds_service.record_lists import CODES, RECORD_LISTS, RecordList, sources_of
 
 # CDS Hooks 2.0, Prefetch Template: only root-level context fields are tokens, so dates cannot move; the newest results
 # come first and the window is applied here.
 _PATIENT = "{{context.patientId}}"
-_PAGE = 200
-
-
-_LISTS: tuple[tuple[Source, str, str, bool], ...] = (
-    ("medication-requests", "medicationRequests", "MedicationRequest", False),
-    ("medication-statements", "medicationStatements", "MedicationStatement", False),
-    ("conditions", "conditions", "Condition", False),
-    ("procedures", "procedures", "Procedure", False),
-    ("service-requests", "serviceRequests", "ServiceRequest", False),
-    ("goals", "goals", "Goal", True),
-    ("family-history", "familyHistory", "FamilyMemberHistory", True),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +26,34 @@ class PrefetchKey:
 
     Attributes:
         template: FHIR read or search as discovery publishes it.
-        types: resource types that satisfy the key.
-        sources: the lists of the record it speaks for; empty for the Patient.
-        optional: without it the rules fall back on a documented default, so a failure is no reason to withhold advice.
+        record_list: the list of the record that it fills; None for the Patient.
     """
 
-    key: str
     template: str
-    types: frozenset[str]
-    sources: tuple[Source, ...] = ()
-    optional: bool = False
+    record_list: RecordList | None = None
+
+    @property
+    def key(self) -> str:
+        return self.record_list.key if self.record_list else "patient"
+
+    @property
+    def type(self) -> str:
+        """The FHIR R4 type that satisfies the key."""
+        return self.record_list.type if self.record_list else "Patient"
+
+    @property
+    def sources(self) -> tuple[ListName, ...]:
+        return (self.record_list.source,) if self.record_list else ()
+
+    @property
+    def worth_waiting_for(self) -> bool:
+        """Whether fetching waits for it until the deadline."""
+        return self.record_list is None or self.record_list.worth_waiting_for
+
+    @property
+    def optional(self) -> bool:
+        """Whether no rule waits for it, so that its absence is no reason to withhold advice."""
+        return self.record_list is not None and not self.record_list.awaited
 
     def query(self, patient_id: str) -> str:
         """The template filled in for one patient."""
@@ -78,23 +85,20 @@ def _needs(knowledge: KnowledgeBase, services: list[Service]) -> tuple[PrefetchK
     observed = {definition.observation for name in facts if (definition := knowledge.facts[name]).observation}
     observed |= {value_set for test in tests for value_set in (test.observation, *test.also_fresh)}
     observed |= {value_set for name in facts for value_set in knowledge.facts[name].pending or ()}
-    needs = [PrefetchKey("patient", f"Patient/{_PATIENT}", frozenset({"Patient"}))]
-    if codes := _codes(knowledge, observed):
-        search = f"Observation?patient={_PATIENT}&code={codes}&_sort=-date&_count={_PAGE}"
-        needs.append(PrefetchKey("labs", search, frozenset({"Observation"}), ("observations",)))
+    codes = _codes(knowledge, observed)
     read = {source for name in facts for source in lists_read_by(knowledge, knowledge.facts[name])}
-    read |= {"service-requests"} if tests else set()
-    needs += [_list(key, kind, source, optional) for source, key, kind, optional in _LISTS if source in read]
-    return tuple(needs)
+    read |= set(sources_of("order")) if tests else set()
+    needed = (row for row in RECORD_LISTS if (codes if CODES in row.search else row.source in read))
+    lists = (PrefetchKey(_template(row, codes), row) for row in needed)
+    return PrefetchKey(f"Patient/{_PATIENT}"), *lists
 
 
 def _switched_off(knowledge: KnowledgeBase, rule: str) -> bool:
     return not knowledge.rules[rule].enabled and f"rule:{rule}" in knowledge.site_changes
 
 
-def _list(key: str, resource_type: str, source: Source, optional: bool) -> PrefetchKey:
-    template = f"{resource_type}?patient={_PATIENT}&_count={_PAGE}"
-    return PrefetchKey(key, template, frozenset({resource_type}), (source,), optional)
+def _template(row: RecordList, codes: str) -> str:
+    return f"{row.type}?patient={_PATIENT}&{row.search.replace(CODES, codes)}"
 
 
 def _codes(knowledge: KnowledgeBase, value_sets: Iterable[str]) -> str:

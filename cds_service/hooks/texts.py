@@ -127,7 +127,7 @@ class Wording:
         """A fact as words: its evidence if it has any, else its value, else why there is none."""
         definition = self._knowledge.facts[name]
         if fact.value is None:
-            return self._say("unread" if fact.missing and fact.missing.may_exist else "missing")
+            return self._say("unread" if fact.missing and fact.missing.unread else "missing")
         if fact.evidence:
             labelled = definition.origin != "observation"
             return LANGUAGES[self._language].semicolon.join(

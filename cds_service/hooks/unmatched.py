@@ -13,9 +13,9 @@ from functools import lru_cache
 from threading import Lock
 
 from cds_service.coding import SYSTEMS, Coding, system_uri
-from cds_service.fhir.read.medication import MEDICATION_SOURCES
 from cds_service.logs import get_log
 from cds_service.record import PatientRecord, Unmatched
+from cds_service.record_lists import by_type
 from cds_service.terminology import Terminology, normalised
 
 _SHORT = {uri: name for name, uri in SYSTEMS.items()}
@@ -86,10 +86,11 @@ class UnmatchedCodes:
             self._log.info("unmatched code", resource=resource, system=system, code=code)
 
     def _codes(self, entry: Unmatched) -> Iterator[tuple[str, str, str]]:
-        if entry.resource == "Observation":
+        concepts = by_type()[entry.resource].concepts
+        if concepts == "observation":
             wanted = any(self._resembles(text) for text in (entry.text, *(c.display for c in entry.codings)) if text)
         else:
-            wanted = entry.resource in MEDICATION_SOURCES
+            wanted = concepts == "medication"
         if wanted:
             yield from ((entry.resource, _told(c.system), c.code) for c in entry.codings if _is_code(c))
 

@@ -86,7 +86,7 @@ def _is_known(fact: Fact, wanted: bool) -> bool | None:
     """`known` is itself unknown while the list was not read: more might have been found there."""
     if fact.value is not None:
         return wanted
-    return None if fact.missing is not None and fact.missing.may_exist else not wanted
+    return None if fact.missing is not None and fact.missing.unread else not wanted
 
 
 class Could(NamedTuple):

@@ -11,10 +11,10 @@ from datetime import date, timedelta
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.vocabulary import FactDefinition
-from cds_service.artifacts.walk import lists_waited_for
+from cds_service.artifacts.walk import leaves, lists_read_by
 from cds_service.facts.changes import Span, same_product
 from cds_service.facts.computed import Asked, Passes
-from cds_service.facts.fact import NO, Evidence, Fact, FactTable, Missing
+from cds_service.facts.fact import NO, Evidence, Fact, FactTable, Missing, first_awaited
 from cds_service.facts.intake import daily_dose
 from cds_service.facts.observations import Window, refused, usable
 from cds_service.facts.registry import (
@@ -45,7 +45,7 @@ def limits(knowledge: KnowledgeBase, as_of: date) -> Mapping[str, float]:
 
 
 def _deriver(knowledge: KnowledgeBase, fact: FactDefinition) -> Deriver:
-    reads = lists_waited_for(knowledge, fact)
+    reads = lists_read_by(knowledge, fact)
     match fact.origin:
         case "observation":
             unit = knowledge.thresholds[fact.within].unit if fact.within else "d"
@@ -72,7 +72,7 @@ def _observation(fact: FactDefinition, window: Window, reads: tuple[Source, ...]
             return take(table, newest, results)
         missing = window.missing(table) or table.unread(reads)
         if none is not None:
-            return Fact(None, missing=missing) if missing is not None and missing.may_exist else none
+            return Fact(None, missing=missing) if missing is not None and missing.unread else none
         if missing is None and (unfit := refused(table, concept, window)):
             return Fact(None, (unfit,), Missing("unusable", unfit.unusable or "unusable"))
         return Fact(None, missing=missing or Missing("absent", "no usable result in the look-back"))
@@ -173,9 +173,9 @@ def _count(names: list[str]) -> Deriver:
     def derive(table: FactTable) -> Fact:
         facts = [table[name] for name in names]
         true = sum(fact.value is True for fact in facts)
-        open_ = sum(fact.value is None and (fact.missing is None or fact.missing.may_exist) for fact in facts)
+        open_ = sum(fact.value is None and (fact.missing is None or fact.missing.unread) for fact in facts)
         evidence: tuple[Evidence, ...] = tuple(item for fact in facts if fact.value is True for item in fact.evidence)
-        missing = next((f.missing for f in facts if f.missing and f.missing.may_exist), None)
+        missing = first_awaited(f.missing for f in facts if f.missing and f.missing.unread)
         return Fact(Interval(true, true + open_), evidence, missing)
 
     return derive
@@ -187,14 +187,15 @@ def _named_condition(fact: FactDefinition) -> Deriver:
     holds = conditions.compiled(fact.when)
     could = conditions.could(fact.when)
     evidence = conditions.evidence(fact.when)
+    names = [leaf.fact for leaf in leaves(fact.when) if leaf.fact]
 
     def derive(table: FactTable) -> Fact:
         value = holds(table)
         if value is None:
-            may_exist = any(could(table))
-            return Fact(
-                None, missing=Missing("unread" if may_exist else "absent", "a fact in its definition is unknown")
-            )
+            awaited = any(could(table))
+            unread = awaited or any((missing := table[name].missing) and missing.unread for name in names)
+            about = "a fact in its definition is unknown"
+            return Fact(None, missing=Missing("unread", about, awaited) if unread else Missing("absent", about))
         return Fact(value, evidence(table) if value else ())
 
     return derive

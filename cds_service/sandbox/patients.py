@@ -12,20 +12,12 @@ from uuid import NAMESPACE_URL, uuid5
 
 from cds_service.artifacts.worked_patients import WorkedPatient
 from cds_service.json_types import Json
+from cds_service.record_lists import RECORD_LISTS
 from cds_service.sandbox.entries import EntryWriter, filled
 from cds_service.terminology import Terminology
 
 # Prefetch key to the resource type it holds; the Patient comes under "patient".
-PREFETCH = {
-    "labs": "Observation",
-    "medicationRequests": "MedicationRequest",
-    "medicationStatements": "MedicationStatement",
-    "conditions": "Condition",
-    "procedures": "Procedure",
-    "serviceRequests": "ServiceRequest",
-    "goals": "Goal",
-    "familyHistory": "FamilyMemberHistory",
-}
+PREFETCH = {row.key: row.type for row in RECORD_LISTS if row.in_sandbox}
 TYPES = ("Patient", *PREFETCH.values())
 
 

@@ -8,18 +8,10 @@ from dataclasses import dataclass
 
 from cds_service.errors import BadRequest
 from cds_service.json_types import Json
+from cds_service.record_lists import by_type
 
 # Parameters that shape the answer and not the selection.
 _RESULT = frozenset({"_count", "_sort", "_offset", "_format", "_pretty", "_total"})
-_DATES: dict[str, dict[str, tuple[str, ...]]] = {
-    "Observation": {"date": ("effectiveDateTime", "issued")},
-    "MedicationRequest": {"authoredon": ("authoredOn",)},
-    "MedicationStatement": {"effective": ("effectivePeriod",)},
-    "Condition": {"onset-date": ("onsetDateTime",), "recorded-date": ("recordedDate",)},
-    "Procedure": {"date": ("performedDateTime",)},
-    "ServiceRequest": {"authored": ("authoredOn",)},
-    "Goal": {"start-date": ("startDate",)},
-}
 Token = tuple[str, str]
 DEFAULT_COUNT = 50
 MOST = 500
@@ -83,7 +75,7 @@ def search_parameters(kind: str) -> list[tuple[str, str]]:
     if kind != "Patient":
         names += [("patient", "reference"), ("subject", "reference")]
     names += [(name, "token") for name in _tokens(kind)]
-    return names + [(name, "date") for name in _DATES.get(kind, {})]
+    return names + [(name, "date") for name in _dates(kind)]
 
 
 def _filter(kind: str, written: str, value: str) -> Callable[[Json], bool] | None:
@@ -96,17 +88,17 @@ def _filter(kind: str, written: str, value: str) -> Callable[[Json], bool] | Non
     if name in ("patient", "subject") and kind != "Patient":
         _no(modifier.removeprefix("Patient"))
         ids = {_patient_id(option) for option in options}
-        return lambda resource: resource["subject"]["reference"].removeprefix("Patient/") in ids
-    if name in _DATES.get(kind, {}):
+        return lambda resource: _subject(resource).removeprefix("Patient/") in ids
+    members = _dates(kind).get(name)
+    if members is not None:
         _no(modifier)
-        members = _DATES[kind][name]
         ranges = [_range(option) for option in options]
         return lambda resource: any(_in(_key(resource, members), prefix, day) for prefix, day in ranges)
-    tokens = _tokens(kind).get(name)
-    if tokens is None:
+    member = _tokens(kind).get(name)
+    if member is None:
         return None
     _no(modifier)
-    return lambda resource: any(_is(option, coding) for option in options for coding in tokens(resource))
+    return lambda resource: any(_is(option, token) for option in options for token in _found(resource, member))
 
 
 def _range(option: str) -> tuple[str, str]:
@@ -140,6 +132,11 @@ def _no(modifier: str) -> None:
         raise BadRequest("A search modifier is not supported here. Leave out what follows the colon.")
 
 
+def _subject(resource: Json) -> str:
+    """The reference to the patient, under the name that the type has for it."""
+    return str((resource.get("subject") or resource["patient"])["reference"])
+
+
 def _patient_id(reference: str) -> str:
     """The id in "123", "Patient/123" or "https://ehr.example/fhir/Patient/123"."""
     kind, slash, patient_id = reference.rpartition("/")
@@ -148,34 +145,28 @@ def _patient_id(reference: str) -> str:
     return patient_id
 
 
-def _tokens(kind: str) -> Mapping[str, Callable[[Json], list[Token]]]:
-    """Token parameters of a type, each with the (system, code) pairs it finds in a resource."""
-    tokens: dict[str, Callable[[Json], list[Token]]] = {}
-    if kind == "Condition":
-        tokens["clinical-status"] = lambda resource: _codings(resource.get("clinicalStatus"))
-        tokens["verification-status"] = lambda resource: _codings(resource.get("verificationStatus"))
-    elif kind == "Goal":
-        tokens["lifecycle-status"] = lambda resource: [("", resource["lifecycleStatus"])]
-    elif kind != "Patient":
-        tokens["status"] = lambda resource: [("", resource["status"])]
-    if kind in ("MedicationRequest", "ServiceRequest"):
-        tokens["intent"] = lambda resource: [("", resource["intent"])]
-    if kind in ("MedicationRequest", "MedicationStatement"):
-        tokens["code"] = lambda resource: _codings(_medication(resource))
-    elif kind not in ("Patient", "Goal"):
-        tokens["code"] = lambda resource: _codings(resource.get("code"))
-    return tokens
+def _tokens(kind: str) -> Mapping[str, str]:
+    """Token parameters of a type, each with the member that it searches."""
+    row = by_type().get(kind)
+    return row.tokens if row is not None else {}
 
 
-def _medication(resource: Json) -> Json | None:
-    contained = resource.get("contained", [])
-    concept: Json | None = contained[0]["code"] if contained else resource.get("medicationCodeableConcept")
-    return concept
+def _dates(kind: str) -> Mapping[str, tuple[str, ...]]:
+    """Date parameters of a type, each with the members of which the first that is there counts."""
+    row = by_type().get(kind)
+    return row.dates if row is not None else {}
 
 
-def _codings(concept: Json | None) -> list[Token]:
-    codings = (concept or {}).get("coding", [])
-    return [(coding.get("system", ""), coding.get("code", "")) for coding in codings]
+def _found(resource: Json, member: str) -> list[Token]:
+    """The (system, code) pairs of a code or CodeableConcept; "medication" may stand in a contained resource."""
+    if member == "medication":
+        contained = resource.get("contained", [])
+        value = contained[0]["code"] if contained else resource.get("medicationCodeableConcept")
+    else:
+        value = resource.get(member)
+    if isinstance(value, str):
+        return [("", value)]
+    return [(coding.get("system", ""), coding.get("code", "")) for coding in (value or {}).get("coding", [])]
 
 
 def _is(option: str, coding: Token) -> bool:
@@ -191,7 +182,7 @@ def _sort(kind: str, matches: list[Json], order: str, strict: bool) -> bool:
     known = False
     for written in reversed(order.split(",")):
         name = written.removeprefix("-")
-        members = ("id",) if name == "_id" else _DATES.get(kind, {}).get(name)
+        members = ("id",) if name == "_id" else _dates(kind).get(name)
         if members is None:
             if strict:
                 raise BadRequest("A sort key is not supported here; see metadata for those that are.")

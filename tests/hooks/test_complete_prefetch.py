@@ -10,18 +10,18 @@ import pytest
 
 from cds_service.egress.egress import Egress
 from cds_service.fhir.bundle import ListResult
+from cds_service.fhir.read.gather import settled
 from cds_service.gap_texts import gaps_text
-from cds_service.hooks.complete_prefetch import complete_prefetch
+from cds_service.hooks.complete_prefetch import RequestSource
 from cds_service.hooks.prefetch import PrefetchKey
+from cds_service.record_lists import by_source
 from tests.support.fault_server import Answer, FaultServer, fault_server, hang, outcome, resource, status
 from tests.support.fhir_parts import SUBJECT, Resource, patient, request, searchset
 
 ABSENT = object()
-REQUIRED = PrefetchKey(
-    "conditions", "Condition?patient={{context.patientId}}", frozenset({"Condition"}), ("conditions",)
-)
-OPTIONAL = PrefetchKey("goals", "Goal?patient={{context.patientId}}", frozenset({"Goal"}), ("goals",), optional=True)
-PATIENT = PrefetchKey("patient", "Patient/{{context.patientId}}", frozenset({"Patient"}))
+REQUIRED = PrefetchKey("Condition?patient={{context.patientId}}", by_source()["conditions"])
+OPTIONAL = PrefetchKey("Goal?patient={{context.patientId}}", by_source()["goals"])
+PATIENT = PrefetchKey("Patient/{{context.patientId}}")
 
 Access = Literal["none", "works", "refuses", "hangs"]
 What = Literal["whole", "part", "unread"]
@@ -78,9 +78,7 @@ def get(server: FaultServer) -> Callable[..., ListResult]:
         body = request({} if sent is ABSENT else {need.key: sent}, **more)
         wait = 0.15 if access == "hangs" else 5
         deadline = time.monotonic() + wait
-        return complete_prefetch([need], body, Egress((server.base,)), without_token=without_token, deadline=deadline)[
-            0
-        ]
+        return RequestSource([need], body, Egress((server.base,)), without_token, deadline).lists()[0]
 
     return obtain
 
@@ -113,7 +111,7 @@ def test_an_optional_list_counts_as_read_whatever_came(
     sent: str, access: Access, server: FaultServer, get: Callable[..., ListResult]
 ) -> None:
     body, alone, entries = SENT[sent]
-    assert worth(get(OPTIONAL, body, access)) == "whole"
+    assert worth(settled(get(OPTIONAL, body, access))) == "whole"
     # The entries are Conditions: no answer to a search for Goals.
     assert len(server.seen) == ((alone != "whole" or entries > 0) and access != "none")
 
@@ -165,7 +163,7 @@ def test_the_token_goes_with_every_call(server: FaultServer, get: Callable[..., 
 def test_a_server_that_may_not_be_called_is_not_called(server: FaultServer) -> None:
     body = request({}, fhir_server=server.base, fhir_token="secret")
     egress = Egress(("https://ehr.example/fhir",))
-    obtained = complete_prefetch([REQUIRED], body, egress, without_token=False, deadline=time.monotonic() + 5)[0]
+    obtained = RequestSource([REQUIRED], body, egress, False, time.monotonic() + 5).lists()[0]
     assert gaps_text(obtained.unread, "en").endswith("fhirServer is not on the list of servers that may be called")
     assert server.seen == []
 
@@ -175,16 +173,14 @@ def test_only_what_is_lacking_is_fetched(server: FaultServer) -> None:
     server.routes["Goal?patient=p1"] = resource(searchset())
     body = request({"conditions": searchset(item("a"))}, fhir_server=server.base, fhir_token="secret")
     needs = [PATIENT, REQUIRED, OPTIONAL]
-    obtained = complete_prefetch(
-        needs, body, Egress((server.base,)), without_token=False, deadline=time.monotonic() + 5
-    )
+    obtained = RequestSource(needs, body, Egress((server.base,)), False, time.monotonic() + 5).lists()
     assert sorted(path for path, _ in server.seen) == ["/fhir/Goal?patient=p1", "/fhir/Patient/p1"]
-    assert [worth(part) for part in obtained] == ["whole"] * 3
+    assert [worth(settled(part)) for part in obtained] == ["whole"] * 3
 
 
 def test_a_key_that_is_not_asked_for_is_not_read() -> None:
     body = request({"conditions": None, "allergies": searchset(item("a"))})
-    assert len(complete_prefetch([REQUIRED], body, Egress(()), without_token=False, deadline=0)) == 1
+    assert len(RequestSource([REQUIRED], body, Egress(()), False, 0).lists()) == 1
 
 
 @pytest.mark.row("PFD-04")

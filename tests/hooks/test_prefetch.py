@@ -85,7 +85,7 @@ def test_results_come_newest_first_and_lists_in_large_pages() -> None:
 def test_a_key_asks_for_the_type_its_name_promises() -> None:
     for need in needs():
         wanted = LISTS.get(need.key, "Patient")
-        assert need.types == {wanted}
+        assert need.type == wanted
         assert re.match(rf"{wanted}[/?]", need.template)
         assert need.query("p1") == need.template.replace("{{context.patientId}}", "p1")
 
@@ -132,7 +132,7 @@ def test_a_rule_about_two_products_asks_for_no_goals_and_no_other_results() -> N
     asked = {need.key: need for need in prefetch_for(knowledge(), small_service("doac-vitk-silent"))}
     assert "goals" not in asked
     assert "serviceRequests" not in asked
-    assert "2132-9" not in asked.get("labs", PrefetchKey("labs", "", frozenset())).template
+    assert "2132-9" not in asked.get("labs", PrefetchKey("")).template
 
 
 def test_a_rule_that_offers_a_test_asks_for_what_is_already_ordered() -> None:

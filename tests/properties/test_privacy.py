@@ -18,7 +18,7 @@ from cds_service.errors import SettingsError, Unprocessable
 from cds_service.evaluate import Evaluator
 from cds_service.fhir.read.record import read_record
 from cds_service.fhir.write.orders import DraftContext
-from cds_service.hooks.complete_prefetch import complete_prefetch
+from cds_service.hooks.complete_prefetch import RequestSource
 from cds_service.hooks.messages import CallContext, parse_request
 from cds_service.hooks.prefetch import prefetch_for
 from cds_service.sandbox.patients import PREFETCH
@@ -45,7 +45,7 @@ def test_nothing_that_a_call_holds_can_be_quoted_by_its_repr(service: WorkedServ
     assert (request.patient_id, request.fhir_token) == (PATIENT, TOKEN)
     knowledge = service.knowledge
     needs = prefetch_for(knowledge, knowledge.services["vitamin-k-order-select"])
-    obtained = complete_prefetch(needs, request, Egress([]), without_token=False, deadline=time.monotonic() + 1)
+    obtained = RequestSource(needs, request, Egress([]), False, time.monotonic() + 1).lists()
     record = read_record(
         PATIENT,
         obtained,

@@ -66,7 +66,7 @@ def lists_of(resources: Sequence[Resource], service: str) -> dict[str, Resource]
     """These resources as the full prefetch of a service."""
     found: dict[str, Resource] = {}
     for need in prefetch_for(knowledge(), knowledge().services[service]):
-        mine = [r for r in resources if r["resourceType"] in need.types]
+        mine = [r for r in resources if r["resourceType"] == need.type]
         found[need.key] = searchset(*mine) if need.sources else mine[0]
     return found
 

@@ -7,7 +7,7 @@ becomes a `failure` or an `incomplete`, never an exception and never a silent "n
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -82,6 +82,7 @@ def fetch_all(
     deadline: float,
     max_pages: int = MOST_PAGES,
     max_bytes: int = 20_000_000,
+    spare: Collection[str] = (),
 ) -> dict[str, Fetched]:
     """Runs FHIR queries against one server at the same time and returns what each brought, by the same keys.
 
@@ -91,6 +92,7 @@ def fetch_all(
         queries: relative to `base`: a read such as "Patient/123" or a search such as "Condition?patient=123".
         deadline: the instant on time.monotonic() by which this function returns, come what may.
         max_pages, max_bytes: per query, over all pages.
+        spare: keys that are not worth waiting for: they are cut off once the others have ended, if there are others.
     Raises:
         EgressError: `base` may not be called at all. Nothing a server does raises.
     """
@@ -98,8 +100,11 @@ def fetch_all(
     server = _Server(egress, base.rstrip("/"), token, deadline, max_pages, max_bytes)
     runs = {query: _Run(query) for query in queries.values()}
     tasks: dict[Future[None], _Run] = {_pool().submit(server.run, run): run for run in runs.values()}
-    done, late = wait(tasks, timeout=max(0.0, deadline - time.monotonic()))
-    for task in late:
+    awaited = {query for key, query in queries.items() if key not in spare}
+    waited_for = [task for task, run in tasks.items() if run.query in awaited] or tasks
+    wait(waited_for, timeout=max(0.0, deadline - time.monotonic()))
+    done = [task for task in tasks if task.done()]
+    for task in tasks.keys() - done:
         task.cancel()
         tasks[task].call.cut()
     for task in done:

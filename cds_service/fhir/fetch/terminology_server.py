@@ -23,17 +23,11 @@ import msgspec
 from cds_service.coding import system_uri
 from cds_service.egress.egress import Egress
 from cds_service.errors import EgressError, SettingsError
-from cds_service.fhir.read.medication import MEDICATION_SOURCES
 from cds_service.logs import get_log
 from cds_service.record import PatientRecord
+from cds_service.record_lists import by_type
 from cds_service.terminology import Kind, Terminology
 
-_KINDS: dict[str, Kind] = {
-    **dict.fromkeys(MEDICATION_SOURCES, "medication"),
-    "Observation": "observation",
-    "Condition": "condition",
-    "Procedure": "condition",
-}
 _HEADERS = {"Accept": "application/fhir+json"}
 # What stands where a code belongs is sent only if it looks like one: it could be somebody's words.
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,63}")
@@ -141,7 +135,7 @@ class TerminologyServer:
     def ask(self, record: PatientRecord) -> None:
         """Queues the codes of this record that nothing is known about yet; what finds no room has to come again."""
         for entry in record.unmatched:
-            kind = _KINDS[entry.resource]
+            kind = by_type()[entry.resource].concepts
             for coding in entry.codings:
                 if coding.system and _CODE.fullmatch(coding.code):
                     self._want(_Code(kind, system_uri(coding.system), coding.code))

@@ -12,6 +12,7 @@ from cds_service.fhir.codeable_concept import Concept, concepts_of, parse_concep
 from cds_service.fhir.reference import Medications, PatientMatcher
 from cds_service.gaps import Gap, GapKind, Gaps, Note, NoteKind
 from cds_service.record import Source
+from cds_service.record_lists import filled_by
 from cds_service.terminology import Kind, Terminology
 
 # What never happened, for every resource type.
@@ -91,9 +92,21 @@ class ReadContext:
             self.unmatched[kind, parse_concept(msgspec.Raw(written))] += count
         self._unmatched.clear()
 
-    def note_gap(self, source: Source, kind: GapKind, resource: str = "") -> None:
-        """Something that may matter could not be read: its list is incomplete."""
-        self.gaps.setdefault(source, Counter())[Gap(kind, resource=resource)] += 1
+    def note_gap(self, kind: str, what: GapKind, *, resource: str | None = None) -> None:
+        """An entry of this FHIR type that may matter could not be read: its lists are incomplete.
+
+        Args:
+            resource: the type that the gap names, if not this one.
+        """
+        for source in filled_by(kind):
+            self._note_gap(source, Gap(what, resource=kind if resource is None else resource))
+
+    def note_draft_gap(self, what: GapKind) -> None:
+        """A draft order could not be read."""
+        self._note_gap("draft-orders", Gap(what))
+
+    def _note_gap(self, source: Source, gap: Gap) -> None:
+        self.gaps.setdefault(source, Counter())[gap] += 1
 
     def incomplete(self) -> dict[Source, Gaps]:
         """The gaps of each list, with how many entries each one concerns."""

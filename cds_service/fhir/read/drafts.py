@@ -11,11 +11,12 @@ from cds_service.fhir.bundle import UNREADABLE, Entry, resource_type
 from cds_service.fhir.read.context import ERRONEOUS, ReadContext
 from cds_service.fhir.read.medication import read_draft
 from cds_service.fhir.read.problems import read_draft_test
-from cds_service.fhir.read.relevance import SOURCES, may_be_relevant
+from cds_service.fhir.read.relevance import may_be_relevant
 from cds_service.fhir.reference import literal
 from cds_service.fhir.shapes import OtherShape
 from cds_service.gaps import GapKind, Note, NoteKind
 from cds_service.record import DraftOrder
+from cds_service.record_lists import filled_by
 
 _MEDICATION_ORDERS = frozenset(("MedicationRequest", "MedicationOrder"))
 _TEST_ORDERS = frozenset(("ServiceRequest", "ProcedureRequest"))
@@ -48,9 +49,11 @@ def read_drafts(entries: Sequence[Entry], reading: ReadContext) -> tuple[DraftOr
             order = _read_draft(kind, entry, entry.full_url or f"{kind}/#{number}", reading)
         except UNREADABLE:
             reading.notes[Note(NoteKind.DRAFT_UNREADABLE, kind)] += 1
-            if kind in SOURCES and may_be_relevant(kind, entry.resource, reading):
-                source = "draft-orders" if kind in _MEDICATION_ORDERS else SOURCES[kind]
-                reading.note_gap(source, GapKind.DRAFT_UNREADABLE)
+            if filled_by(kind) and may_be_relevant(kind, entry.resource, reading):
+                if kind in _MEDICATION_ORDERS:
+                    reading.note_draft_gap(GapKind.DRAFT_UNREADABLE)
+                else:
+                    reading.note_gap(kind, GapKind.DRAFT_UNREADABLE, resource="")
             continue
         if order is not None:
             orders.append(order)

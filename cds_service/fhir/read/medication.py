@@ -32,16 +32,8 @@ from cds_service.fhir.shapes import (
     ReferenceShape,
 )
 from cds_service.gaps import GapKind, Note, NoteKind
-from cds_service.record import MedicationUse, Source
+from cds_service.record import MedicationUse
 from cds_service.terminology import Terminology
-
-MEDICATION_SOURCES: dict[str, Source] = {
-    "MedicationRequest": "medication-requests",
-    "MedicationOrder": "medication-requests",
-    "MedicationStatement": "medication-statements",
-    "MedicationUsage": "medication-statements",
-    "MedicationAdministration": "medication-statements",
-}
 
 # Intents under which a medicine is really to be taken; DSTU2 had none.
 _ORDERED = frozenset((None, "order", "plan", "original-order", "reflex-order", "filler-order", "instance-order"))
@@ -102,12 +94,12 @@ def read_medication(raw: msgspec.Raw, kind: str, reading: ReadContext, address: 
         return None
     product = _product(entry, reading)
     if not product.known:
-        reading.note_gap(MEDICATION_SOURCES[kind], GapKind.MEDICINE_NOT_FOUND, kind)
+        reading.note_gap(kind, GapKind.MEDICINE_NOT_FOUND)
     if not product.concepts:
         reading.unmatched[kind, product.written] += 1
         return None
     if status is None:
-        reading.note_gap(MEDICATION_SOURCES[kind], GapKind.STATUS_MISSING, kind)
+        reading.note_gap(kind, GapKind.STATUS_MISSING)
         return None
     return _use(entry, kind, status, product, reading, address)
 
@@ -126,7 +118,7 @@ def read_draft(
     # While an order is being written it may have no medicine yet (CDS Hooks, order-select).
     product = _product(entry, reading, may_be_blank=True)
     if not product.known:
-        reading.note_gap("draft-orders", GapKind.DRAFT_MEDICINE_NOT_FOUND)
+        reading.note_draft_gap(GapKind.DRAFT_MEDICINE_NOT_FOUND)
     if not product.concepts and product.written != Concept():
         reading.unmatched[kind, product.written] += 1
     return reference, _use(entry, kind, "draft", product, reading, reference) if product.concepts else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import assert_never
 
 import msgspec
 
@@ -16,7 +17,7 @@ from cds_service.fhir.bundle import MAX_ENTRIES, UNREADABLE, Entry, ListResult, 
 from cds_service.fhir.dates import moment
 from cds_service.fhir.read.context import ReadContext
 from cds_service.fhir.read.drafts import read_drafts, selected
-from cds_service.fhir.read.medication import MEDICATION_SOURCES, read_medication
+from cds_service.fhir.read.medication import read_medication
 from cds_service.fhir.read.observation import read_observation
 from cds_service.fhir.read.problems import (
     DatedGoal,
@@ -26,12 +27,13 @@ from cds_service.fhir.read.problems import (
     read_procedure,
     read_service_request,
 )
-from cds_service.fhir.read.relevance import SOURCES, may_be_relevant
+from cds_service.fhir.read.relevance import may_be_relevant
 from cds_service.fhir.reference import Medications, PatientMatcher, literal, normal_base
 from cds_service.fhir.shapes import PatientShape
 from cds_service.gaps import GapKind, Gaps, Note, NoteKind
 from cds_service.record import (
     LabResult,
+    ListName,
     MedicationUse,
     Patient,
     PatientRecord,
@@ -40,6 +42,7 @@ from cds_service.record import (
     Source,
     Unmatched,
 )
+from cds_service.record_lists import by_type
 from cds_service.terminology import Terminology
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -99,21 +102,25 @@ def read_record(
     reading = ReadContext(terminology, units, PatientMatcher(patient_id, server, addresses), medications)
     lists = _Lists()
     # Medicines last: their reasons may refer to Conditions.
-    late: list[tuple[str, Entry]] = []
+    late: list[tuple[ListName, str, Entry]] = []
+    rows = by_type()
     for kind, entry, _ in entries:
-        if kind in MEDICATION_SOURCES:
-            late.append((kind, entry))
-        elif kind in SOURCES:
-            _read_one(kind, entry, reading, lists)
+        row = rows.get(kind)
+        if row is None:
+            continue
+        if row.concepts == "medication":
+            late.append((row.source, kind, entry))
+        else:
+            _read_one(row.source, kind, entry, reading, lists)
     reading.read_unmatched()
     reading.reasons = {problem.reference: problem.concepts for problem in lists.problems}
-    for kind, entry in late:
-        _read_one(kind, entry, reading, lists)
+    for source, kind, entry in late:
+        _read_one(source, kind, entry, reading, lists)
     orders = None
     if drafted is not None:
         if drafted.unreadable or not drafted.resource_type:
             reading.notes[Note(NoteKind.DRAFT_NOT_OPENED)] += max(drafted.unreadable, 1)
-            reading.note_gap("draft-orders", GapKind.DRAFT_NOT_OPENED)
+            reading.note_draft_gap(GapKind.DRAFT_NOT_OPENED)
         orders = selected(read_drafts(drafted.entries, reading), selections)
     unread, incomplete = _states(obtained, reading)
     return PatientRecord(
@@ -184,39 +191,37 @@ def _patient_of(patient_id: str, shape: PatientShape) -> Patient:
     )
 
 
-def _read_one(kind: str, entry: Entry, reading: ReadContext, lists: _Lists) -> None:
-    """Reads one entry into its list; one that cannot be read leaves a gap there, if it may matter."""
+def _read_one(source: ListName, kind: str, entry: Entry, reading: ReadContext, lists: _Lists) -> None:
+    """Reads one entry into its list; one that cannot be read leaves a gap there, if it may be relevant."""
+    raw, address = entry.resource, entry.full_url or kind
     try:
-        if kind == "Observation":
-            for result in read_observation(entry.resource, reading, entry.full_url or kind):
-                _keep(result, lists)
-        elif kind == "FamilyMemberHistory":
-            lists.family += read_family_history(entry.resource, reading, entry.full_url or kind)
-        else:
-            found = _found(kind, entry, reading)
-            if found is not None:
-                _keep(found, lists)
+        match source:
+            case "observations":
+                for result in read_observation(raw, reading, address):
+                    _keep(result, lists)
+            case "medication-requests" | "medication-statements":
+                _keep(read_medication(raw, kind, reading, address), lists)
+            case "conditions":
+                _keep(read_condition(raw, reading, address), lists)
+            case "procedures":
+                _keep(read_procedure(raw, reading, address), lists)
+            case "service-requests":
+                _keep(read_service_request(raw, kind, reading, address), lists)
+            case "goals":
+                _keep(read_goal(raw, reading, address), lists)
+            case "family-history":
+                lists.family += read_family_history(raw, reading, address)
+            case _:
+                assert_never(source)
     except UNREADABLE:
-        if may_be_relevant(kind, entry.resource, reading):
-            reading.note_gap(SOURCES[kind], GapKind.RESOURCE_UNREADABLE, kind)
+        if may_be_relevant(kind, raw, reading):
+            reading.note_gap(kind, GapKind.RESOURCE_UNREADABLE)
 
 
-def _found(kind: str, entry: Entry, reading: ReadContext) -> MedicationUse | Problem | PendingTest | DatedGoal | None:
-    address = entry.full_url or kind
-    match kind:
-        case "Condition":
-            return read_condition(entry.resource, reading, address)
-        case "Procedure":
-            return read_procedure(entry.resource, reading, address)
-        case "ServiceRequest" | "ProcedureRequest":
-            return read_service_request(entry.resource, kind, reading, address)
-        case "Goal":
-            return read_goal(entry.resource, reading, address)
-    return read_medication(entry.resource, kind, reading, address)
-
-
-def _keep(found: LabResult | MedicationUse | Problem | PendingTest | DatedGoal, lists: _Lists) -> None:
+def _keep(found: LabResult | MedicationUse | Problem | PendingTest | DatedGoal | None, lists: _Lists) -> None:
     """Adds it to its list, once: two prefetch keys, or two pages, may bring the same resource."""
+    if found is None:
+        return
     if isinstance(found, DatedGoal):
         lists.goals.append(found)
         return

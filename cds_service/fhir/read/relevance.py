@@ -1,4 +1,4 @@
-"""Which list a resource belongs to, and whether one that could not be decoded may matter there."""
+"""Whether a resource that could not be decoded may be relevant to its list."""
 
 from __future__ import annotations
 
@@ -9,31 +9,8 @@ import msgspec
 from cds_service.fhir.bundle import UNREADABLE
 from cds_service.fhir.codeable_concept import Concept, parse_concept
 from cds_service.fhir.read.context import ERRONEOUS, ReadContext
-from cds_service.fhir.read.medication import MEDICATION_SOURCES
-from cds_service.record import Source
-from cds_service.terminology import Kind
+from cds_service.record_lists import by_type
 
-SOURCES: dict[str, Source] = {
-    **MEDICATION_SOURCES,
-    "Observation": "observations",
-    "Condition": "conditions",
-    "Procedure": "procedures",
-    "ServiceRequest": "service-requests",
-    "ProcedureRequest": "service-requests",
-    "Goal": "goals",
-    "FamilyMemberHistory": "family-history",
-}
-# What a resource of each list is about, for the second look at one that could not be decoded.
-_KINDS: dict[Source, Kind] = {
-    "observations": "observation",
-    "service-requests": "observation",
-    "goals": "observation",
-    "conditions": "condition",
-    "procedures": "condition",
-    "family-history": "condition",
-    "medication-requests": "medication",
-    "medication-statements": "medication",
-}
 _TELLING = ("code", "medicationCodeableConcept", "medication", "description")
 
 
@@ -52,7 +29,7 @@ def may_be_relevant(kind: str, raw: msgspec.Raw, reading: ReadContext) -> bool:
         return True
     told = [written for member in _TELLING if (written := _leniently(members.get(member))) is not None]
     told += [_leniently(part.get("code")) or Concept() for part in components if isinstance(part, dict)]
-    about = _KINDS[SOURCES[kind]]
+    about = by_type()[kind].concepts
     readable = bool(told) and all(written.label for written in told)
     return not readable or any(reading.terminology.concepts(about, *written) for written in told)
 

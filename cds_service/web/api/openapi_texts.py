@@ -10,6 +10,7 @@ import msgspec
 
 from cds_service.json_types import Json
 from cds_service.languages import LANGUAGES
+from cds_service.record_lists import RECORD_LISTS
 from cds_service.yaml_file import YamlFile
 
 _PATH = Path(__file__).with_name("openapi.yaml")
@@ -52,8 +53,17 @@ class _Document:
     examples: dict[str, dict[str, Json]]
 
 
+def _with_all_lists(prefetch: Json) -> Json:
+    """The prefetch of an example with every list that is asked for: those the example does not name are empty."""
+    empty = {"resourceType": "Bundle", "type": "searchset", "total": 0}
+    return {**{row.key: empty if row.awaited else None for row in RECORD_LISTS}, **prefetch}
+
+
 def _read() -> _Document:
     data = YamlFile(_PATH, _PATH.parents[2]).data
+    for example in data["examples"].get("HookRequest", {}).values():
+        if "prefetch" in example:
+            example["prefetch"] = _with_all_lists(example["prefetch"])
     # Keys of YAML are strings, also those that are a status.
     return msgspec.convert(data, _Document, strict=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
@@ -12,30 +13,30 @@ import msgspec
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.errors import BadRequest, Forbidden, NotFound, Unprocessable
 from cds_service.evaluate import Evaluator
-from cds_service.fhir.bundle import UNREADABLE, ListResult, open_resource
+from cds_service.fhir.bundle import UNREADABLE, Entry, ListResult, open_resource
 from cds_service.fhir.codeable_concept import optional
 from cds_service.fhir.dates import moment
 from cds_service.fhir.fetch.client import Fetched
+from cds_service.fhir.read.gather import gather
 from cds_service.fhir.read.record import read_record
 from cds_service.fhir.reference import PatientMatcher, is_other_patient, normal_base
 from cds_service.fhir.shapes import ConditionShape
 from cds_service.gap_texts import gap_text
-from cds_service.hooks.complete_prefetch import from_fetch
+from cds_service.hooks.complete_prefetch import entries_of, from_fetch
 from cds_service.hooks.prefetch import PrefetchKey, needs_of_all
 from cds_service.hooks.texts import clean
 from cds_service.json_types import Json
 from cds_service.languages import Language
 from cds_service.present.chart.chart import ChartExtras, chart
 from cds_service.record import PatientRecord
-from cds_service.sandbox.patients import TYPES
+from cds_service.record_lists import readable_types
 from cds_service.web.viewer.fhir_sources import Embedded, ServerFault, Source
 
 _MOST_PATIENTS = 50
 # What the service itself reads, and no more: the page is no way around the server's own front door.
-READABLE = frozenset((*TYPES, "Medication"))
+READABLE = readable_types()
 # FHIR ids have at most 64 signs; Epic's are longer.
 _ID = re.compile(r"[A-Za-z0-9.-]{1,200}")
-_MOST_LOOKUPS = 50
 _USES = ("usual", "official")
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _patient = msgspec.json.Decoder(dict[str, Any])
@@ -82,51 +83,68 @@ class Charts:
         """
         if source.patient not in (None, patient_id):
             raise Forbidden("This is not the patient whose record was opened. Open the page from the other record.")
-        fetched = source.fetch({need.key: need.query(patient_id) for need in self._needs})
+        opened = ChartSource(source, self._needs, patient_id)
+
+        def read(obtained: Sequence[ListResult]) -> PatientRecord:
+            terminology, units = self._knowledge.terminology, self._knowledge.units
+            return read_record(patient_id, obtained, terminology, units, fhir_server=source.base())
+
+        try:
+            record, held = gather(opened, read)
+        except Unprocessable as error:
+            raise ServerFault(f"The FHIR server gave no usable Patient. {error}") from error
+        facts = self._evaluator.facts(record, self._now())
+        prefetch = opened.prefetch()
+        beside = ChartExtras(_name(prefetch.get("patient", {})), _ended(held), opened.defaulted())
+        return {**chart(self._knowledge, facts, beside, language), "prefetch": prefetch}
+
+
+@dataclass(slots=True)
+class ChartSource:
+    """A server that the page shows as a source of the record; keeps what came, to send it as an EHR would."""
+
+    source: Source
+    needs: Sequence[PrefetchKey]
+    patient_id: str
+    _fetched: list[tuple[PrefetchKey, Fetched, ListResult]] = field(default_factory=list)
+
+    def lists(self) -> list[ListResult]:
+        """What the server has for each need.
+
+        Raises:
+            NotFound: the server has no such patient.
+            ServerFault: it did not give the Patient.
+        """
+        fetched = self.source.fetch({need.key: need.query(self.patient_id) for need in self.needs})
         failure = fetched["patient"].failure
         if failure is not None and failure.status in (404, 410):
             raise NotFound("The FHIR server has no such patient.")
         if failure is not None:
             reason = gap_text(failure, "en")
             raise ServerFault(f"The FHIR server did not give the patient: {reason}. Try again, or tell who runs it.")
-        patient_matcher = PatientMatcher(patient_id, normal_base(source.base()))
-        obtained = {need.key: from_fetch(need, fetched[need.key], patient_matcher) for need in self._needs}
-        prefetch = {
-            need.key: sent
-            for need in self._needs
-            if (sent := _sent(need, obtained[need.key], fetched[need.key], patient_matcher)) is not None
-        }
-        # Without an optional list the rules use their defaults, so it does not count as missing.
-        held = [
-            msgspec.structs.replace(obtained[need.key], unread=(), incomplete=())
-            if need.optional
-            else obtained[need.key]
-            for need in self._needs
-        ]
-        record = self._record(patient_id, held, source)
-        if record.lookups:
-            found = source.fetch({reference: reference for reference in record.lookups[:_MOST_LOOKUPS]})
-            pages = [page for one in found.values() for page in one.pages]
-            more = ListResult((), tuple(entry for page in pages for entry in open_resource(page).entries))
-            record = self._record(patient_id, [*held, more], source)
-        facts = self._evaluator.facts(record, self._now())
-        wanting = tuple(
-            each for need in self._needs if need.optional and obtained[need.key].unread for each in need.sources
-        )
-        beside = ChartExtras(_name(prefetch.get("patient", {})), _ended(held), wanting)
-        return {**chart(self._knowledge, facts, beside, language), "prefetch": prefetch}
+        for need in self.needs:
+            self._fetched.append((need, fetched[need.key], from_fetch(need, fetched[need.key], self._patient_matcher)))
+        return [obtained for _, _, obtained in self._fetched]
 
-    def _record(self, patient_id: str, obtained: Sequence[ListResult], source: Source) -> PatientRecord:
-        try:
-            return read_record(
-                patient_id,
-                obtained,
-                self._knowledge.terminology,
-                self._knowledge.units,
-                fhir_server=source.base(),
-            )
-        except Unprocessable as error:
-            raise ServerFault(f"The FHIR server gave no usable Patient. {error}") from error
+    def references(self, references: Sequence[str]) -> list[Entry]:
+        return entries_of(self.source.fetch({reference: reference for reference in references}))
+
+    def prefetch(self) -> dict[str, Any]:
+        """What an EHR would send of what came."""
+        sent = {
+            need.key: _sent(need, obtained, fetched, self._patient_matcher) for need, fetched, obtained in self._fetched
+        }
+        return {key: value for key, value in sent.items() if value is not None}
+
+    def defaulted(self) -> tuple[str, ...]:
+        """The lists that could not be read and without which rules use a default or go on."""
+        return tuple(
+            name for need, _, obtained in self._fetched if need.optional and obtained.unread for name in need.sources
+        )
+
+    @property
+    def _patient_matcher(self) -> PatientMatcher:
+        return PatientMatcher(self.patient_id, normal_base(self.source.base()))
 
 
 def checked_id(text: str) -> str:

@@ -143,7 +143,7 @@ def _concerns(mutant: Mutant, bed: Bed) -> bool:
 def read_worked_record(service: WorkedService, worked: WorkedPatient) -> PatientRecord:
     resources = service.resources(worked)
     needs = [need for one in service.knowledge.services.values() for need in prefetch_for(service.knowledge, one)]
-    sources = {kind: need.sources for need in needs for kind in need.types if need.sources}
+    sources = {need.type: need.sources for need in needs if need.sources}
     lists = [
         ListResult(sources[kind], [entry for one in found for entry in _entries(one)])
         for kind, found in resources.by_type.items()

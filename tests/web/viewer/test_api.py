@@ -443,7 +443,7 @@ def test_the_page_writes_nothing(page: FlaskClient, method: str) -> None:
 
 
 def test_the_page_reads_the_types_that_the_service_reads() -> None:
-    types = {kind for need in needs_of_all(knowledge()) for kind in need.types}
+    types = {need.type for need in needs_of_all(knowledge())}
     assert types | {"Medication"} == READABLE
 
 
