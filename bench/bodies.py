@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from cds_service.record_lists import RECORD_LISTS
+from cds_service.record_lists import lists_asked_for
 
 _PATIENT = "bench-1"
 # A ward's usual tests; the rules read seven of them.
@@ -47,7 +47,7 @@ def call(observations: int, medicines: int) -> bytes:
     by_type: dict[str, list[dict[str, Any]]] = {}
     for resource in (*labs, *uses):
         by_type.setdefault(resource["resourceType"], []).append(resource)
-    lists = {row.key: by_type.get(row.type, []) for row in RECORD_LISTS}
+    lists = {row.key: by_type.get(row.type, []) for row in lists_asked_for()}
     patient = {"resourceType": "Patient", "id": _PATIENT, "gender": "female", "birthDate": "1951-04-02"}
     body = {
         "hook": "patient-view",

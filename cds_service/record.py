@@ -24,8 +24,11 @@ ListName = Literal[
     "service-requests",
     "goals",
     "family-history",
+    "medication-dispenses",
+    "medication-administrations",
 ]
 Source = Literal[ListName, "draft-orders"]
+ADMINISTRATION = "MedicationAdministration"
 Route = Literal["oral", "sublingual", "nasal", "im", "sc", "iv", "parenteral", "topical"]
 
 
@@ -111,6 +114,31 @@ class MedicationUse(Private, frozen=True):
     partial_start: bool = False
 
 
+class Dispense(Private, frozen=True):
+    """One hand-over of a product that the knowledge names, to the patient or for the patient.
+
+    Attributes:
+        on: the day of the hand-over, else of the preparation; None: undated. A partial date is its last day.
+        quantity, unit: how much, as written; None: not stated.
+        supply_days: for how many days it is meant to last.
+        daily_dose: micrograms a day by its dosage instruction; None: not stated or not readable without doubt.
+        strength: micrograms per unit of the product, where the record tells.
+    """
+
+    concepts: frozenset[str]
+    product: str
+    reference: str
+    on: date | None = None
+    partial_date: bool = False
+    quantity: float | None = None
+    unit: str = ""
+    supply_days: float | None = None
+    daily_dose: Interval | None = None
+    reported_dose: str = ""
+    route: Route | None = None
+    strength: float | None = None
+
+
 class Problem(Private, frozen=True):
     """A condition or a completed procedure, of a concept the knowledge names.
 
@@ -173,6 +201,7 @@ class PatientRecord(Private, frozen=True):
     Attributes:
         labs: per observation value set, newest first, usable and unusable; undated ones last.
         orders: draft orders of the session; None when no orders are in hand (a chart is being viewed).
+        dispensed: what was handed over; undated entries, too.
         family: conditions of relatives, of concepts the knowledge names.
         unread: lists that could not be read at all, each with the reasons.
         incomplete: lists of which a part could not be read (a page, an entry), each with the reasons.
@@ -184,6 +213,7 @@ class PatientRecord(Private, frozen=True):
     patient: Patient
     labs: Mapping[str, tuple[LabResult, ...]] = msgspec.field(default_factory=dict)
     medications: tuple[MedicationUse, ...] = ()
+    dispensed: tuple[Dispense, ...] = ()
     problems: tuple[Problem, ...] = ()
     pending: tuple[PendingTest, ...] = ()
     family: tuple[Problem, ...] = ()
@@ -195,10 +225,16 @@ class PatientRecord(Private, frozen=True):
     lookups: tuple[str, ...] = ()
     unmatched: tuple[Unmatched, ...] = ()
 
+    @property
+    def administered(self) -> tuple[MedicationUse, ...]:
+        """What was given. A product that was given was in use, so these are among `medications`."""
+        return tuple(use for use in self.medications if use.resource == ADMINISTRATION)
+
     def known_on(self, today: date) -> PatientRecord:
         """The record with every month or year that is not over yet meaning today, not a day that has not come."""
         ahead = any(r.partial_date and _ahead(r.effective, today) for results in self.labs.values() for r in results)
-        if not ahead and not any(use.partial_start and _ahead(use.start, today) for use in self.medications):
+        ahead = ahead or any(use.partial_start and _ahead(use.start, today) for use in self.medications)
+        if not ahead and not any(one.partial_date and _ahead(one.on, today) for one in self.dispensed):
             return self
         return replace(
             self,
@@ -211,6 +247,9 @@ class PatientRecord(Private, frozen=True):
             medications=tuple(
                 replace(use, start=today) if use.partial_start and _ahead(use.start, today) else use
                 for use in self.medications
+            ),
+            dispensed=tuple(
+                replace(one, on=today) if one.partial_date and _ahead(one.on, today) else one for one in self.dispensed
             ),
         )
 

@@ -14,8 +14,12 @@ from cds_service.record import ListName, Source
 from cds_service.terminology import Kind
 
 # What facts ask of a list: a fact over products reads every list of kind "medication", and so on.
-ListKind = Literal["laboratory", "medication", "problem", "procedure", "order", "goal", "family"]
+ListKind = Literal[
+    "laboratory", "medication", "problem", "procedure", "order", "goal", "family", "dispense", "administration"
+]
 
+# No fact reads these kinds: their entries are read where they come, but are not asked for.
+_READ_BY_NO_FACT: frozenset[ListKind] = frozenset(("dispense", "administration"))
 CODES = "{codes}"
 _PAGE = "_count=200"
 
@@ -91,7 +95,8 @@ RECORD_LISTS: tuple[RecordList, ...] = (
     RecordList(
         source="medication-statements",
         key="medicationStatements",
-        types=("MedicationStatement", "MedicationUsage", "MedicationAdministration"),
+        types=("MedicationStatement", "MedicationUsage"),
+        also=("MedicationAdministration",),
         title={"en": "Medication statements (over-the-counter products included)", "zh": "用药记录（含非处方产品）"},
         kind="medication",
         concepts="medication",
@@ -153,6 +158,30 @@ RECORD_LISTS: tuple[RecordList, ...] = (
         default="no condition of a relative",
         tokens={"status": "status", "code": "code"},
     ),
+    RecordList(
+        source="medication-dispenses",
+        key="medicationDispenses",
+        types=("MedicationDispense",),
+        title={"en": "Dispensed medicines", "zh": "发药记录"},
+        kind="dispense",
+        concepts="medication",
+        may_be_missing=True,
+        worth_waiting_for=False,
+        tokens={"status": "status", "code": "medication"},
+        dates={"whenhandedover": ("whenHandedOver",), "whenprepared": ("whenPrepared",)},
+    ),
+    RecordList(
+        source="medication-administrations",
+        key="medicationAdministrations",
+        types=("MedicationAdministration",),
+        title={"en": "Administered medicines", "zh": "给药记录"},
+        kind="administration",
+        concepts="medication",
+        may_be_missing=True,
+        worth_waiting_for=False,
+        tokens={"status": "status", "code": "medication"},
+        dates={"effective-time": ("effectiveDateTime", "effectivePeriod")},
+    ),
 )
 
 
@@ -192,6 +221,11 @@ def sources_of(*kinds: ListKind) -> tuple[Source, ...]:
     return tuple(row.source for row in RECORD_LISTS if row.kind in kinds)
 
 
+def lists_asked_for() -> tuple[RecordList, ...]:
+    """The lists that some fact reads."""
+    return tuple(row for row in RECORD_LISTS if row.kind not in _READ_BY_NO_FACT)
+
+
 def readable_types() -> frozenset[str]:
     """The types that the service reads of a patient, and no more: what the page and its OAuth scopes may ask for."""
-    return frozenset(("Patient", "Medication", *(row.type for row in RECORD_LISTS)))
+    return frozenset(("Patient", "Medication", *(row.type for row in lists_asked_for())))

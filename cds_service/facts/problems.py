@@ -34,7 +34,8 @@ def family(table: FactTable, asked: Asked) -> Fact | None:
     return Fact(True, found) if found else None
 
 
-@entries(Computed("pending", reads=sources_of("order"), thresholds=("result_in_progress_max",)))
+# A result in progress stands among the results.
+@entries(Computed("pending", reads=sources_of("order", "laboratory"), thresholds=("result_in_progress_max",)))
 def pending(table: FactTable, asked: Asked) -> Fact | None:
     """The test is ordered (also in this session) or in progress; an old order no longer counts."""
     if any(not asked.concepts.isdisjoint(order.tests) for order in table.record.orders or ()):

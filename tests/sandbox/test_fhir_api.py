@@ -261,6 +261,12 @@ def test_a_posted_search_that_is_no_form_is_refused(client: FlaskClient) -> None
     assert refused(client.post("/sandbox/fhir/Observation/_search", json={"patient": "ann"}), 415) == "structure"
 
 
+@pytest.mark.parametrize("kind", ["MedicationDispense", "MedicationAdministration"])
+def test_a_type_that_no_patient_has_is_an_empty_search_and_not_unknown(client: FlaskClient, kind: str) -> None:
+    found = get(client, f"{kind}?patient=ann&status=completed&code=x")
+    assert (found["resourceType"], found["total"]) == ("Bundle", 0)
+
+
 def test_the_capability_statement_is_valid_and_names_every_type(client: FlaskClient) -> None:
     capabilities = get(client, "metadata")
     CapabilityStatement.model_validate(capabilities)
@@ -269,6 +275,7 @@ def test_the_capability_statement_is_valid_and_names_every_type(client: FlaskCli
     assert [resource["type"] for resource in rest["resource"]] == [
         *("Patient", "Observation", "MedicationRequest", "MedicationStatement"),
         *("Condition", "Procedure", "ServiceRequest", "Goal", "FamilyMemberHistory"),
+        *("MedicationDispense", "MedicationAdministration"),
     ]
 
 

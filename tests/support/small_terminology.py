@@ -89,6 +89,8 @@ ALL: tuple[Source, ...] = (
     "procedures",
     "service-requests",
     "goals",
+    "medication-dispenses",
+    "medication-administrations",
 )
 
 

@@ -99,14 +99,11 @@ class ReadContext:
             resource: the type that the gap names, if not this one.
         """
         for source in filled_by(kind):
-            self._note_gap(source, Gap(what, resource=kind if resource is None else resource))
+            self.note_list_gap(source, what, kind if resource is None else resource)
 
-    def note_draft_gap(self, what: GapKind) -> None:
-        """A draft order could not be read."""
-        self._note_gap("draft-orders", Gap(what))
-
-    def _note_gap(self, source: Source, gap: Gap) -> None:
-        self.gaps.setdefault(source, Counter())[gap] += 1
+    def note_list_gap(self, source: Source, what: GapKind, resource: str = "") -> None:
+        """Something that may matter could not be read: this list is incomplete."""
+        self.gaps.setdefault(source, Counter())[Gap(what, resource=resource)] += 1
 
     def incomplete(self) -> dict[Source, Gaps]:
         """The gaps of each list, with how many entries each one concerns."""

@@ -51,7 +51,7 @@ def read_drafts(entries: Sequence[Entry], reading: ReadContext) -> tuple[DraftOr
             reading.notes[Note(NoteKind.DRAFT_UNREADABLE, kind)] += 1
             if filled_by(kind) and may_be_relevant(kind, entry.resource, reading):
                 if kind in _MEDICATION_ORDERS:
-                    reading.note_draft_gap(GapKind.DRAFT_UNREADABLE)
+                    reading.note_list_gap("draft-orders", GapKind.DRAFT_UNREADABLE)
                 else:
                     reading.note_gap(kind, GapKind.DRAFT_UNREADABLE, resource="")
             continue

@@ -32,7 +32,7 @@ from cds_service.fhir.shapes import (
     ReferenceShape,
 )
 from cds_service.gaps import GapKind, Note, NoteKind
-from cds_service.record import MedicationUse
+from cds_service.record import ADMINISTRATION, MedicationUse
 from cds_service.terminology import Terminology
 
 # Intents under which a medicine is really to be taken; DSTU2 had none.
@@ -41,7 +41,7 @@ _REQUESTS = ("MedicationRequest", "MedicationOrder")
 _Status = Literal["active", "ended"]
 _REQUESTED: dict[str | None, _Status] = {"active": "active", "completed": "ended", "stopped": "ended", "ended": "ended"}
 _STATED: dict[str | None, _Status] = {"active": "active", "completed": "ended", "stopped": "ended"}
-_GIVEN: dict[str | None, _Status] = {"in-progress": "active", "completed": "ended", "stopped": "ended"}
+GIVEN: dict[str | None, _Status] = {"in-progress": "active", "completed": "ended", "stopped": "ended"}
 _TAKING = frozenset(("taking", "taking-as-directed", "taking-not-as-directed"))
 _STOPPED = frozenset(("stopped", "stopped-as-directed", "stopped-not-as-directed"))
 # An order that is one of these is not signed any more. Signing an active order again is judged.
@@ -92,7 +92,7 @@ def read_medication(raw: msgspec.Raw, kind: str, reading: ReadContext, address: 
         return None
     if not reading.is_call_patient(kind, entry.subject, entry.patient):
         return None
-    product = _product(entry, reading)
+    product = product_of(entry, reading)
     if not product.known:
         reading.note_gap(kind, GapKind.MEDICINE_NOT_FOUND)
     if not product.concepts:
@@ -116,9 +116,9 @@ def read_draft(
         return None
     reference = f"{kind}/{entry.id}" if entry.id else address
     # While an order is being written it may have no medicine yet (CDS Hooks, order-select).
-    product = _product(entry, reading, may_be_blank=True)
+    product = product_of(entry, reading, may_be_blank=True)
     if not product.known:
-        reading.note_draft_gap(GapKind.DRAFT_MEDICINE_NOT_FOUND)
+        reading.note_list_gap("draft-orders", GapKind.DRAFT_MEDICINE_NOT_FOUND)
     if not product.concepts and product.written != Concept():
         reading.unmatched[kind, product.written] += 1
     return reference, _use(entry, kind, "draft", product, reading, reference) if product.concepts else None
@@ -132,8 +132,8 @@ def _status(entry: MedicationEntry, kind: str) -> _Status | None:
         return _REQUESTED.get(entry.status)
     if entry.taken in ("n", "na") or True in (entry.was_not_taken, entry.not_given, entry.was_not_given):
         return None
-    if kind == "MedicationAdministration":
-        return _GIVEN.get(entry.status)
+    if kind == ADMINISTRATION:
+        return GIVEN.get(entry.status)
     if entry.status == "recorded":
         return _by_adherence(entry)
     return _STATED.get(entry.status)
@@ -148,7 +148,7 @@ def _by_adherence(entry: MedicationEntry) -> _Status | None:
     return "ended" if code in _STOPPED else None
 
 
-def _product(entry: MedicationEntry, reading: ReadContext, *, may_be_blank: bool = False) -> Product:
+def product_of(entry: MedicationEntry, reading: ReadContext, *, may_be_blank: bool = False) -> Product:
     """The product, from codes and text, from the Medication referred to, or from the reference's display."""
     raw, reference = entry.medication_codeable_concept, read_reference(entry.medication_reference)
     if bytes(entry.medication):  # R5: a CodeableReference
@@ -287,7 +287,7 @@ def _use(
     if course is None:
         dispense = optional(_dispense, entry.dispense_request)
         course = duration_days(dispense.expected_supply_duration) if dispense is not None else None
-    administered = kind == "MedicationAdministration"
+    administered = kind == ADMINISTRATION
     return MedicationUse(
         concepts=product.concepts,
         product=product.name,

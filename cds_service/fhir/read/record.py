@@ -15,7 +15,9 @@ import msgspec
 from cds_service.errors import TooLarge, Unprocessable
 from cds_service.fhir.bundle import MAX_ENTRIES, UNREADABLE, Entry, ListResult, open_resource, resource_type
 from cds_service.fhir.dates import moment
+from cds_service.fhir.read.administration import read_administration
 from cds_service.fhir.read.context import ReadContext
+from cds_service.fhir.read.dispense import read_dispense
 from cds_service.fhir.read.drafts import read_drafts, selected
 from cds_service.fhir.read.medication import read_medication
 from cds_service.fhir.read.observation import read_observation
@@ -32,6 +34,7 @@ from cds_service.fhir.reference import Medications, PatientMatcher, literal, nor
 from cds_service.fhir.shapes import PatientShape
 from cds_service.gaps import GapKind, Gaps, Note, NoteKind
 from cds_service.record import (
+    Dispense,
     LabResult,
     ListName,
     MedicationUse,
@@ -56,6 +59,7 @@ class _Lists:
 
     labs: dict[str, list[LabResult]] = field(default_factory=dict)
     medications: list[MedicationUse] = field(default_factory=list)
+    dispensed: list[Dispense] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     family: list[Problem] = field(default_factory=list)
     pending: list[PendingTest] = field(default_factory=list)
@@ -120,13 +124,14 @@ def read_record(
     if drafted is not None:
         if drafted.unreadable or not drafted.resource_type:
             reading.notes[Note(NoteKind.DRAFT_NOT_OPENED)] += max(drafted.unreadable, 1)
-            reading.note_draft_gap(GapKind.DRAFT_NOT_OPENED)
+            reading.note_list_gap("draft-orders", GapKind.DRAFT_NOT_OPENED)
         orders = selected(read_drafts(drafted.entries, reading), selections)
     unread, incomplete = _states(obtained, reading)
     return PatientRecord(
         patient=patient,
         labs={concept: tuple(sorted(results, key=_recency, reverse=True)) for concept, results in lists.labs.items()},
         medications=tuple(lists.medications),
+        dispensed=tuple(lists.dispensed),
         problems=tuple(lists.problems),
         family=tuple(lists.family),
         pending=tuple(lists.pending),
@@ -209,6 +214,10 @@ def _read_one(source: ListName, kind: str, entry: Entry, reading: ReadContext, l
                 _keep(read_service_request(raw, kind, reading, address), lists)
             case "goals":
                 _keep(read_goal(raw, reading, address), lists)
+            case "medication-dispenses":
+                _keep(read_dispense(raw, reading, address), lists)
+            case "medication-administrations":
+                _keep(read_administration(raw, reading, address), lists)
             case "family-history":
                 lists.family += read_family_history(raw, reading, address)
             case _:
@@ -218,7 +227,10 @@ def _read_one(source: ListName, kind: str, entry: Entry, reading: ReadContext, l
             reading.note_gap(kind, GapKind.RESOURCE_UNREADABLE)
 
 
-def _keep(found: LabResult | MedicationUse | Problem | PendingTest | DatedGoal | None, lists: _Lists) -> None:
+_Found = LabResult | MedicationUse | Dispense | Problem | PendingTest | DatedGoal
+
+
+def _keep(found: _Found | None, lists: _Lists) -> None:
     """Adds it to its list, once: two prefetch keys, or two pages, may bring the same resource."""
     if found is None:
         return
@@ -235,6 +247,8 @@ def _keep(found: LabResult | MedicationUse | Problem | PendingTest | DatedGoal |
         lists.labs.setdefault(found.concept, []).append(found)
     elif isinstance(found, MedicationUse):
         lists.medications.append(found)
+    elif isinstance(found, Dispense):
+        lists.dispensed.append(found)
     elif isinstance(found, Problem):
         lists.problems.append(found)
     else:

@@ -10,7 +10,7 @@ import msgspec
 
 from cds_service.json_types import Json
 from cds_service.languages import LANGUAGES
-from cds_service.record_lists import RECORD_LISTS
+from cds_service.record_lists import lists_asked_for
 from cds_service.yaml_file import YamlFile
 
 _PATH = Path(__file__).with_name("openapi.yaml")
@@ -56,7 +56,7 @@ class _Document:
 def _with_all_lists(prefetch: Json) -> Json:
     """The prefetch of an example with every list that is asked for: those the example does not name are empty."""
     empty = {"resourceType": "Bundle", "type": "searchset", "total": 0}
-    return {**{row.key: empty if row.awaited else None for row in RECORD_LISTS}, **prefetch}
+    return {**{row.key: empty if row.awaited else None for row in lists_asked_for()}, **prefetch}
 
 
 def _read() -> _Document:
