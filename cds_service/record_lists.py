@@ -29,10 +29,9 @@ class RecordList:
     """One list of the record.
 
     Attributes:
-        source: its name in the record and in traces.
+        source: its name in the record and in traces; what a clinician calls it stands under it in `texts/lists.yaml`.
         key: its prefetch key.
         types: FHIR types whose entries fill it: the name of R4 first, then those of other versions.
-        title: what a clinician calls it, by language.
         kind: which facts read it.
         concepts: kind of the value sets that its entries are recognised by.
         also: types of other lists whose entries count here, too.
@@ -47,7 +46,6 @@ class RecordList:
     source: ListName
     key: str
     types: tuple[str, ...]
-    title: Mapping[str, str]
     kind: ListKind
     concepts: Kind
     also: tuple[str, ...] = ()
@@ -75,7 +73,6 @@ RECORD_LISTS: tuple[RecordList, ...] = (
         source="observations",
         key="labs",
         types=("Observation",),
-        title={"en": "Laboratory results", "zh": "检验结果"},
         kind="laboratory",
         concepts="observation",
         search=f"code={CODES}&_sort=-date&{_PAGE}",
@@ -86,7 +83,6 @@ RECORD_LISTS: tuple[RecordList, ...] = (
         source="medication-requests",
         key="medicationRequests",
         types=("MedicationRequest", "MedicationOrder"),
-        title={"en": "Medication orders", "zh": "用药医嘱"},
         kind="medication",
         concepts="medication",
         tokens={"status": "status", "intent": "intent", "code": "medication"},
@@ -97,7 +93,6 @@ RECORD_LISTS: tuple[RecordList, ...] = (
         key="medicationStatements",
         types=("MedicationStatement", "MedicationUsage"),
         also=("MedicationAdministration",),
-        title={"en": "Medication statements (over-the-counter products included)", "zh": "用药记录（含非处方产品）"},
         kind="medication",
         concepts="medication",
         tokens={"status": "status", "code": "medication"},
@@ -107,7 +102,6 @@ RECORD_LISTS: tuple[RecordList, ...] = (
         source="conditions",
         key="conditions",
         types=("Condition",),
-        title={"en": "Problems and diagnoses", "zh": "问题与诊断"},
         kind="problem",
         concepts="condition",
         tokens={
@@ -121,7 +115,6 @@ RECORD_LISTS: tuple[RecordList, ...] = (
         source="procedures",
         key="procedures",
         types=("Procedure",),
-        title={"en": "Procedures", "zh": "手术与操作"},
         kind="procedure",
         concepts="condition",
         tokens={"status": "status", "code": "code"},
@@ -131,7 +124,6 @@ RECORD_LISTS: tuple[RecordList, ...] = (
         source="service-requests",
         key="serviceRequests",
         types=("ServiceRequest", "ProcedureRequest"),
-        title={"en": "Test orders", "zh": "检验申请"},
         kind="order",
         concepts="observation",
         tokens={"status": "status", "intent": "intent", "code": "code"},
@@ -141,7 +133,6 @@ RECORD_LISTS: tuple[RecordList, ...] = (
         source="goals",
         key="goals",
         types=("Goal",),
-        title={"en": "Goals", "zh": "治疗目标"},
         kind="goal",
         concepts="observation",
         default="the INR range of the knowledge",
@@ -152,7 +143,6 @@ RECORD_LISTS: tuple[RecordList, ...] = (
         source="family-history",
         key="familyHistory",
         types=("FamilyMemberHistory",),
-        title={"en": "Family history", "zh": "家族史"},
         kind="family",
         concepts="condition",
         default="no condition of a relative",
@@ -162,7 +152,6 @@ RECORD_LISTS: tuple[RecordList, ...] = (
         source="medication-dispenses",
         key="medicationDispenses",
         types=("MedicationDispense",),
-        title={"en": "Dispensed medicines", "zh": "发药记录"},
         kind="dispense",
         concepts="medication",
         may_be_missing=True,
@@ -174,7 +163,6 @@ RECORD_LISTS: tuple[RecordList, ...] = (
         source="medication-administrations",
         key="medicationAdministrations",
         types=("MedicationAdministration",),
-        title={"en": "Administered medicines", "zh": "给药记录"},
         kind="administration",
         concepts="medication",
         may_be_missing=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,25 +12,18 @@ from cds_service.gap_texts import gaps_text
 from cds_service.hooks.client_capabilities import ClientCapabilities
 from cds_service.hooks.prefetch import PrefetchKey
 from cds_service.hooks.suggestions import NewId
+from cds_service.languages import Language
 from cds_service.record import PatientRecord
-from cds_service.record_lists import by_source, has_default, is_awaited
+from cds_service.record_lists import has_default, is_awaited
 from cds_service.texts import Texts
 
 RULE = "data-incomplete"
 _say, _list_name = Texts("cards").get, Texts("lists").get
 
 
-# What a clinician calls the Patient and the drafts, which are no lists of the record.
-_OTHERS: Mapping[str, Mapping[str, str]] = {
-    "patient": {"en": "Patient", "zh": "患者信息"},
-    "draft-orders": {"en": "Draft orders", "zh": "医嘱草稿"},
-}
-
-
-def list_name(name: str, language: str) -> str:
+def list_name(name: str, language: Language) -> str:
     """What a clinician calls a list of the record (`record.Source`), or `patient`."""
-    row = by_source().get(name)
-    return (row.title if row is not None else _OTHERS[name])[language]
+    return _list_name(name, language)
 
 
 @dataclass(frozen=True, slots=True)

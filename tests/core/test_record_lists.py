@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import get_args
 
 from cds_service.egress.breaker import Breaker
+from cds_service.hooks.missing_data_card import list_name
+from cds_service.languages import LANGUAGES
 from cds_service.record import ListName
 from cds_service.record_lists import RECORD_LISTS
 from tests.support.clients.epic import strings_in
@@ -25,15 +27,15 @@ from dataclasses import replace
 import cds_service.record_lists as table
 
 statements = table.by_source()["medication-statements"]
-title = {"en": "Made up", "zh": "虚构"}
-row = replace(statements, source="made-up", key="madeUp", types=("MadeUp",), also=(), title=title)
+row = replace(statements, source="made-up", key="madeUp", types=("MadeUp",), also=())
 table.RECORD_LISTS = (*table.RECORD_LISTS, row)
 table.by_source.cache_clear()
 
 from cds_service.artifacts.load import load_knowledge
 from cds_service.evaluate import Evaluator
 from cds_service.hooks.discovery import discovery
-from cds_service.hooks.missing_data_card import list_name, missing_parts
+from cds_service.gaps import Gap, GapKind
+from cds_service.hooks.missing_data_card import missing_parts
 from cds_service.hooks.prefetch import prefetch_for
 from cds_service.fhir.bundle import ListResult
 from cds_service.record import Patient, PatientRecord
@@ -41,11 +43,12 @@ from cds_service.sandbox.patients import PREFETCH, TYPES
 from cds_service.web.api.openapi_texts import EXAMPLES
 from cds_service.web.viewer.charts import READABLE
 
+GONE = (Gap(GapKind.NOT_SENT),)
 knowledge = load_knowledge()
 service = knowledge.services["vitamin-b12-patient-view"]
 needs = prefetch_for(knowledge, service)
-record = PatientRecord(Patient("p1"), unread={"made-up": "HTTP 500"})
-obtained = [ListResult(need.sources, unread="HTTP 500" if need.key == "madeUp" else None) for need in needs]
+record = PatientRecord(Patient("p1"), unread={"made-up": GONE})
+obtained = [ListResult(need.sources, unread=GONE if need.key == "madeUp" else ()) for need in needs]
 parts = missing_parts(record, needs, obtained)
 facts = Evaluator(knowledge).facts(record, datetime.now(UTC))
 fact = next(name for name, one in knowledge.facts.items() if one.medication and one.state == "active")
@@ -53,7 +56,7 @@ print(json.dumps({
     "discovery": discovery(knowledge, "en")["services"][0]["prefetch"]["madeUp"],
     "OpenAPI": "madeUp" in EXAMPLES["HookRequest"]["patient-view"]["prefetch"],
     "scopes": "MadeUp" in READABLE,
-    "card": [list_name(name, language) for name in parts.lists for language in ("en", "zh")],
+    "card": parts.lists,
     "412": parts.unread,
     "sandbox": [PREFETCH["madeUp"], "MadeUp" in TYPES],
     "fact": [facts[fact].value, facts[fact].missing.about],
@@ -69,7 +72,7 @@ def test_every_name_has_one_row_and_every_key_and_type_one_list() -> None:
 
 def test_every_list_has_a_title_in_every_language_and_one_meaning_when_unread() -> None:
     for row in RECORD_LISTS:
-        assert row.title.keys() == {"en", "zh"}
+        assert all(list_name(row.source, language) for language in LANGUAGES)
         assert row.default is None or not row.may_be_missing
 
 
@@ -99,7 +102,7 @@ def test_a_row_more_is_seen_in_discovery_openapi_scopes_the_card_the_sandbox_and
         "discovery": "MadeUp?patient={{context.patientId}}&_count=200",
         "OpenAPI": True,
         "scopes": True,
-        "card": ["Made up", "虚构"],
+        "card": ["made-up"],
         "412": ["madeUp"],
         "sandbox": ["MadeUp", True],
         "fact": [None, "made-up"],

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import msgspec
 import pytest
-from cds_service.facts.derive import derivers, limits
 from msgspec.structs import replace
 
 from cds_service.artifacts.walk import facts_behind
@@ -18,6 +17,7 @@ from cds_service.fhir.read.record import read_record
 from cds_service.quantity import Interval
 from cds_service.record import PatientRecord
 from cds_service.record_lists import RECORD_LISTS, RecordList
+from cds_service.rules.derive import derivers, limits
 from cds_service.sandbox.patients import WorkedResources
 from tests.support.kb import facts, knowledge, record
 from tests.support.worked_service import WORKED, WorkedService, noon, service

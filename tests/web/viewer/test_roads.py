@@ -15,6 +15,7 @@ from cds_service.errors import NotFound
 from cds_service.fhir.bundle import Entry, ListResult, open_resource
 from cds_service.fhir.read.gather import BundleSource, RecordSource, gather
 from cds_service.fhir.read.record import read_record
+from cds_service.gaps import Gap, GapKind
 from cds_service.hooks.complete_prefetch import RequestSource
 from cds_service.hooks.prefetch import needs_of_all
 from cds_service.record import PatientRecord
@@ -120,13 +121,16 @@ def test_a_list_that_fails_is_unread_and_one_with_a_default_is_read_on_every_roa
     assert gathered(road, server, failing="Goal").unread == {}
 
 
+GONE = (Gap(GapKind.NOT_SENT),)
+
+
 class Counting:
     """A source whose every entry refers to another medicine; counts what it is asked for."""
 
     asked: Sequence[str] = ()
 
     def lists(self) -> Sequence[ListResult]:
-        return [ListResult(("goals",), unread="HTTP 500"), ListResult(("conditions",), unread="HTTP 500")]
+        return [ListResult(("goals",), unread=GONE), ListResult(("conditions",), unread=GONE)]
 
     def references(self, references: Sequence[str]) -> Sequence[Entry]:
         self.asked = references
@@ -143,4 +147,4 @@ def test_no_more_than_fifty_references_are_looked_up_and_once() -> None:
 
     gather(counting, read)
     assert len(counting.asked) == 50
-    assert reads == [[None, "HTTP 500"]]
+    assert reads == [[(), GONE]]
