@@ -76,7 +76,6 @@ _ROWS = (
 LANGUAGES: Mapping[str, LanguageRow] = MappingProxyType({row.code: row for row in _ROWS})
 
 
-
 def _known(code: str) -> str:
     if code not in LANGUAGES:
         *others, last = (f"'{one}'" for one in LANGUAGES)
