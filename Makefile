@@ -1,5 +1,6 @@
 # make run      the service with its sandbox on 127.0.0.1:8080, open to everybody (PORT=8081 for another port)
-# make test     all tests
+# make test     all tests, in parallel (tests/README.md)
+# make quick    all but those that need a browser, a server, a process of the service, or much time
 # make lint     style, types of Python and of the page's scripts, and who may import whom
 # make catalogue  docs/rules/ anew, from knowledge/
 # make conformance  docs/conformance.md anew: what the CDS Hooks text asks, and what came of the tests that show it
@@ -17,6 +18,7 @@ PORT ?= $(or $(CDS_PORT),8080)
 HOST := $(or $(CDS_HOST),127.0.0.1)
 SANDBOX := http://127.0.0.1:$(PORT)/sandbox/fhir
 PY := .venv/bin/python
+PYTEST := $(PY) -m pytest -q -n auto --dist loadgroup --no-loadscope-reorder
 LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
 
 run:
@@ -25,9 +27,16 @@ run:
 	CDS_PUBLIC_URL="$${CDS_PUBLIC_URL:-http://127.0.0.1:$(PORT)}" CDS_FHIR_ALLOW="$(SANDBOX)$${CDS_FHIR_ALLOW:+,$$CDS_FHIR_ALLOW}" \
 	exec $(PY) -m cds_service serve
 
+# Tests start many Python processes, which would each compile all modules if compiled ones might not be kept.
+test quick conformance: export PYTHONDONTWRITEBYTECODE :=
+
 test:
 	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
-	@$(PY) -m pytest -q
+	@$(PYTEST)
+
+quick:
+	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
+	@$(PYTEST) -m unit
 
 lint:
 	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
@@ -42,7 +51,7 @@ catalogue:
 
 conformance:
 	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
-	@$(PY) -m pytest -q -m row --conformance=docs/conformance.md
+	@$(PYTEST) -m row --conformance=docs/conformance.md
 
 screenshots:
 	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
@@ -74,4 +83,4 @@ clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 	find cds_service tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: run test lint catalogue conformance screenshots mutate released fuzz bench lock clean
+.PHONY: run test quick lint catalogue conformance screenshots mutate released fuzz bench lock clean

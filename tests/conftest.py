@@ -20,14 +20,21 @@ from tests.support.known_clients import one_client
 from tests.support.log_file import LogFile
 from tests.support.recorder import Recorder, discovery, knowledge
 
-pytest_plugins = ["tests.servers.fixtures", "tests.wire.conformance.table", "tests.fuzz.fuzzers"]
+pytest_plugins = [
+    "tests.support.tiers",
+    "tests.servers.fixtures",
+    "tests.wire.conformance.table",
+    "tests.fuzz.fuzzers",
+]
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> Iterator[None]:
     """Whoever runs the tests may have CDS_ variables set; they must not change what is tested."""
-    for name in [n for n in os.environ if n.startswith("CDS_") and not n.startswith("CDS_TEST_")]:
-        monkeypatch.delenv(name)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [n for n in os.environ if n.startswith("CDS_") and not n.startswith("CDS_TEST_")]:
+            patch.delenv(name)
+        yield
 
 
 @pytest.fixture(autouse=True)

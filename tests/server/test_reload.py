@@ -393,6 +393,7 @@ def numbers(service: Service) -> str:
     return requests.get(f"{service.base}/metrics", timeout=10).text
 
 
+@pytest.mark.process
 def test_sighup_changes_every_process_under_load_and_no_call_is_lost(site: Path, tmp_path: Path) -> None:
     settings = {"OPEN": "1", "SITE": str(site), "WORKERS": "2", "LOG_LEVEL": "warning"}
     with serving(tmp_path, SERVE, **settings) as service:
@@ -425,6 +426,7 @@ def test_sighup_changes_every_process_under_load_and_no_call_is_lost(site: Path,
     assert all("overlay.yaml" in line["reason"] for line in lines(written, "reload refused"))
 
 
+@pytest.mark.process
 def test_sighup_lets_a_new_client_in(tmp_path: Path) -> None:
     path = client_file(tmp_path)
     settings = {"CLIENTS": str(path), "PUBLIC_URL": BASE, "WORKERS": "2"}

@@ -93,6 +93,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             assert process.wait(20) == 0
 
 
+@pytest.mark.process
 @pytest.mark.row("TLS-01", "GEN-02")
 def test_https_answers_who_trusts_the_authority(served: Served) -> None:
     url = served.base + "/cds-services"
@@ -102,12 +103,14 @@ def test_https_answers_who_trusts_the_authority(served: Served) -> None:
     assert answer.headers["Strict-Transport-Security"]
 
 
+@pytest.mark.process
 @pytest.mark.row("TLS-01")
 def test_https_is_not_believed_without_the_authority(served: Served) -> None:
     with pytest.raises(requests.exceptions.SSLError):
         requests.get(served.base + "/health/live", timeout=10)
 
 
+@pytest.mark.process
 @pytest.mark.row("TLS-01")
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_tls_1_2_and_1_3_are_spoken(served: Served, version: ssl.TLSVersion) -> None:
@@ -141,6 +144,7 @@ def answered(port: int, message: bytes) -> bytes:
             return b""
 
 
+@pytest.mark.process
 @pytest.mark.row("TLS-01")
 def test_tls_1_1_is_refused(served: Served) -> None:
     handshake, alert, protocol_version = 0x16, 0x15, 70
@@ -150,12 +154,14 @@ def test_tls_1_1_is_refused(served: Served) -> None:
         assert (refusal[0], refusal[6]) == (alert, protocol_version)
 
 
+@pytest.mark.process
 @pytest.mark.row("TLS-01", "GEN-02")
 def test_plain_http_on_the_same_port_is_refused(served: Served) -> None:
     request = b"GET /cds-services HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     assert not answered(served.port, request).startswith(b"HTTP/")
 
 
+@pytest.mark.process
 def test_the_key_is_in_nothing_that_is_written(served: Served) -> None:
     secret = served.key.read_text().splitlines()[1]
     assert secret not in served.output.read_text()

@@ -118,6 +118,7 @@ def test_a_token_opens_one_call(closed: FlaskClient, log: LogFile) -> None:
     assert [line.get("reason") for line in log.lines("call")][1:] == [None] + ["The token was used before."] * 2
 
 
+@pytest.mark.process
 @pytest.mark.row("JWT-09")
 def test_of_many_calls_with_one_token_to_several_processes_one_is_served(tmp_path: Path) -> None:
     server = Server(tmp_path, OPEN="0", CLIENTS=str(client_file(tmp_path)), PUBLIC_URL=BASE)

@@ -127,6 +127,7 @@ def test_two_calls_with_one_id_are_two_records(make_app: Callable[..., Flask]) -
 # --- Settings of a server --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_a_server_and_its_workers_read_the_settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "settings.env"
     file.write_text("CDS_LANGUAGE=zh\nCDS_METRICS_TOKEN=0123456789abcdef\nCDS_RATE_LIMIT=3 per hour\n")

@@ -374,6 +374,7 @@ def _told_anyhow(server: Server) -> Numbers:
         return {}
 
 
+@pytest.mark.process
 def test_several_processes_are_added_up_and_a_dead_one_no_longer_says_how_it_is(tmp_path: Path) -> None:
     server = Server(tmp_path)
     calls = f'cds_calls_total{{hook="patient-view",service="{B12}",status="200"}}'
@@ -396,6 +397,7 @@ def test_several_processes_are_added_up_and_a_dead_one_no_longer_says_how_it_is(
         server.stop(signal.SIGKILL)
 
 
+@pytest.mark.process
 def test_the_folder_of_the_numbers_is_new_at_each_start_and_taken_away_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

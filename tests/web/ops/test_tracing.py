@@ -298,6 +298,7 @@ class Collector:
         return found
 
 
+@pytest.mark.process
 def test_a_service_that_is_told_to_stop_sends_its_last_spans_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,6 +321,7 @@ def test_a_service_that_is_told_to_stop_sends_its_last_spans_first(
     assert names.count("evaluate") == 6
 
 
+@pytest.mark.process
 def test_a_collector_that_is_gone_stops_no_call_and_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+# What reports carry of the test: its file and name, and its rows.
+_PROPERTY = "shows rows"
 ROWS = Path(__file__).with_name("rows.yaml")
 HEADER = """# What the CDS Hooks text asks, and what shows that we do it
 
@@ -30,7 +33,7 @@ class Row:
     """One thing asked of a service.
 
     Attributes:
-        whose, why: whose matter it is and why no test shows it; empty for a row that tests show.
+        responsible, why: whose matter it is and why no test shows it; empty for a row that tests show.
     """
 
     id: str
@@ -38,7 +41,7 @@ class Row:
     strength: str
     versions: str
     says: str
-    patient_matcher: str = ""
+    responsible: str = ""
     why: str = ""
 
 
@@ -70,19 +73,20 @@ def read_rows(path: Path = ROWS) -> dict[str, Row]:
     return rows
 
 
-def table(rows: Iterable[Row], tests: Mapping[str, Sequence[Shown]], results: Mapping[Shown, str]) -> str:
+def table(rows: Iterable[Row], tests: Mapping[str, Iterable[Shown]], results: Mapping[Shown, str]) -> str:
     """The document: one table per group."""
     parts = [HEADER]
     for group, members in groupby(rows, key=lambda row: row.group):
-        lines = [f"## {group}\n", "| row | strength | asked | tests | result |", "|---|---|---|---|---|"]
-        parts.append("\n".join([*lines, *(_line(row, tests.get(row.id, ()), results) for row in members)]) + "\n")
+        head = [f"## {group}\n", "| row | strength | asked | tests | result |", "|---|---|---|---|---|"]
+        lines = [_line(row, sorted(tests.get(row.id, ())), results) for row in members]
+        parts.append("\n".join([*head, *lines]) + "\n")
     return "\n".join(parts)
 
 
 def _line(row: Row, shown: Sequence[Shown], results: Mapping[Shown, str]) -> str:
     strength = row.strength if row.versions in ("all", "-") else f"{row.strength}, {row.versions}"
     named = "<br>".join(f"[{_escaped(test.sentence)}](../{test.file})" for test in shown) or _escaped(row.why)
-    result = row.patient_matcher or _result([results.get(test, "not run") for test in shown])
+    result = row.responsible or _result([results.get(test, "not run") for test in shown])
     return f"| {row.id} | {_escaped(strength)} | {_escaped(row.says)} | {named} | {result} |"
 
 
@@ -98,7 +102,7 @@ def _escaped(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>|~])", r"\\\1", text)
 
 
-def rows_of(items: Iterable[pytest.Item], known: Iterable[str]) -> dict[str, list[Shown]]:
+def rows_of(items: Iterable[pytest.Item], known: Iterable[str]) -> dict[str, set[Shown]]:
     """The tests by the rows they carry, each test once.
 
     Raises:
@@ -114,7 +118,7 @@ def rows_of(items: Iterable[pytest.Item], known: Iterable[str]) -> dict[str, lis
                 raise pytest.UsageError(f"{item.nodeid}: the mark names no row")
             for name in mark.args:
                 found[name].add(_shown(item))
-    return {name: sorted(tests) for name, tests in found.items()}
+    return found
 
 
 def _shown(item: pytest.Item) -> Shown:
@@ -128,24 +132,33 @@ class Table:
     def __init__(self, target: Path | None) -> None:
         self._target = target
         self._rows = read_rows()
-        self._tests: dict[str, list[Shown]] = {}
-        self._items: dict[str, Shown] = {}
+        self._tests: dict[str, set[Shown]] = {name: set() for name in self._rows}
         self._results: dict[Shown, str] = {}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         self._tests = rows_of(items, self._rows)
-        self._items = {item.nodeid: _shown(item) for item in items}
+        shown_by: dict[Shown, list[str]] = defaultdict(list)
+        for row, tests in self._tests.items():
+            for shown in tests:
+                shown_by[shown].append(row)
+        for item in items:
+            if rows := shown_by.get(shown := _shown(item)):
+                item.user_properties.append((_PROPERTY, [shown.file, shown.name, *rows]))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        shown = self._items[report.nodeid]
-        if report.failed:
-            self._results[shown] = "failed"
-        elif report.when == "call" and report.passed:
-            self._results.setdefault(shown, "passed")
+        """In a parallel run the reports are all that is told of the tests."""
+        for file, name, *rows in (value for key, value in report.user_properties if key == _PROPERTY):
+            shown = Shown(file, name)
+            for row in rows:
+                self._tests[row].add(shown)
+            if report.failed:
+                self._results[shown] = "failed"
+            elif report.when == "call" and report.passed:
+                self._results.setdefault(shown, "passed")
 
-    def pytest_sessionfinish(self) -> None:
-        if self._target is not None:
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self._target is not None and not hasattr(session.config, "workerinput"):
             self._target.write_text(table(self._rows.values(), self._tests, self._results), encoding="utf-8")
 
 

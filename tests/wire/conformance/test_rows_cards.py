@@ -79,8 +79,8 @@ def test_everything_that_is_created_is_a_draft_for_the_patient_of_the_call() -> 
         for action in actions_of(answered):
             if action["type"] == "create":
                 resource, created = action["resource"], created + 1
-                patient_matcher = resource.get("for") or resource["subject"]
-                assert patient_matcher["reference"] == f"Patient/{answered.request['context']['patientId']}"
+                subject = resource.get("for") or resource["subject"]
+                assert subject["reference"] == f"Patient/{answered.request['context']['patientId']}"
                 assert resource["status"] == "draft"
                 assert "id" not in resource
     assert created > 1000

@@ -244,8 +244,8 @@ def test_what_was_included_helps_to_read_and_is_nothing_by_itself(client: FlaskC
     """A product that is only included is not taken by anybody."""
     body = about("healthy-adult")
     loratadine = {"resourceType": "MedicationRequest", "id": "r1", "status": "active", "intent": "order"}
-    patient_matcher = {"subject": {"reference": "Patient/healthy-adult"}}
-    loratadine |= patient_matcher | {"medicationCodeableConcept": {"text": "Loratadine"}}
+    subject = {"subject": {"reference": "Patient/healthy-adult"}}
+    loratadine |= subject | {"medicationCodeableConcept": {"text": "Loratadine"}}
     included = [{"resource": each, "search": {"mode": "include"}} for each in (K1, {"resourceType": "Practitioner"})]
     entries = [{"resource": loratadine}, *included]
     body["prefetch"]["medicationRequests"] = {"resourceType": "Bundle", "type": "searchset", "entry": entries}
@@ -294,10 +294,10 @@ def test_drafts_of_dstu2_are_read_or_said_not_to_be_read(client: FlaskClient) ->
     body = about("vka-k1-started-inr-known")
     [entry] = body["context"]["draftOrders"]["entry"]
     old = {"resourceType": "MedicationOrder", "id": "o1", "status": "draft"}
-    patient_matcher = {"patient": entry["resource"]["subject"]}
-    entry["resource"] = old | patient_matcher | {"medicationCodeableConcept": CODED}
+    subject = {"patient": entry["resource"]["subject"]}
+    entry["resource"] = old | subject | {"medicationCodeableConcept": CODED}
     assert rules(call(client, K_SIGN, body)) == ["vka-vitk-started"]
-    entry["resource"] = old | patient_matcher | {"medicationCodeableConcept": 7}
+    entry["resource"] = old | subject | {"medicationCodeableConcept": 7}
     assert rules(call(client, K_SIGN, body)) == ["data-incomplete"]
 
 
