@@ -16,6 +16,9 @@ from tests.support.kb import knowledge
 from tests.support.more_languages import Copied, english_texts, pseudo
 from tests.support.paths import ROOT
 
+# In one worker, so that each copy of the service is made once.
+pytestmark = [pytest.mark.process, pytest.mark.xdist_group("languages")]
+
 CHART_REVIEW = "Vitamin B12 - chart review"
 PSEUDO = 'LanguageRow("qps", "qps", "Pseudo", "en_GB"),'
 PATIENTS = ("b12-and-warfarin", "vka-menatetrenone-draft", "healthy-adult")
