@@ -1,4 +1,4 @@
-"""Codes and the systems they belong to: one spelling for each system, however a record wrote it."""
+"""Codes, and one canonical URI for each code system, for all spellings in records."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _ALIASES = {
 
 
 class Coding(NamedTuple):
-    """One code as a record carries it. Empty strings stand for what was not written."""
+    """One code of a record; a missing part is an empty string."""
 
     system: str
     code: str
@@ -56,5 +56,5 @@ class Coding(NamedTuple):
 
 
 def system_uri(written: str) -> str:
-    """The one URI we use for a code system, from its URI, OID or short name; unknown ones come back as they are."""
+    """The canonical URI of a code system, from its URI, OID or short name; an unknown one is returned unchanged."""
     return SYSTEMS.get(written) or _ALIASES.get(written) or written

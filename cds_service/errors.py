@@ -1,18 +1,18 @@
-"""Every error this service raises, drawn as a tree.
+"""All errors of this service, as a tree.
 
-    CdsError                     something the service cannot do; carries a message safe to show
+    CdsError                     base class; the message is safe to show
     ├── KnowledgeError           a knowledge file is wrong: file, line, what, why, do this
-    ├── SettingsError            a setting is missing or makes no sense
+    ├── SettingsError            a setting is missing or not valid
     ├── UploadError              a FHIR server did not take the sample patients
     │   └── UploadNoAnswer       it did not answer
     ├── EgressError              a FHIR server may not be called, or did not answer usefully
-    │   └── NoAnswer             it did not answer, or not to the end, or not in time
+    │   └── NoAnswer             it did not answer, not completely, or not in time
     └── RequestError             the caller's request cannot be served; has an HTTP status
         ├── BadRequest           400  not JSON, or a member is missing or of the wrong type
         ├── Unauthorized         401  the caller could not be identified
         ├── Forbidden            403  the caller is known, but not for this
         ├── NotFound             404  no such service or route
-        ├── Unprocessable        412  data the rules need could not be had
+        ├── Unprocessable        412  data the rules need is missing and could not be fetched
         ├── TooSlow              408  the body did not arrive in time
         ├── TooLarge             413  the body, or a list in it, is over the limit
         ├── WrongMediaType       415  the body is not JSON by its media type, or is compressed
@@ -35,7 +35,7 @@ class CdsError(Exception):
 class KnowledgeError(CdsError):
     """A fault in a knowledge file, worded as `file:line: what, why, do this`.
 
-    `words`: the values, one after the other, that stand at the fault; they let its line be found inside an artifact.
+    `words`: the values, in order, at the fault; with them its line is found inside an artifact.
     """
 
     def __init__(self, where: str, what: str, do: str, words: tuple[str, ...] = ()) -> None:
@@ -47,7 +47,7 @@ class KnowledgeError(CdsError):
 
 
 class SettingsError(CdsError):
-    """A setting is missing or makes no sense; names the setting and what it should hold."""
+    """A setting is missing or not valid; the message names the setting and what it should hold."""
 
 
 class EgressError(CdsError):
@@ -62,11 +62,11 @@ class EgressError(CdsError):
 
 
 class NoAnswer(EgressError):
-    """A server did not answer, or not to the end, or not in time: a fault of the server or of the way to it."""
+    """A server did not answer, not completely, or not in time: a fault of the server or of the network."""
 
 
 class UploadError(CdsError):
-    """A FHIR server did not take the sample patients; tells the operator why."""
+    """A FHIR server did not accept the sample patients; the message says why."""
 
 
 class UploadNoAnswer(UploadError):
@@ -81,8 +81,8 @@ class RequestError(CdsError):
         code: FHIR issue type for the OperationOutcome (http://hl7.org/fhir/issue-type).
         expression: where in the request, as a dotted path, if that helps the caller.
         retry_after: seconds after which the same call may succeed; None if it will not.
-        reason: what the log says; the message itself, unless that must not tell.
-        claimed: name of the client that a refused caller says to be, for the log.
+        reason: the reason in the log; by default the message, but a 401 hides it from the caller.
+        claimed: name of the client that a refused caller claims to be, for the log.
     """
 
     status = 400
@@ -101,7 +101,7 @@ class BadRequest(RequestError):
 
 
 class Unauthorized(RequestError):
-    """401: the caller could not be identified. One text for all reasons: it must not help an attacker."""
+    """401: the caller could not be identified. One message for all reasons, so that it does not help an attacker."""
 
     status = 401
     code = "login"

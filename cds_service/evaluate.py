@@ -1,4 +1,4 @@
-"""The one road: a record and a moment to facts and decisions; the web, the page and the command line all take it."""
+"""Evaluates a record at one moment: facts and decisions. The web, the page and the command line all use it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cds_service.rules.derive import derivers, limits
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Decisions for one patient at one moment, with the facts they rest on."""
+    """The decisions for one patient at one moment, and the facts behind them."""
 
     facts: FactTable
     decisions: list[Decision]
@@ -28,12 +28,12 @@ class Evaluation:
 
     @property
     def counted(self) -> list[Decision]:
-        """The rules in silent mode that would have a card to show."""
+        """The rules in shadow mode that would have a card to show."""
         return [d for d in self.decisions if d.outcome == "counted" and d.rule.kind == "rule"]
 
 
 class Evaluator:
-    """The knowledge made ready to judge records; holds no patient data and may be shared between threads."""
+    """Evaluates records with one version of the knowledge. Thread-safe; holds no patient data."""
 
     def __init__(self, knowledge: KnowledgeBase) -> None:
         self.knowledge = knowledge
@@ -44,18 +44,18 @@ class Evaluator:
     def evaluate(
         self, record: PatientRecord, as_of: datetime, rules: Iterable[str], enabled: frozenset[str] = frozenset()
     ) -> Evaluation:
-        """Judges one record.
+        """Evaluates one record.
 
         Args:
-            as_of: the moment of judgement, with the site's time zone; nothing below reads a clock.
+            as_of: the moment of evaluation, in the site's time zone; no code below reads a clock.
             rules: rule ids, e.g. those of a service.
-            enabled: rules switched on although they are off by default.
+            enabled: rules to switch on although they are off by default.
         """
         facts = self.facts(record, as_of)
         return Evaluation(facts, self._decider.decide(facts, rules, enabled))
 
     def facts(self, record: PatientRecord, as_of: datetime) -> FactTable:
-        """The facts of a record, derived as they are asked for."""
+        """The facts of a record, derived on demand."""
         return FactTable(record.known_on(as_of.date()), as_of, self._derivers, self.limits(as_of.date()))
 
     def limits(self, day: date) -> Mapping[str, float]:

@@ -1,4 +1,4 @@
-"""JSON objects as Python has them, and JSON values that are not decoded yet."""
+"""Types of decoded JSON objects and of JSON values that are not decoded yet."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """One JSON line per event on standard output; fields that are not on the list are dropped.
 
 The list is the privacy rule of this service: ids of rules and services, durations, counts and reasons.
-Values, names, free text, tokens and ids of patients or users are not on it and so can never reach a log.
+Values, names, free text, tokens and ids of patients or users are not on the list and so cannot reach a log.
 
-Libraries and Python itself write messages, too: warnings, tracebacks, errors of threads. Any of them may quote what a
-request held. In a process that serves, they become lines of ours that tell class and place and none of the words.
+Libraries and Python write messages, too: warnings, tracebacks, errors of threads. Any of them may quote data of a
+request. In a serving process they become lines of ours with class and place, and without the message.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ ALLOWED = frozenset(
         "hook",
         "client",  # name of the client profile
         "clients",  # names of all client profiles
-        "claimed",  # name of the profile that a caller wrongly says to be
+        "claimed",  # name of the profile that a refused caller claims to be
         "status",  # HTTP status
         "duration_ms",
         "cards",  # rule ids of the cards
         "withheld",  # rules without a card although they may fire, each with the reason (rules/withheld.py)
-        "notes",  # remark -> how often; remarks are fixed sentences without data
-        "unmatched",  # resource type -> code system -> how many entries no value set knows
+        "notes",  # note -> how often; notes are fixed sentences without data
+        "unmatched",  # resource type -> code system -> number of entries in no value set
         "resource",  # FHIR type of an entry with an unmatched code
-        "system",  # its code system, if that has the shape of an address
-        "code",  # its code, if that has the shape of one; never its text
-        "failed",  # how many questions to the terminology server got no answer
+        "system",  # its code system, if it has the form of a URI
+        "code",  # its code, if it has the form of a code; never its text
+        "failed",  # number of unanswered queries to the terminology server
         "correlation",
         "request",  # X-Request-Id of the caller or of a proxy, if it is a UUID
         "error",  # class of an error
         "where",  # file:line of an error or of a library's message, never its text
         "reason",  # fixed sentence of our own
         "feedback",  # events received
-        "dropped",  # how many records of calls were lost since the start
+        "dropped",  # number of records of calls lost since the start
         "host",
         "knowledge",
     }
@@ -63,10 +63,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _LineWriter:
-    """Writes whole lines; the methods are the level names that structlog calls.
+    """Writes complete lines; the methods are the level names that structlog calls.
 
-    Lines of calls are passed on to the system five times a second: a system call per line costs a call a fifth of its
-    time, because every one hands the interpreter to another thread. Warnings and errors are passed on at once.
+    Lines of calls are flushed five times a second: a system call per line would cost a fifth of a call's time, because
+    each releases the interpreter lock to another thread. Warnings and errors are flushed at once.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -100,7 +100,7 @@ def configure(level: str = "info", stream: BinaryIO | None = None) -> None:
 
     Args:
         level: debug, info, warning or error.
-        stream: where lines go; standard output if none is given.
+        stream: where lines are written; by default standard output.
     """
     writer = _LineWriter(stream or sys.stdout.buffer)
     if stream is None:
@@ -121,11 +121,11 @@ def get_log() -> Any:
 
 
 def capture_foreign_logs() -> None:
-    """From now on, what libraries log and what nobody catches in this process is told in lines of ours."""
+    """Replaces the log lines of libraries and uncaught exceptions of this process with lines of ours."""
     foreign = _Foreign(logging.WARNING)
     root = logging.getLogger()
     root.handlers[:] = [foreign]
-    # Servers bring handlers of their own: granian would print the traceback of whatever a call fails with.
+    # Servers add their own handlers: granian would print the traceback of a failed call.
     for name in [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in _SERVERS]:
         logger = logging.getLogger(name)
         logger.handlers[:] = []
@@ -140,7 +140,7 @@ _SERVERS = frozenset({"granian", "_granian"})
 
 
 class _Foreign(logging.Handler):
-    """A library's message as the place that it came from and the class of its error."""
+    """Logs a library's message as its place and the class of its error, without its text."""
 
     def emit(self, record: logging.LogRecord) -> None:
         level = record.levelno
@@ -171,7 +171,7 @@ def _uncaught(_: type[BaseException], error: BaseException, trace: TracebackType
 def _log_exception(event: str, error: BaseException | None, trace: TracebackType | None) -> None:
     if isinstance(error, SystemExit | KeyboardInterrupt):
         return
-    # The words of our own errors are free of data by rule, and who starts the service has to read them.
+    # Our own messages hold no data by rule, and the operator needs them to start the service.
     reason = {"reason": str(error)} if isinstance(error, CdsError) else {}
     get_log().error(event, error=type(error).__name__, where=_places(trace), **reason)
 

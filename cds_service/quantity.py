@@ -1,4 +1,4 @@
-"""Numbers as they are known: an interval with a unit; conversion by UCUM and molar mass."""
+"""Intervals of numbers, three-valued comparison, and conversion of units by UCUM and molar mass."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _DIGITS = 12
 
 
 class Interval(msgspec.Struct, frozen=True):
-    """What is known of a number: every value between `low` and `high`.
+    """A number known to lie between `low` and `high`.
 
     A plain result is a point; `<150` is [0, 150), `>=2000` is [2000, inf).
-    Comparisons answer True or False only if the whole interval does, else None (unknown).
+    A comparison is True or False only if it is so for the whole interval, else None (unknown).
     """
 
     low: float
@@ -53,7 +53,7 @@ class Interval(msgspec.Struct, frozen=True):
         return None if below is None else not below
 
     def times(self, factor: float) -> Interval:
-        """Both ends multiplied by a positive factor, freed of binary noise."""
+        """Both ends multiplied by a positive factor, without binary noise."""
         return Interval(tidy(self.low * factor), tidy(self.high * factor), self.low_open, self.high_open)
 
     def plus(self, other: Interval) -> Interval:
@@ -66,7 +66,7 @@ class Interval(msgspec.Struct, frozen=True):
 
 
 def point(value: float) -> Interval:
-    """The interval that holds just this value."""
+    """The interval of exactly this value."""
     return Interval(value, value)
 
 
@@ -79,8 +79,8 @@ def tidy(value: float) -> float:
     return value if value in (inf, -inf) else float(f"{value:.{_DIGITS}g}")
 
 
-# The comparators of a FHIR Quantity that say where the number lies.
-# `ad` (R5: sufficient to achieve) and anything unknown say nothing usable.
+# The comparators of a FHIR Quantity that bound the number.
+# `ad` (R5: sufficient to achieve) and unknown comparators bound nothing.
 def compared(comparator: str | None, value: float) -> Interval | None:
     """A value with a FHIR Quantity comparator as an interval; None if the comparator is not understood.
 
@@ -103,14 +103,14 @@ def compared(comparator: str | None, value: float) -> Interval | None:
 
 @lru_cache(maxsize=4096)
 def factor(unit: str, canonical: str, molar_mass: float | None = None) -> float | None:
-    """What to multiply a value in `unit` with to have it in `canonical`; None if that cannot be known.
+    """The factor that converts a value from `unit` to `canonical`; None if there is none.
 
     Args:
         unit, canonical: UCUM codes, e.g. "pmol/L" and "pg/mL".
         molar_mass: g/mol of the analyte, which links amount of substance to mass.
     Returns:
-        The factor, or None when `unit` is not UCUM or measures something else. Kept per pair: a call to
-        the UCUM library costs milliseconds, a look-up here a fraction of a microsecond.
+        The factor, or None if `unit` is not UCUM or has another dimension. Cached per pair: a call to the UCUM library
+        takes milliseconds, a look-up in the cache a fraction of a microsecond.
     """
     if unit == canonical:
         return 1.0
@@ -127,14 +127,14 @@ def factor(unit: str, canonical: str, molar_mass: float | None = None) -> float 
 
 
 def _size(unit: str) -> Quantity[Any]:
-    """One of this unit; InvalidUcumError for an annotation alone ("{INR}"), which the library reads as a word."""
+    """The quantity 1 of this unit; InvalidUcumError for a bare annotation ("{INR}"), which the library accepts."""
     read = _registry().from_ucum(unit)
     if not isinstance(read, Quantity):
-        raise InvalidUcumError("an annotation is no unit")
+        raise InvalidUcumError("an annotation is not a unit")
     return read
 
 
 @lru_cache(maxsize=1)
 def _registry() -> PintUcumRegistry:
-    """The UCUM registry, made once: it takes half a second."""
+    """The UCUM registry; cached, because making it takes half a second."""
     return PintUcumRegistry()

@@ -23,7 +23,7 @@ HELP = {
     "fhir_allow": "Give base URLs separated by commas, such as https://ehr.example/fhir.",
     "private_addresses": "Give networks separated by commas, such as 10.0.0.0/8, with zeros behind the prefix.",
     "ca_file": "Give the path of a PEM file of certificates.",
-    "tls_cert": "Give the path of a PEM file with the certificate and those that vouch for it.",
+    "tls_cert": "Give the path of a PEM file with the certificate and its intermediate certificates.",
     "tls_key": "Give the path of a PEM file with the key of CDS_TLS_CERT.",
     "site": "Give the path of an existing folder.",
     "terminology": "Give the base URL of a FHIR terminology server that CDS_FHIR_ALLOW lists too.",
@@ -52,8 +52,8 @@ HELP = {
 
 
 def checked_rate(text: str) -> str:
-    """A rate limit as it was written; raises ValueError if it is none."""
-    from limits import parse  # loaded only where somebody sets a limit of their own
+    """The rate limit, unchanged; raises ValueError if it is not one."""
+    from limits import parse  # imported only if a limit is set
 
     if text != "off":
         try:
@@ -61,12 +61,12 @@ def checked_rate(text: str) -> str:
         except ValueError as error:
             raise ValueError("not a rate such as 600 per minute") from error
         if limit.amount < 1:
-            raise ValueError("a rate of nothing would refuse every call")
+            raise ValueError("a rate of 0 would refuse every call")
     return text
 
 
 def web_address(url: str) -> str:
-    """The URL itself; raises ValueError unless it is absolute, http(s), and without query and user info."""
+    """The URL, unchanged; raises ValueError unless it is absolute, http(s), and without query and user info."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("not an absolute http or https URL without query")
@@ -79,7 +79,7 @@ def checked_servers(entries: tuple[str, ...]) -> None:
     """Raises ValueError unless each entry is `name=URL` with a name that no other entry has."""
     names = [entry.partition("=")[0] for entry in entries]
     if not all(_SERVER_NAME.fullmatch(name) and name not in ("sandbox", "smart") for name in names):
-        raise ValueError("an entry is not name=URL with a name of small letters, digits and hyphens of its own")
+        raise ValueError("an entry is not name=URL with a unique name of small letters, digits and hyphens")
     if len(set(names)) != len(names):
         raise ValueError("two servers have one name")
     for entry in entries:

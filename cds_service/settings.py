@@ -1,6 +1,6 @@
-"""Environment variables beginning with CDS_, a settings file and secrets to one checked `Settings` value.
+"""Reads environment variables beginning with CDS_, a settings file and secrets into one checked `Settings`.
 
-An option of the command line wins over a secret, a secret over the environment, and the environment over the file.
+Order of precedence: option of the command line, secret, environment, file.
 """
 
 from __future__ import annotations
@@ -34,38 +34,38 @@ class Settings(BaseSettings):
     Attributes:
         host, port: where to listen.
         workers, threads: processes, and threads in each; a call that waits for a FHIR server occupies one thread.
-        database_url: where feedback is kept (SQLAlchemy URL; SQLite or PostgreSQL).
-        hash_key: secret under which the records of calls name patients and users; without it they name nobody.
+        database_url: database of feedback, calls and used tokens (SQLAlchemy URL; SQLite or PostgreSQL).
+        hash_key: secret for the keyed hashes of patients and users in records of calls; without it there are none.
         retention_days: after how many days `cds purge` removes calls and feedback.
-        config: file with settings, one `CDS_NAME=value` on each line; the environment wins over it.
-        secrets_dir: folder with one file per setting that is better not in the environment, named like its variable.
-        open: answer everybody, without client tokens. For trying out and for closed networks only.
+        config: file with settings, one `CDS_NAME=value` on each line; the environment overrides it.
+        secrets_dir: folder with one file per secret setting, named like its variable.
+        open: answer every caller, without client tokens. For trying out and for closed networks only.
         clients: YAML file with the client profiles.
-        keys_lifetime: seconds after which a client's key set is fetched anew.
+        keys_lifetime: seconds after which a client's key set is fetched again.
         fhir_allow: base URLs of FHIR servers that may be called.
-        private_addresses: private networks that the names of listed servers may lead into.
+        private_addresses: private networks in which listed servers may be.
         ca_file: PEM file of authorities to trust besides the public ones, when calling servers.
-        tls_cert, tls_key: PEM files with which this service speaks TLS itself; both or none.
+        tls_cert, tls_key: PEM files for TLS of this service itself; both or none.
         site: folder with a site's own thresholds, texts and switches.
-        language: language of cards and of error texts where neither the call nor the client's profile names one.
-        terminology: base URL of a terminology server that is asked for codes no value set knows.
+        language: language of cards and error texts if neither the call nor the client's profile names one.
+        terminology: base URL of a terminology server that is queried for codes in no value set.
         log_level: threshold of the log.
-        log_unmatched: tell the log the codes of medicines and look-alike laboratory tests that no value set knows.
+        log_unmatched: log the codes of medicines and look-alike laboratory tests that are in no value set.
         explain: cards say how they were derived.
         public_url: the URL at which clients reach this service; a path in it is the prefix of every route.
-        time_zone: IANA name; decides which calendar day it is. Without it, the machine's own zone does.
+        time_zone: IANA name of the zone of calendar days; by default the machine's.
         fhir_deadline: seconds that all FHIR queries of one call may take together.
         max_body: bytes a request body may have.
         body_timeout: seconds a request body may take to arrive.
-        rate_limit: calls that one client, or one address where no client is known, may make; off: any number.
-        rate_storage: where calls are counted, if not among this machine's processes (redis://... for several machines).
-        proxies: how many reverse proxies stand in front; callers' addresses are then taken from X-Forwarded-For.
-        cors_origins: browser origins that may call; in open mode, if none is named, every origin may.
+        rate_limit: calls that one client, or one address without an identified client, may make; off: any number.
+        rate_storage: where calls are counted; by default this machine (redis://... for several machines).
+        proxies: number of reverse proxies in front; callers' addresses are then taken from X-Forwarded-For.
+        cors_origins: browser origins that may call; by default every origin in open mode, else none.
         sandbox: serve invented sample patients as a FHIR server under /sandbox/fhir.
-        report_page: serve the report on the use of rules at /report to whoever reaches the port.
-        metrics: numbers for Prometheus at /metrics; if nothing is said, in open mode and where there is a token for it.
-        metrics_token: what has to be sent as bearer token to read them; without it, whoever reaches the port may.
-        tracing: send OpenTelemetry traces to where the standard OTEL_ variables say.
+        report_page: serve the usage report at /report to every caller that reaches the port.
+        metrics: Prometheus metrics at /metrics; by default in open mode, and with a `metrics_token`.
+        metrics_token: bearer token required to read the metrics; without it every caller may.
+        tracing: send OpenTelemetry traces as configured by the standard OTEL_ variables.
     """
 
     model_config = SettingsConfigDict(
@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8080, ge=1, le=65535)
     workers: int = Field(default_factory=lambda: min(4, os.cpu_count() or 1), ge=1, le=256)
     threads: int = Field(default=8, ge=1, le=512)
-    # It may hold a password, so no message and no log shows it.
+    # It may hold a password, so it is in no message and no log.
     database_url: str = Field(default="sqlite:///var/cds.db", repr=False)
     hash_key: str | None = Field(default=None, min_length=32, repr=False)
     retention_days: int = Field(default=400, ge=1, le=36_500)
@@ -98,7 +98,7 @@ class Settings(BaseSettings):
     explain: bool = False
     public_url: str | None = None
     time_zone: str | None = None
-    # Clients give up after five seconds; the answer must be on its way before that.
+    # Clients give up after five seconds; the answer must be sent before that.
     fhir_deadline: float = Field(default=4.0, gt=0, lt=5)
     max_body: int = Field(default=5_000_000, ge=1_000)
     body_timeout: float = Field(default=10.0, ge=1, le=300)
@@ -129,9 +129,11 @@ class Settings(BaseSettings):
     @classmethod
     def _named_servers(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         checked_servers(value)
-        # The page asks for no login, so that whoever reaches it would read these patients.
+        # The page has no login, so every caller that reaches it could read these patients.
         if value and not info.data.get("open"):
-            raise ValueError("these servers would be shown to everybody, which only an open service (CDS_OPEN) may do")
+            raise ValueError(
+                "these servers would be shown to every caller, which only an open service (CDS_OPEN) may do"
+            )
         return value
 
     @field_validator("public_url", "terminology")
@@ -172,15 +174,15 @@ class Settings(BaseSettings):
         if value is None:
             return None
         if not value.is_file():
-            raise ValueError("it is no file")
+            raise ValueError("it is not a file")
         with value.open(encoding="utf-8") as file:
             for line in parse_stream(file):
                 text = line.original.string
                 number = line.original.line + text[: len(text) - len(text.lstrip())].count("\n")
                 if line.error or (line.key is not None and line.value is None):
-                    raise ValueError(f"line {number} of it is no NAME=value")
+                    raise ValueError(f"line {number} of it is not NAME=value")
                 if line.key is not None and unknown_variables([line.key.upper()]):
-                    raise ValueError(f"line {number} of it, {line.key}, is no setting")
+                    raise ValueError(f"line {number} of it, {line.key}, is not a setting")
         return value
 
     @field_validator("secrets_dir")
@@ -188,9 +190,9 @@ class Settings(BaseSettings):
     def _known_secrets(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_dir():
             raise ValueError("there is no such folder")
-        # A misspelt secret would leave the default in force, such as another database.
+        # With a misspelt secret the default would silently apply, e.g. another database.
         if value is not None and (unknown := unknown_variables(file.name.upper() for file in value.iterdir())):
-            raise ValueError(f"the file {unknown[0]} in it is named after no setting")
+            raise ValueError(f"the file {unknown[0]} in it does not have the name of a setting")
         return value
 
     @field_validator("tls_key")
@@ -209,17 +211,17 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Secrets win over the environment: the image names a database in its environment, a secret the real one."""
+        """Orders the sources; secrets override the environment, where the image sets a default database."""
         return init_settings, file_secret_settings, env_settings, dotenv_settings
 
     @property
     def zone(self) -> ZoneInfo | None:
-        """The configured time zone; None stands for the machine's own."""
+        """The configured time zone; None for the machine's."""
         return ZoneInfo(self.time_zone) if self.time_zone else None
 
     @property
     def prefix(self) -> str:
-        """The path part of the public URL, without a slash at its end; "" if there is none."""
+        """The path of the public URL, without a trailing slash; "" if there is none."""
         return urlsplit(self.public_url).path.rstrip("/") if self.public_url else ""
 
     @property
@@ -229,12 +231,12 @@ class Settings(BaseSettings):
 
     @property
     def serves_report(self) -> bool:
-        """Whether there is a route /report: trying out with invented patients, or where the operator wants it."""
+        """Whether there is a route /report: in an open sandbox, or if the operator wants it."""
         return self.report_page or (self.open and self.sandbox)
 
     @property
     def speaks_https(self) -> bool:
-        """Whether clients reach this service by https, through a proxy or directly."""
+        """Whether clients reach this service over https, through a proxy or directly."""
         return self.tls_cert is not None or (self.public_url or "").startswith("https://")
 
     @property
@@ -244,12 +246,12 @@ class Settings(BaseSettings):
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:
-        """Origins for CORS; empty: no browser of another origin may call."""
+        """Origins for CORS; if empty, no other origin may call."""
         return self.cors_origins or (("*",) if self.open else ())
 
 
 def load_settings(**overrides: object) -> Settings:
-    """Settings from the environment, the settings file and the secrets; a given override wins over its variable.
+    """Settings from the environment, the settings file and the secrets; an override replaces its variable.
 
     Raises:
         SettingsError: naming the variable, what is wrong with it and what it should hold.
@@ -279,12 +281,12 @@ def load_settings(**overrides: object) -> Settings:
 
 
 def unknown_variables(names: Iterable[str]) -> list[str]:
-    """Variables with our prefix that mean nothing to us: most likely misspelt, so worth a warning at the start."""
+    """Variables with our prefix that are no settings, probably misspelt; the start warns about them."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     return sorted(n for n in names if n.startswith(PREFIX) and not n.startswith("CDS_TEST_") and n not in known)
 
 
 def _worded(where: tuple[int | str, ...], what: str) -> str:
     name = str(where[0]) if where else ""
-    said = what.removeprefix("Value error, ")
-    return f"{PREFIX}{name.upper()}: {said[:1].lower()}{said[1:]}. {HELP.get(name, '')}".rstrip()
+    message = what.removeprefix("Value error, ")
+    return f"{PREFIX}{name.upper()}: {message[:1].lower()}{message[1:]}. {HELP.get(name, '')}".rstrip()

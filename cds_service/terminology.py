@@ -1,4 +1,4 @@
-"""Codes and texts of a record to the concepts of the knowledge, by value sets."""
+"""Matches codes and texts of a record to the concepts of the knowledge, by value sets."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Kind = Literal["observation", "medication", "condition"]
 
 @dataclass(frozen=True, slots=True)
 class Analyte:
-    """How results of an observation value set are measured.
+    """Units and plausible values of the results of an observation value set.
 
     Attributes:
         unit: canonical UCUM unit.
-        molar_mass: g/mol, links mass to amount of substance; None where no conversion is wanted.
+        molar_mass: g/mol, converts between mass and amount of substance; None if no conversion is wanted.
         low, high: plausible values in the canonical unit, inclusive; outside them a result is unusable.
         refused_units: UCUM units in which this analyte is never reported.
-        ratio: a pure number (INR): no unit, `1`, `{INR}`, `{ratio}` or `INR` are all right.
+        ratio: a dimensionless number (INR): no unit, `1`, `{INR}`, `{ratio}` and `INR` are accepted.
     """
 
     unit: str
@@ -41,15 +41,15 @@ class ConceptCodes:
 
     Attributes:
         codes: (system URI, code) pairs matched exactly.
-        prefixes: (system URI, prefix) pairs; every code of that system beginning so belongs to the concept.
-        excluded: codes that look alike and never belong here.
+        prefixes: (system URI, prefix) pairs; every code of that system with the prefix belongs to the concept.
+        excluded: similar codes that never belong to the concept.
         texts: synonyms, matched as a whole word (Latin script) or as a substring (Chinese);
             " ... " inside one stands for anything in between ("D3 ... K2").
-        not_texts: if one of these is in the text, the synonyms do not count.
+        not_texts: if the text contains one of these, the synonyms are ignored.
         lifelong: a condition that holds also when an entry marks it inactive.
         part_of: the wider value set whose codes leave it to the text whether this one is meant.
         preferred: the code to write when an entry of this concept is made (draft orders, sample patients).
-        title: what people call it, per language.
+        title: the name for people, by language.
     """
 
     id: str
@@ -67,7 +67,7 @@ class ConceptCodes:
 
 
 class Terminology:
-    """All value sets, ready to match. Every distinct coding and text is resolved once and kept (bounded)."""
+    """All value sets, prepared for matching. Results are cached per coding and text (bounded)."""
 
     def __init__(self, value_sets: Iterable[ConceptCodes]) -> None:
         self.value_sets = {value_set.id: value_set for value_set in value_sets}
@@ -78,15 +78,14 @@ class Terminology:
     def concepts(self, kind: Kind, codings: Sequence[Coding], text: str = "") -> frozenset[str]:
         """The value sets that a CodeableConcept belongs to.
 
-        Any coding counts. If no coding is known, the text and the displays of the codings are looked at: a local
-        code with the text "Warfarin 3 mg" is warfarin all the same. So they are if the codings name a whole value set
-        and none of its parts: a heparin with the text "Lovenox" is enoxaparin. A code on an exclusion list settles
-        it: none.
+        Every coding counts. If no coding is known, the text and the displays of the codings decide: a local code with
+        the text "Warfarin 3 mg" is warfarin. They also decide if the codings name a whole value set and none of its
+        parts: a heparin with the text "Lovenox" is enoxaparin. With an excluded code the result is empty.
         """
         return self._matchers[kind].concepts(tuple(codings), text)
 
     def with_codes(self, codes: Mapping[tuple[Kind, str, str], frozenset[str]]) -> Terminology:
-        """The same with more codes, as kind, system URI and code; the prepared synonyms are shared, answers are not."""
+        """A copy with more codes (kind, system URI, code); it shares the prepared synonyms, but not the cache."""
         made = copy.copy(self)
         made._matchers = {
             kind: matcher.with_codes({(system, code): ids for (of, system, code), ids in codes.items() if of == kind})
@@ -159,17 +158,17 @@ class _Matcher:
 
 
 def _plain(system: str, code: str) -> tuple[str, str]:
-    """A code as it is compared: the hyphens of an NDC say nothing."""
+    """The code for comparison; the hyphens of an NDC are not significant."""
     return system, code.replace("-", "") if system == NDC else code
 
 
 def normalised(text: str) -> str:
-    """Text as it is compared: NFKC, lower case, one space between words."""
+    """The text for comparison: NFKC, lower case, one space between words."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def _pattern(synonym: str) -> re.Pattern[str]:
-    """A synonym as a whole word where it begins or ends in Latin script, as a substring where it does not."""
+    """The pattern of a synonym: a word boundary at an end in Latin script, none at another end."""
     plain = normalised(synonym)
     before = r"(?<![a-z0-9])" if plain[0].isascii() else ""
     after = r"(?![a-z0-9])" if plain[-1].isascii() else ""

@@ -1,4 +1,4 @@
-"""One YAML file to plain data with the line of every member; repeated keys are errors. For knowledge and settings."""
+"""Reads a YAML file into plain data with the line of every member; repeated keys are errors."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class YamlFile:
         return f"{self.name}:{self.line(path)}"
 
     def line_of(self, words: tuple[str, ...], start: int) -> int:
-        """The first line from `start` on where these values follow each other; a `{name}` may occur within a text."""
+        """The first line from `start` on where these values follow each other; a text may contain a `{name}`."""
         scalars = [(line, text) for line, text in self._scalars if line >= start]
         for place in range(len(scalars) - len(words) + 1):
             run = scalars[place : place + len(words)]
@@ -94,7 +94,7 @@ class YamlFile:
         Args:
             what: what the entries are, in the plural, for messages.
         Raises:
-            KnowledgeError: it is no list, an entry is faulty, or two have one id.
+            KnowledgeError: it is not a list, an entry is invalid, or two have the same id.
         """
         if not isinstance(self.data, list):
             raise KnowledgeError(self.where(), f"the file is not a list of {what}.", "Begin each with `- id:`.")
@@ -142,7 +142,7 @@ def _scalar(node: yaml.Node) -> Any:
         case "tag:yaml.org,2002:float":
             return float(node.value)
         case "tag:yaml.org,2002:bool":
-            # YAML 1.1 reads yes, no, on, off as booleans; only true and false are meant as such here.
+            # YAML 1.1 reads yes, no, on, off as booleans; here only true and false are.
             return node.value.lower() == "true" if node.value.lower() in ("true", "false") else node.value
         case "tag:yaml.org,2002:null":
             return None

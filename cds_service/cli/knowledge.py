@@ -1,4 +1,4 @@
-"""Terminal commands for those who write or question knowledge: `cds check`, `evaluate`, `explain`, `export`."""
+"""Commands for authors and reviewers of knowledge: `cds check`, `evaluate`, `explain`, `export` and others."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ REGISTER = 232
 HOOKS = ("patient-view", "order-select", "order-sign", "encounter-start", "encounter-discharge")
 
 
-# What the tables hold, in the words of a message.
+# What the tables hold, for messages.
 _KEPT = {
     "hook_call": "calls",
     "card": "cards",
@@ -56,7 +56,7 @@ _KEPT = {
 _site_option = click.option(
     "--site",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A site's overlay folder, laid over the knowledge.",
+    help="A site's overlay folder to apply to the knowledge.",
 )
 
 
@@ -68,10 +68,10 @@ _site_option = click.option(
     "--clients", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Review this client file instead."
 )
 def check_command(folder: Path | None, site: Path | None, quiet: bool, clients: Path | None) -> None:
-    """Reviews a knowledge folder: errors as file:line: what, why, do this. Exit code 1 if there is an error."""
+    """Checks a knowledge folder: prints errors as file:line: what, why, do this. Exit code 1 if there is an error."""
     if clients is not None:
         for profile in load_profiles(clients, sandbox=load_settings().sandbox):
-            click.echo(f"{profile.name}: {', '.join(profile.issuers) or 'everybody, in open mode'}")
+            click.echo(f"{profile.name}: {', '.join(profile.issuers) or 'every caller in open mode'}")
         return
     today = datetime.now().astimezone().date()
     knowledge, findings = check_knowledge(folder or knowledge_dir(), today, site)
@@ -96,7 +96,9 @@ def _bundle_options(command: Any) -> Any:
         click.option(
             "--hook", type=click.Choice(HOOKS), default="patient-view", show_default=True, help="What is happening."
         ),
-        click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Day of judgement.  [today]"),
+        click.option(
+            "--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Day as of which the record is evaluated.  [today]"
+        ),
         click.option("--rule", "rules", multiple=True, help="Only these rules."),
         _site_option,
         click.argument("bundle", type=click.File("rb")),
@@ -108,7 +110,7 @@ def _bundle_options(command: Any) -> Any:
 @click.command("evaluate")
 @_bundle_options
 @click.option("--language", type=click.Choice(list(LANGUAGES)), default=FALLBACK, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Cards as JSON, as an EHR gets them.")
+@click.option("--json", "as_json", is_flag=True, help="Cards as JSON, as an EHR receives them.")
 def evaluate_command(
     bundle: Any,
     hook: str,
@@ -118,9 +120,9 @@ def evaluate_command(
     language: Language,
     as_json: bool,
 ) -> None:
-    """Prints the cards for a FHIR Bundle file with one Patient and what belongs to them ("-" reads standard input).
+    """Prints the cards for a FHIR Bundle file with one Patient and their resources ("-" reads standard input).
 
-    With an order hook, the draft orders in the Bundle are the ones being judged.
+    With an order hook, the draft orders in the Bundle are evaluated.
     """
     run = _Run.of(bundle.read(), hook, as_of, rules, site)
     draft_context = DraftContext(f"Patient/{run.record.patient.id}", run.as_of.isoformat(timespec="seconds"), "")
@@ -143,7 +145,7 @@ def evaluate_command(
 def explain_command(
     bundle: Any, hook: str, as_of: datetime | None, rules: tuple[str, ...], site: Path | None, as_json: bool
 ) -> None:
-    """Shows for a FHIR Bundle file, clause by clause, why each rule speaks, is silent or cannot tell."""
+    """Shows for a FHIR Bundle file, clause by clause, why each rule fires, does not fire or is undecided."""
     run = _Run.of(bundle.read(), hook, as_of, rules, site)
     nodes = explain_decisions(run.knowledge, run.evaluation.facts, run.evaluation.decisions)
     if as_json:
@@ -155,7 +157,7 @@ def explain_command(
 
 @click.group("export")
 def export_commands() -> None:
-    """Writes the knowledge out for people and programs that do not call the service."""
+    """Exports the knowledge for people and programs that do not call the service."""
 
 
 @export_commands.command("catalogue")
@@ -172,7 +174,7 @@ def catalogue_command(folder: Path) -> None:
 def sample_command(patient: str | None) -> None:
     """Prints an invented patient as a FHIR Bundle for `cds evaluate -` or `cds explain -`; without a name, lists them.
 
-    The sample patients of the sandbox are told as of today, the worked patients of the rules as of their own day.
+    The sample patients of the sandbox are dated as of today, the worked patients of the rules as of their own day.
     """
     root = knowledge_dir()
     paths = [root / "sandbox" / "patients.yaml", *sorted(root.glob("*/*.examples.yaml"))]
@@ -195,14 +197,14 @@ def sample_command(patient: str | None) -> None:
 
 @click.command("load-samples")
 @click.argument("url")
-@click.option("--test-server", is_flag=True, help="Say that this server is for trying out: no real patients are on it.")
+@click.option("--test-server", is_flag=True, help="Confirm that this is a test server without real patients.")
 @click.option(
     "--wait", type=click.FloatRange(0, 600), default=0, help="Seconds to wait for a server that is still starting."
 )
 def load_samples_command(url: str, test_server: bool, wait: float) -> None:
-    """Puts the sandbox's invented patients, told as of today, on the FHIR R4 server at URL, its base URL.
+    """Writes the sandbox's invented patients, dated as of today, to the FHIR R4 server with the base URL URL.
 
-    What an earlier load wrote is replaced; patients of others are not touched.
+    Resources of an earlier load are replaced; other patients are not touched.
     """
     if not test_server:
         raise click.UsageError("Nothing was written. Repeat with --test-server if no real patients are on this server.")
@@ -221,11 +223,11 @@ def load_samples_command(url: str, test_server: bool, wait: float) -> None:
 @click.option(
     "--older-than", type=click.IntRange(0), metavar="DAYS", help="Days to keep.  [CDS_RETENTION_DAYS, else 400]"
 )
-@click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be removed.")
 def purge_command(older_than: int | None, dry_run: bool) -> None:
     """Removes old calls with their cards and suggestions, old feedback, and used tokens that have expired.
 
-    May run while the service does. Run it daily, as the one who runs the service.
+    May run while the service does. Run it daily, as the user that runs the service.
     """
     settings = load_settings()
     days = settings.retention_days if older_than is None else older_than
@@ -240,7 +242,7 @@ def purge_command(older_than: int | None, dry_run: bool) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """One Bundle on the road: knowledge, record and what was decided."""
+    """The evaluation of one Bundle: knowledge, record and decisions."""
 
     knowledge: KnowledgeBase
     record: PatientRecord
@@ -261,7 +263,7 @@ class _Run:
 
 
 def _record(content: bytes, hook: str, knowledge: KnowledgeBase) -> PatientRecord:
-    """The record of the one Patient in a Bundle; every list counts as read, for the file is all there is."""
+    """The record of the one Patient in a Bundle; every list counts as read, because the file is the whole record."""
     opened = open_resource(content)
     if opened.resource_type != "Bundle":
         raise BadRequest("The file is not a FHIR Bundle in JSON. Save the Patient and the resources as one Bundle.")

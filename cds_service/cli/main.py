@@ -1,6 +1,6 @@
 """The command line: `cds serve`, and the terminal commands of `cli/knowledge.py`.
 
-Exit codes: 0 done; 1 a fault in settings or knowledge, told on standard error; 2 the command was written wrongly.
+Exit codes: 0 success; 1 an error in settings or knowledge, printed on standard error; 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from cds_service.security.callers import known_clients
 from cds_service.server.tls import check_files, own_context, server_options
 from cds_service.settings import PREFIX, Settings, load_settings, unknown_variables
 
-# Bytes of all headers of a call together, more or less; a token is far below.
+# Approximate limit on the bytes of all headers of a call; a token is far below.
 _MAX_HEADERS = 65_536
 
 
 class _Commands(click.Group):
-    """Turns our errors into one line on standard error and exit code 1."""
+    """Prints our errors as one line on standard error and exits with code 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -76,12 +76,12 @@ for _command in (
 @click.option("--workers", type=int, help="Processes.  [CDS_WORKERS, else one per core, at most 4]")
 @click.option("--threads", type=int, help="Threads per process.  [CDS_THREADS, else 8]")
 def serve(**options: Any) -> None:
-    """Serves until it is stopped; calls under way are finished first."""
+    """Serves until it is stopped; calls in progress are finished first."""
     given = {name: value for name, value in options.items() if value is not None}
     settings = load_settings(**given)
     for name in unknown_variables(os.environ):
-        click.echo(f"cds: {name} is set but means nothing to this service. Is it misspelt?", err=True)
-    # A worker process that finds the fault would be started again and again.
+        click.echo(f"cds: {name} is set, but is no setting of this service. Is it misspelt?", err=True)
+    # Checked here: a worker process that fails at start would be restarted again and again.
     known_clients(settings)
     check_files(settings)
     if settings.site is not None:
@@ -94,7 +94,7 @@ def serve(**options: Any) -> None:
 
 
 def run_server(settings: Settings, app: str = "cds_service.server.wsgi:app") -> None:
-    """Serves a WSGI app, given as `module:name`, until SIGTERM or SIGINT; calls under way are finished first."""
+    """Serves a WSGI app, given as `module:name`, until SIGTERM or SIGINT; calls in progress are finished first."""
     from granian import Granian
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
@@ -107,7 +107,7 @@ def run_server(settings: Settings, app: str = "cds_service.server.wsgi:app") -> 
         address=settings.host,
         port=settings.port,
         interface=Interfaces.WSGI,
-        # HTTP/2 would let a caller keep a connection busy whose body never comes (web/ops/body_timeout.py).
+        # With HTTP/2, an unfinished body could not be ended by closing its connection (web/ops/body_timeout.py).
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(max_buffer_size=_MAX_HEADERS),
         workers=settings.workers,
@@ -138,7 +138,7 @@ def _check_port(host: str, port: int) -> None:
 
 
 def _say_when_ready(settings: Settings) -> None:
-    """Prints where to look, once the service answers."""
+    """Prints the addresses of the service once it answers."""
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104  # not bound here
     scheme = "http" if settings.tls_cert is None else "https"
     base = f"{scheme}://{f'[{host}]' if ':' in host and host[0] != '[' else host}:{settings.port}"
@@ -178,7 +178,7 @@ def _welcome(base: str, settings: Settings) -> str:
         [
             *lines,
             f"  patients  {base}/sandbox/fhir/Patient",
-            "Open to everybody, with invented sample patients. Try one with low B12 who takes warfarin and vitamin K:",
+            "Open mode, with invented sample patients. Try one with low B12 who takes warfarin and vitamin K:",
             "",
             f"curl -s -H 'Content-Type: application/json' \\\n  -d '{json.dumps(body)}' \\\n"
             f"  '{base}/cds-services/{{vitamin-b12,vitamin-k}}-patient-view'",

@@ -1,4 +1,4 @@
-"""`cds report`: what became of the cards, on the terminal, as CSV or as one HTML file."""
+"""`cds report`: the usage report on cards, on the terminal, as CSV or as one HTML file."""
 
 from __future__ import annotations
 
@@ -25,9 +25,11 @@ from cds_service.store.report_query import Selection
 @click.option("--rule", help="Only cards of this rule.")
 @click.option("--site", help="Only calls under the overlay in a folder of this name.")
 @click.option("--format", "form", type=click.Choice(["terminal", "html", "csv"]), default="terminal", show_default=True)
-@click.option("--language", type=click.Choice(list(LANGUAGES)), help="Of the words.  [CDS_LANGUAGE, else en]")
+@click.option("--language", type=click.Choice(list(LANGUAGES)), help="Language of the report.  [CDS_LANGUAGE, else en]")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write.  [standard output]")
-@click.option("--comments", is_flag=True, help="Users' comments, too. They may name patients: keep them to yourself.")
+@click.option(
+    "--comments", is_flag=True, help="Also print users' comments. They may name patients: keep them confidential."
+)
 def report_command(
     first: datetime | None,
     last: datetime | None,
@@ -39,9 +41,9 @@ def report_command(
     output: Path | None,
     comments: bool,
 ) -> None:
-    """Tells what became of the cards: shown, accepted, overridden and why, unanswered; and which rules to review.
+    """Reports on the cards: shown, accepted, overridden and why, unanswered; and which rules to review.
 
-    Reads the database of CDS_DATABASE_URL, which may be in use. docs/report.md tells how the figures are meant.
+    Reads the database of CDS_DATABASE_URL, which may be in use. docs/report.md defines the figures.
     """
     if comments and (form != "terminal" or output is not None):
         raise click.UsageError("--comments are for the terminal only: what users write may name patients.")

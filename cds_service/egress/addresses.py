@@ -1,10 +1,10 @@
-"""A host to the IP addresses that may be called there: resolved once, judged one by one, in time.
+"""Resolves a host once, within a deadline, and returns those of its IP addresses that may be called.
 
 Public addresses may be called. Private ones (RFC 1918, unique local, loopback, shared, documentation) may be called if
-the operator named the network, or the very address, or `localhost`: a hospital's FHIR server mostly stands in a private
-network, and only the operator knows which. Some are never called, whoever names them: link-local ones, where clouds
-hand out credentials to whoever asks, and whatever is no single machine. An IPv6 address that carries an IPv4 address
-is judged by what it carries.
+the operator listed the network, the address itself or `localhost`: most FHIR servers of hospitals are in a private
+network, and only the operator knows which. Some are never called, even if listed: link-local addresses, where clouds
+give credentials to every caller, and multicast and broadcast addresses. An IPv6 address that embeds an IPv4 address is
+judged by the IPv4 address.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _NEVER: tuple[Network, ...] = tuple(
         "ff00::/8",  # multicast
     )
 )
-# RFC 4291: all global unicast addresses that have been given out so far.
+# RFC 4291: all global unicast addresses that have been allocated so far.
 _GLOBAL_V6 = IPv6Network("2000::/3")
 _COMPATIBLE = IPv6Network("::/96")  # RFC 4291, deprecated
 _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))  # RFC 6052, RFC 8215
@@ -61,10 +61,10 @@ def may_call(address: str, host: str, private: Iterable[Network]) -> bool:
     >>> may_call("10.1.2.3", "ehr.example", [IPv4Network("10.0.0.0/8")])
     True
     """
-    if "%" in address:  # an address with a zone is good on one link only
+    if "%" in address:  # an address with a zone is valid on one link only
         return False
     outer = ip_address(address)
-    inner = _carried(outer)
+    inner = _embedded(outer)
     if any(ip in network for ip in (outer, inner) for network in _NEVER):
         return False
     return (
@@ -81,12 +81,12 @@ def is_never_called(host: str) -> bool:
 
 
 def addresses(host: str, port: int, private: Iterable[Network], deadline: float) -> list[str]:
-    """The addresses of `host` that may be called, in the order in which they are to be tried.
+    """The addresses of `host` that may be called, in the order in which to try them.
 
     Args:
         deadline: the instant on time.monotonic() at which they must be known.
     Raises:
-        EgressError: it has none, none is known in time, or none may be called.
+        EgressError: the host has no address, was not resolved in time, or has none that may be called.
     """
     literal = _literal(host)
     found = [str(literal)] if literal is not None else _resolved(host, port, deadline)
@@ -97,8 +97,8 @@ def addresses(host: str, port: int, private: Iterable[Network], deadline: float)
 
 
 def _resolved(host: str, port: int, deadline: float) -> list[str]:
-    # The system's look-up cannot be interrupted, so others wait for it. With all of them stuck, nobody waits longer
-    # than the own deadline either.
+    # The system's look-up cannot be interrupted, so a thread of the pool runs it. If all of them hang, a caller still
+    # waits only until its own deadline.
     task = _pool().submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     try:
         answers = task.result(timeout=max(0.0, deadline - monotonic()))
@@ -112,7 +112,7 @@ def _resolved(host: str, port: int, deadline: float) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _pool() -> ThreadPoolExecutor:
-    """One pool per process, made at the first look-up: threads do not survive the fork of a server's workers."""
+    """One pool per process, made at the first look-up: threads do not survive the fork of the server's workers."""
     return ThreadPoolExecutor(_THREADS, thread_name_prefix="resolve")
 
 
@@ -133,15 +133,15 @@ def _literal(host: str) -> Address | None:
         return None
 
 
-def _carried(address: Address) -> Address:
-    """The IPv4 address that an IPv6 address leads to, else the address itself."""
+def _embedded(address: Address) -> Address:
+    """The IPv4 address embedded in an IPv6 address, or else the address itself."""
     if isinstance(address, IPv4Address):
         return address
     if address.sixtofour is not None:
         return address.sixtofour
     if address.ipv4_mapped is not None:
         return address.ipv4_mapped
-    # ::1 and :: stand in the block of the compatible ones, and are none.
+    # ::1 and :: are in the block of compatible addresses, but embed no IPv4 address.
     if int(address) > 1 and any(address in block for block in (_COMPATIBLE, *_NAT64)):
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address

@@ -1,6 +1,6 @@
-"""Addresses as they are listed and as they are called, and whether one lies below the other.
+"""Parses listed and called URLs, and checks whether one is at or below the other.
 
-Two URL parsers never agree on odd addresses, so there is one here, and what could be read in two ways is no address.
+URL parsers disagree on odd URLs. So only this one is used, and it rejects every URL that could be read in two ways.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ODD_PATH = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:/|$)|%2f|%5c|;", re.IGNORECASE
 
 
 class Place(NamedTuple):
-    """An address in parts; the port is always there, the path without a slash at its end."""
+    """The parts of a URL; the port is always set, the path has no trailing slash."""
 
     scheme: str
     host: str
@@ -34,24 +34,24 @@ def base_of(url: str) -> Place:
     """A base URL that an operator listed.
 
     Raises:
-        SettingsError: it is none, or an address that is never called.
+        SettingsError: it is not a plain base URL, or its address is never called.
     """
     place = place_of(url)
     if place is None or "?" in url:
         raise SettingsError(
-            "The list of FHIR servers that may be called has an entry that is no plain base URL; no server could "
+            "The list of FHIR servers that may be called has an entry that is not a plain base URL; no server could "
             "be matched against it. Write it like https://ehr.example/fhir (CDS_FHIR_ALLOW or the client profile)."
         )
     if is_never_called(place.host):
         raise SettingsError(
             "The list of FHIR servers that may be called has an address that is never called: link-local ones give "
-            "away a cloud's credentials. Take it out (CDS_FHIR_ALLOW or the client profile)."
+            "away a cloud's credentials. Remove it (CDS_FHIR_ALLOW or the client profile)."
         )
     return place
 
 
 def place_of(url: str) -> Place | None:
-    """An http(s) address in parts; None for anything else."""
+    """The parts of an http(s) URL; None for anything else."""
     match = _ADDRESS.fullmatch(url)
     if match is None or _ODD_PATH.search(match["path"]):
         return None

@@ -1,11 +1,11 @@
-"""A server that keeps failing is left alone for a while: calls to it are refused at once instead of timing out.
+"""Circuit breaker, one per server: after repeated failures, calls are refused at once instead of timing out.
 
-closed     calls go ahead; `_FAILURES` of them failing in a row open it
-open       calls are refused, until `_PAUSE` seconds are over
-half-open  a few calls go ahead: the first that succeeds closes it, the first that fails opens it again
+closed     calls are allowed; `_FAILURES` failures in a row open the circuit
+open       calls are refused for `_PAUSE` seconds
+half-open  `_TRIALS` calls are allowed: the first success closes the circuit, the first failure opens it again
 
-The libraries for this either hold a lock while a call is under way, so that the queries of one hook call would run one
-after the other (pybreaker), or none at all (circuitbreaker).
+The libraries for this either hold a lock during a call, so that the queries of one hook call would run one after the
+other (pybreaker), or use no lock at all (circuitbreaker).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _TRIALS = len(RECORD_LISTS) + 1
 
 
 class Breaker:
-    """What is known of one server; shared between threads.
+    """The circuit breaker of one server. Thread-safe.
 
     Args:
-        host: how the log calls the server, e.g. "ehr.example:443".
-        clock: seconds that only go forward.
+        host: name of the server in the log, e.g. "ehr.example:443".
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class Breaker:
         return self._state
 
     def allow_request(self) -> bool:
-        """Whether a call may go ahead. Whoever is let through reports what became of it, if that says anything."""
+        """Whether a call is allowed. The caller then reports `succeeded` or `failed`, unless neither is known."""
         with self._lock:
             if self._state == "closed":
                 return True
             if self._clock() - self._since >= self._pause:
-                # Also when it was half-open: trials that never said how they ended must not shut it for ever.
+                # Also from half-open: trials without a reported outcome must not keep the circuit open for ever.
                 self._become("half-open")
                 self._trials = 0
             if self._state == "half-open" and self._trials < self._most_trials:
@@ -72,7 +72,7 @@ class Breaker:
             return False
 
     def succeeded(self) -> None:
-        """The server answered, if only to refuse."""
+        """Reports an answer of the server, also a 4xx."""
         if self._state == "closed" and not self._failures:
             return
         with self._lock:
@@ -81,7 +81,7 @@ class Breaker:
                 self._become("closed")
 
     def failed(self) -> None:
-        """The server did not answer, or with a fault of its own."""
+        """Reports that the server did not answer, or answered with a 5xx."""
         with self._lock:
             self._failures += 1
             if self._state == "half-open" or (self._state == "closed" and self._failures >= self._most_failures):
@@ -90,17 +90,17 @@ class Breaker:
     def _become(self, state: State) -> None:
         before, self._state, self._since = self._state, state, self._clock()
         if state == "open" and before == "closed":
-            reason = "calls to this server keep failing; it is left alone, but for a few trials"
+            reason = "circuit open: recent calls failed; the server is not called except for a few trials"
             get_log().warning("server fails", host=self._host, reason=reason)
         elif state == "closed":
             get_log().warning("server answers again", host=self._host)
 
 
 class Breakers:
-    """One breaker per server, for everything in this process that calls out.
+    """One breaker per server, shared by all outbound calls of this process.
 
     Args:
-        fair: seconds that a call must have had before a time-out is the server's fault and not the caller's.
+        min_attempt_seconds: a time-out counts as a failure of the server only if the call had at least this long.
         failures, pause: see the module.
     """
 
@@ -118,7 +118,7 @@ class Breakers:
         self._by_host: dict[str, Breaker] = {}
 
     def of(self, host: str, port: int) -> Breaker:
-        """The breaker of a server. Hosts come from lists that the operator wrote, so there are few."""
+        """The breaker of a server. There are few: hosts come from the operator's lists."""
         name = f"{host}:{port}"
         found = self._by_host.get(name)
         if found is None:

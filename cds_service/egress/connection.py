@@ -1,7 +1,7 @@
-"""urllib3 connections to checked addresses only, which can be cut off from another thread.
+"""urllib3 connections to checked addresses only, which another thread can cancel.
 
-The name is resolved once, by `addresses.py`; the socket goes to an address that was judged, and TLS proves the name
-(SNI, certificate). So a name that leads elsewhere a moment later (DNS rebinding) leads nowhere.
+`addresses.py` resolves the name once; the socket connects to a checked address, and TLS verifies the name (SNI,
+certificate). So a name that resolves to another address a moment later (DNS rebinding) has no effect.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from cds_service.errors import SettingsError
 
 
 class Cancellation:
-    """A handle on a call that runs in another thread: whoever waits for it can cut it off.
+    """A handle with which another thread cancels a call.
 
-    Socket time-outs start anew with every byte; only closing the socket stops a server that sends one byte a second.
+    Socket time-outs restart with every byte; only closing the socket stops a server that sends one byte a second.
     """
 
     def __init__(self) -> None:
@@ -55,13 +55,13 @@ class Cancellation:
     def _shut(self) -> None:
         if self._socket is not None:
             with suppress(OSError):
-                # Of the plain socket: closing the TLS layer first would wait for the other side.
+                # Shuts the plain socket: closing the TLS layer first would wait for the other side.
                 socket.shutdown(self._socket, SHUT_RDWR)
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What a connection has to keep to: the networks it may enter, the seconds per attempt, the deadline."""
+    """Limits of a connection: private networks it may enter, seconds per attempt, deadline."""
 
     private: Sequence[Network]
     connect_timeout: float
@@ -69,48 +69,48 @@ class ConnectionLimits:
     call: Cancellation
 
 
-class _Under(threading.local):
-    way: ConnectionLimits | None = None
+class _Current(threading.local):
+    limits: ConnectionLimits | None = None
 
 
-_under = _Under()
+_current = _Current()
 
 
 @contextmanager
-def connection_limits(way: ConnectionLimits) -> Iterator[None]:
-    """Whatever this thread connects to meanwhile keeps to `way`."""
-    _under.way = way
+def connection_limits(limits: ConnectionLimits) -> Iterator[None]:
+    """Applies `limits` to the connections that this thread opens within the block."""
+    _current.limits = limits
     try:
         yield
     finally:
-        _under.way = None
-        way.call.holds(None)
+        _current.limits = None
+        limits.call.holds(None)
 
 
 class _Pinned(HTTPConnection):
-    """Connects to a checked address, and tells the call of this thread which socket it has."""
+    """Connects to a checked address and registers the socket with the `Cancellation` of this thread's call."""
 
-    _shaking: socket | None = None
+    _handshaking: socket | None = None
 
     def _new_conn(self) -> socket:
-        way = _under.way
-        if way is None:
+        limits = _current.limits
+        if limits is None:
             raise RuntimeError("a connection outside of a call")
         failure: OSError | None = None
-        for address in addresses(self.host, self.port, way.private, way.deadline):
-            left = way.deadline - time.monotonic()
+        for address in addresses(self.host, self.port, limits.private, limits.deadline):
+            left = limits.deadline - time.monotonic()
             if left <= 0:
                 break
             try:
                 connected = create_connection(
-                    (address, self.port), min(left, way.connect_timeout), socket_options=self.socket_options
+                    (address, self.port), min(left, limits.connect_timeout), socket_options=self.socket_options
                 )
             except OSError as error:
                 failure = error
                 continue
-            # The TLS layer takes the socket over until the handshake is done; a second hold on it can be cut.
-            self._shaking = connected.dup()
-            way.call.holds(self._shaking)
+            # The TLS layer owns the socket until the handshake is done; a duplicate of it can be shut down.
+            self._handshaking = connected.dup()
+            limits.call.holds(self._handshaking)
             return connected
         if isinstance(failure, TimeoutError | None):
             raise ConnectTimeoutError(self, "no connection in time") from failure
@@ -121,17 +121,17 @@ class _Pinned(HTTPConnection):
             super().connect()
         finally:
             self._report()
-            if self._shaking is not None:
-                self._shaking.close()
-                self._shaking = None
+            if self._handshaking is not None:
+                self._handshaking.close()
+                self._handshaking = None
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         self._report()
         super().request(*args, **kwargs)
 
     def _report(self) -> None:
-        if _under.way is not None:
-            _under.way.call.holds(self.sock)
+        if _current.limits is not None:
+            _current.limits.call.holds(self.sock)
 
 
 class _PinnedTls(_Pinned, HTTPSConnection):
@@ -170,7 +170,7 @@ class PinnedAdapter(HTTPAdapter):
         return host, {"ssl_context": self._context, "cert_reqs": "CERT_REQUIRED"}
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Nothing: the context says whom to trust. The library would read its own list anew for every connection."""
+        """No-op: the SSL context already holds the CA list; requests would reload it per connection."""
 
 
 @lru_cache(maxsize=4)

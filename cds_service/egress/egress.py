@@ -1,13 +1,12 @@
-"""The way out: which servers may be called, and one call that keeps to a deadline and a size.
+"""Outbound HTTP: which servers may be called, and single calls with a deadline and a size limit.
 
-Every call of this service to another machine goes through `Egress.get` or `Egress.post`, and every address through
-`Egress.check`: the FHIR servers of requests and their further pages, key sets, the terminology server, the server that
-gives tokens to the page. The `fhirServer` of a request is the
-caller's word, so an address counts only if the operator listed it.
+Every call of this service to another machine uses `Egress.get` or `Egress.post`, which check its URL: the FHIR servers
+of requests and their further pages, key sets, the terminology server, the authorization server of the page. The
+`fhirServer` of a request is untrusted, so a URL is called only if the operator listed its server.
 
-    egress.py ─┬─ bases.py                        what lies below a listed base URL
-               ├─ connection.py ── addresses.py   where a name leads, and whether that may be called
-               └─ breaker.py                      servers that keep failing
+    egress.py ─┬─ bases.py                        whether a URL is at or below a listed base URL
+               ├─ connection.py ── addresses.py   the addresses of a name, and whether they may be called
+               └─ breaker.py                      circuit breakers
 """
 
 from __future__ import annotations
@@ -38,13 +37,13 @@ from cds_service.settings import Settings
 __all__ = ["Cancellation", "Egress", "EgressFactory", "HttpResponse"]
 
 _CHUNK = 65_536
-# It logs the addresses it calls (always at DEBUG, sometimes at WARNING), and an address holds a patient's id.
+# urllib3 logs the URLs it calls (always at DEBUG, sometimes at WARNING), and a URL may hold a patient's id.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What a server answered. `body` is empty unless the status is 200; `retry_after` is in seconds."""
+    """A server's answer. `body` is empty unless the status is 200; `retry_after` is in seconds."""
 
     status: int
     body: bytes = b""
@@ -53,7 +52,7 @@ class HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class _HttpRequest:
-    """What is asked; `form` None: a GET."""
+    """A request; a GET if `form` is None, otherwise a POST."""
 
     url: str
     headers: Mapping[str, str]
@@ -63,10 +62,10 @@ class _HttpRequest:
 
 
 class EgressFactory:
-    """Every way out of this process, so that all know of the same failing servers. One per process.
+    """Makes the `Egress` objects of this process, which share their circuit breakers. One per process.
 
     Args:
-        private: private networks that listed names may lead into.
+        private: private networks in which listed servers may be.
         ca_file: PEM file of authorities to trust besides the public ones, for hospitals with their own.
     Raises:
         SettingsError: the file holds no certificates.
@@ -79,17 +78,17 @@ class EgressFactory:
         self._ca_file = ca_file
         self._breakers = breakers or Breakers()
         self._made = lru_cache(maxsize=256)(self._make)
-        self._make(())  # a CA file that cannot be read is to stop the start, not the first call
+        self._make(())  # an unreadable CA file stops the start, not the first call
 
     @classmethod
     def of(cls, settings: Settings) -> EgressFactory:
         return cls(private=settings.private_addresses, ca_file=settings.ca_file)
 
     def to(self, bases: Sequence[str]) -> Egress:
-        """The way to these servers; made once for each list.
+        """The egress to these servers; made once for each list.
 
         Raises:
-            SettingsError: one of them is no plain http(s) base URL.
+            SettingsError: one of them is not a plain http(s) base URL.
         """
         return self._made(tuple(bases))
 
@@ -97,22 +96,22 @@ class EgressFactory:
         return Egress(bases, private=self._private, ca_file=self._ca_file, breakers=self._breakers)
 
     def states(self) -> dict[str, State]:
-        """Whether the servers called so far keep failing: {"ehr.example:443": "closed"}; "open" is left alone."""
+        """The circuit state of every server called so far, e.g. {"ehr.example:443": "closed"}."""
         return self._breakers.states()
 
 
 class Egress:
-    """The servers that may be called, and the connections to them. Used by many threads.
+    """The servers that may be called, and the connections to them. Thread-safe.
 
     Args:
-        allow: base URLs, e.g. "https://ehr.example/fhir"; what lies at or below one may be called.
-        private: networks that their names may lead into (addresses.py).
+        allow: base URLs, e.g. "https://ehr.example/fhir"; URLs at or below one may be called.
+        private: private networks in which these servers may be (addresses.py).
         connect_timeout: seconds for one connection attempt, never longer than the call's deadline.
         connections: how many connections per server are kept open.
         ca_file: PEM file of authorities to trust besides the public ones.
-        breakers: what is known of failing servers; its own, if none is given.
+        breakers: circuit breakers to share; new ones if None.
     Raises:
-        SettingsError: an entry of `allow` is no plain http(s) base URL, or an address that is never called.
+        SettingsError: an entry of `allow` is not a plain http(s) base URL, or its address is never called.
     """
 
     def __init__(
@@ -142,7 +141,7 @@ class Egress:
         """Raises EgressError unless `url` lies at or below an allowed base (and at or below `below`, if given).
 
         Scheme, host and port must be the same; the path must continue the base's path at a segment boundary. So
-        plain http is possible only where the operator wrote http. Where the host leads to is judged on connecting.
+        plain http is possible only where the operator wrote http. The host's addresses are checked on connecting.
         """
         self._checked(url, below)
 
@@ -164,29 +163,29 @@ class Egress:
         Args:
             deadline: the instant on time.monotonic() at which the answer must be complete.
             max_bytes: most bytes of (decompressed) body that are read.
-            call: lets another thread cut this call off; without one, it is cut off at the deadline.
+            call: lets another thread cancel this call; without one, it is cancelled at the deadline.
         Raises:
             EgressError: not allowed, circuit open, no connection, no complete answer in time, or too large. Neither
                 `gap` nor the message holds a part of the address.
         """
-        return self._ask(_HttpRequest(url, headers, deadline, max_bytes), call)
+        return self._send(_HttpRequest(url, headers, deadline, max_bytes), call)
 
     def post(self, url: str, form: str, *, headers: Mapping[str, str], deadline: float, max_bytes: int) -> HttpResponse:
-        """POST a form, encoded already, to `url`: once, without following redirects. Otherwise as `get`."""
-        whole = {"Content-Type": "application/x-www-form-urlencoded", **headers}
-        return self._ask(_HttpRequest(url, whole, deadline, max_bytes, form.encode("ascii")), None)
+        """POST an encoded form to `url`, without retries or redirects. Otherwise as `get`."""
+        all_headers = {"Content-Type": "application/x-www-form-urlencoded", **headers}
+        return self._send(_HttpRequest(url, all_headers, deadline, max_bytes, form.encode("ascii")), None)
 
-    def _ask(self, question: _HttpRequest, call: Cancellation | None) -> HttpResponse:
-        deadline = question.deadline
-        place = self._checked(question.url)
+    def _send(self, request: _HttpRequest, call: Cancellation | None) -> HttpResponse:
+        deadline = request.deadline
+        place = self._checked(request.url)
         breaker = self._breakers.of(place.host, place.port)
         if not breaker.allow_request():
             raise EgressError(GapKind.CIRCUIT_OPEN)
         began = time.monotonic()
         try:
-            answer = self._answer(question, call) if call is not None else self._answer_alone(question)
+            answer = self._answer(request, call) if call is not None else self._answer_by_deadline(request)
         except NoAnswer:
-            # A call that began shortly before its deadline proves nothing by running into it.
+            # The time-out of a call that began shortly before its deadline is not the server's fault.
             if time.monotonic() < deadline or deadline - began >= self._breakers.min_attempt_seconds:
                 breaker.failed()
             raise
@@ -196,28 +195,28 @@ class Egress:
             breaker.succeeded()
         return answer
 
-    def _answer_alone(self, question: _HttpRequest) -> HttpResponse:
+    def _answer_by_deadline(self, request: _HttpRequest) -> HttpResponse:
         call = Cancellation()
-        timer = threading.Timer(max(0.0, question.deadline - time.monotonic()), call.cut)
+        timer = threading.Timer(max(0.0, request.deadline - time.monotonic()), call.cut)
         timer.daemon = True
         timer.start()
         try:
-            return self._answer(question, call)
+            return self._answer(request, call)
         finally:
             timer.cancel()
 
-    def _answer(self, question: _HttpRequest, call: Cancellation) -> HttpResponse:
-        with connection_limits(ConnectionLimits(self._private, self._connect_timeout, question.deadline, call)):
-            answer = self._try(question)
-            # None: a kept-alive connection that the server closed in the same moment. A GET may be asked again.
-            if answer is None and question.form is None:
-                answer = self._try(question)
+    def _answer(self, request: _HttpRequest, call: Cancellation) -> HttpResponse:
+        with connection_limits(ConnectionLimits(self._private, self._connect_timeout, request.deadline, call)):
+            answer = self._try(request)
+            # None: the server closed a kept-alive connection at that moment. A GET may be sent again.
+            if answer is None and request.form is None:
+                answer = self._try(request)
         if answer is None:
             raise NoAnswer(GapKind.CONNECTION_CLOSED)
         return answer
 
-    def _try(self, question: _HttpRequest) -> HttpResponse | None:
-        deadline, method = question.deadline, "GET" if question.form is None else "POST"
+    def _try(self, request: _HttpRequest) -> HttpResponse | None:
+        deadline, method = request.deadline, "GET" if request.form is None else "POST"
         left = deadline - time.monotonic()
         if left <= 0:
             raise NoAnswer(GapKind.TIMED_OUT)
@@ -225,17 +224,17 @@ class Egress:
         try:
             with self._session.request(
                 method,
-                question.url,
-                headers=dict(question.headers),
-                data=question.form,
+                request.url,
+                headers=dict(request.headers),
+                data=request.form,
                 stream=True,
                 allow_redirects=False,
                 timeout=timeout,
             ) as response:
                 is_ok = response.status_code == requests.codes.ok
-                body = _body(response.raw, deadline, question.max_bytes) if is_ok else b""
+                body = _body(response.raw, deadline, request.max_bytes) if is_ok else b""
                 if time.monotonic() >= deadline:
-                    # Cut off among the headers, an answer looks to the library like a whole one without a body.
+                    # To the library, an answer cut off within its headers looks complete, with an empty body.
                     raise NoAnswer(GapKind.TIMED_OUT)
                 return HttpResponse(response.status_code, body, _seconds(response.headers.get("Retry-After")))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
@@ -245,7 +244,7 @@ class Egress:
 
 
 def _body(raw: urllib3.BaseHTTPResponse, deadline: float, max_bytes: int) -> bytes:
-    """The body, read as it comes in: neither a slow nor an endless one is waited for."""
+    """The body, read in chunks so that a slow or endless one is stopped at its limits."""
     parts: list[bytes] = []
     size = 0
     while part := raw.read1(_CHUNK, decode_content=True):
@@ -259,7 +258,7 @@ def _body(raw: urllib3.BaseHTTPResponse, deadline: float, max_bytes: int) -> byt
 
 
 def _as_no_answer(error: Exception, deadline: float) -> NoAnswer:
-    """The library's error by kind; the library's own message would hold the address."""
+    """The library's error by kind; the library's own message would hold the URL."""
     if time.monotonic() >= deadline or isinstance(error, requests.ReadTimeout | urllib3.exceptions.ReadTimeoutError):
         return NoAnswer(GapKind.TIMED_OUT)
     if isinstance(error, requests.exceptions.SSLError):

@@ -1,4 +1,4 @@
-"""Facts to decisions: which rules speak, in which variant, which are silenced, which could not be decided."""
+"""Decides the rules on the facts: which fire and in which variant, which are silenced, which are undecided."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Outcome = Literal["speaks", "counted", "silent", "silenced", "unknown", "undecid
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What became of one rule for one patient.
+    """The decision of one rule for one patient.
 
     outcome:
         speaks: its condition holds; for a silence: the service is deliberately silent here.
-        counted: its condition holds, but the rule is in silent mode: it is counted in the log and never shown.
+        counted: its condition holds, but the rule is in shadow mode: it is counted and not shown.
         silent: its condition does not hold.
-        silenced: it holds, but a rule that takes precedence speaks (`silenced_by`).
-        unknown: something it needs was looked for and is not recorded, so it stays silent (`when_unknown`).
-        undecided: a list it needs could not be read; reading it could make the rule speak.
+        silenced: it holds, but a rule that takes precedence speaks too (`silenced_by`).
+        unknown: data that it needs is not recorded although its list was read, so it does not fire (`when_unknown`).
+        undecided: a list that it needs is unread or incomplete; reading it could make the rule fire.
         not applicable: the topic does not apply to this patient (age, death).
     """
 
@@ -44,7 +44,7 @@ class _Compiled(msgspec.Struct, frozen=True):
 
 
 class Decider:
-    """All rules of the knowledge, compiled once."""
+    """All rules of the knowledge, compiled."""
 
     def __init__(self, knowledge: KnowledgeBase) -> None:
         self._rules = {rule.id: _compile(rule) for rule in knowledge.rules.values()}
@@ -57,7 +57,7 @@ class Decider:
 
         Args:
             rules: rule ids of one service; only these can silence each other.
-            enabled: rules switched on although they are off by default.
+            enabled: rules to switch on although they are off by default.
         """
         on = [self._rules[r] for r in rules if self._rules[r].rule.enabled or r in enabled]
         holds: dict[str, bool | None] = {}
@@ -78,14 +78,14 @@ class Decider:
         outcome = holds[rule.id]
         if outcome is False:
             return Decision(rule, "silent")
-        # What nobody gets to see takes precedence over nothing.
+        # A rule in shadow mode never silences another rule.
         silencer = next(
             (other for other in rule.silenced_by if holds.get(other) and not self._rules[other].rule.silent), None
         )
         if silencer is not None:
             return Decision(rule, "silenced", silenced_by=silencer)
         if outcome is None or applies[topic] is None:
-            # A rule in silent mode is no reason to ask for missing data.
+            # Missing data is never requested for a rule in shadow mode.
             may_speak = not rule.silent and self._could_speak(one, table)
             return Decision(rule, "undecided" if may_speak else "unknown")
         speaks: Outcome = "counted" if rule.silent else "speaks"
@@ -111,7 +111,7 @@ def _compile(rule: Rule) -> _Compiled:
 
 
 def _holds(one: _Compiled, table: FactTable) -> bool | None:
-    """`when` and not `unless`, in Kleene's logic: an unknown `unless` makes a true `when` unknown."""
+    """`when` and not `unless` in Kleene's logic: an unknown `unless` makes a true `when` unknown."""
     when = one.when(table)
     if when is False or one.unless is None:
         return when

@@ -1,7 +1,6 @@
-"""A decision clause by clause: fact, value, unit, date, evidence, limit with its source, or unknown because of what.
+"""Explains a decision clause by clause: fact, value, unit, date, evidence, limit with its source, reason of unknown.
 
-This walks the same conditions as `rules/conditions.py` compiles, slowly and in plain sight; a test holds the two
-together.
+A slow reference implementation of the conditions that `rules/conditions.py` compiles; a test checks that both agree.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ def _decision(knowledge: KnowledgeBase, facts: FactTable, decision: Decision) ->
 
 
 def clause(knowledge: KnowledgeBase, facts: FactTable, condition: Condition) -> Node:
-    """One condition and what became of it, with everything below it."""
+    """The tree of one condition: its result, and the conditions below it."""
     if condition.all is not None:
         parts = [clause(knowledge, facts, child) for child in condition.all]
         outcomes = [part["outcome"] for part in parts]
@@ -111,7 +110,7 @@ def _leaf(knowledge: KnowledgeBase, facts: FactTable, condition: Condition) -> N
 
 
 def _test(facts: FactTable, fact: Fact, condition: Condition) -> bool | None:
-    """The test of one leaf, written out."""
+    """The test of one leaf with its limit as JSON data."""
     if condition.known is not None:
         if fact.value is None and fact.missing is not None and fact.missing.kind in ("unread", "incomplete"):
             return None
@@ -147,7 +146,7 @@ def _value(value: Interval | bool | str, unit: str | None) -> Any:
 
 
 def evidence(item: Evidence) -> Node:
-    """One entry of the record that a fact rests on, as JSON data."""
+    """One entry of the record behind a fact, as JSON data."""
     match item:
         case LabResult():
             return {"reference": item.reference, "concept": item.concept, "reported": item.reported} | _given(
@@ -172,7 +171,7 @@ def evidence(item: Evidence) -> Node:
 
 
 def _given(**members: object) -> Node:
-    """The members that say something; days as text."""
+    """The members that are not empty; days as text."""
     return {name: m.isoformat() if isinstance(m, date) else m for name, m in members.items() if m}
 
 

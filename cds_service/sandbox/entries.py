@@ -1,4 +1,4 @@
-"""One entry of a worked patient to one FHIR R4 resource."""
+"""Writes one entry of a worked patient as one FHIR R4 resource."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ _ROUTES = {
     "iv": ("47625008", "Intravenous route"),
     "topical": ("6064005", "Topical route"),
 }
-# Units that are written with a UCUM code beside the text; any other spelling goes out as text alone, as laboratories
-# with units of their own send it.
+# Units that are written with a UCUM code beside the text; any other spelling is written as text alone, as laboratories
+# with local units send it.
 _UCUM = frozenset(
     (
         *("pg/mL", "ng/mL", "ug/mL", "ng/L", "ug/L", "mg/L", "g/L", "mg/dL", "g/dL"),
@@ -67,7 +67,7 @@ class EntryWriter:
 
     Args:
         patient_id: the patient's id; the ids of the entries begin with it.
-        as_of: what relative dates are told from; see `fhir_date`.
+        as_of: the day or instant to which relative dates refer; see `fhir_date`.
     """
 
     def __init__(self, patient_id: str, terminology: Terminology, as_of: date | datetime) -> None:
@@ -84,7 +84,7 @@ class EntryWriter:
             if person.given or person.family
             else None,
             gender=person.sex,
-            # The first of this month: the patient is exactly this old, all month long.
+            # The first of this month, so that the patient has exactly this age all month.
             birthDate=None if person.age is None else _years_on(day.replace(day=1), -person.age).isoformat(),
             deceasedBoolean=person.deceased,
         )
@@ -207,7 +207,7 @@ class EntryWriter:
         )
 
     def _product(self, use: Medication) -> Json:
-        """The medicine as a code, or as a contained Medication where its strength or form is told."""
+        """The medicine as a code, or as a contained Medication if its strength or form is given."""
         code = self._code("medication", use.drug, use)
         if use.strength is None and use.form is None:
             return {"medicationCodeableConcept": code}
@@ -250,7 +250,7 @@ class EntryWriter:
     def _code(self, kind: Kind, concept: str | None, entry: Entry | None) -> Json:
         """The CodeableConcept of an entry.
 
-        Its own code and text come first. A text that is enough to be recognised goes out alone: beside "Warfarin 2 mg"
+        Its own code and text come first. A text that is recognised by itself is written alone: beside "Warfarin 2 mg"
         the value set's preferred code, of another strength, would be a contradiction.
         """
         text = entry.text if entry is not None else None
@@ -263,7 +263,7 @@ class EntryWriter:
         if value_set is None or value_set.kind != kind:
             raise KnowledgeError(
                 f"worked patient {self.patient_id}",
-                f"{concept} is no {kind} value set.",
+                f"{concept} is not a {kind} value set.",
                 "Use an id of knowledge/valuesets/.",
             )
         if text is not None and concept in self.terminology.concepts(kind, (), text):
@@ -290,7 +290,7 @@ class EntryWriter:
 def _quantity(value: float, unit: str | None, comparator: str | None = None) -> Json:
     number = int(value) if value == int(value) else value
     coded = {"system": UCUM, "code": unit} if unit in _UCUM else {}
-    # "1" is a code, not words: nobody writes "INR 2.4 1".
+    # "1" is a code, not a text: no one writes "INR 2.4 1".
     return filled(value=number, comparator=comparator, unit=None if unit == "1" else unit, **coded)
 
 

@@ -1,7 +1,7 @@
 """A read-only FHIR R4 server over the sample patients: capabilities, read and search.
 
-It answers as common servers do (paging by `next` links, unknown parameters left out, errors as OperationOutcome), so
-that the service can be tried, and tested, against something that behaves like an EHR.
+It answers as common servers do (paging by `next` links, unknown parameters ignored, errors as OperationOutcome), so
+that the service can be tried and tested against a server that behaves like an EHR's.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ class _Day:
 
 
 class SamplePatients:
-    """The sample patients as resources of today: built at start, built anew when the day changes.
+    """The sample patients as resources of today: built at start and again when the day changes.
 
     Args:
         worked: worked patients whose dates are all relative.
         now: the clock, with time zone.
     Raises:
-        KnowledgeError: a patient names a fixed date, which would grow old, or an unknown value set.
+        KnowledgeError: a patient has a fixed date, which would age, or an unknown value set.
     """
 
     def __init__(self, worked: Sequence[WorkedPatient], terminology: Terminology, now: Callable[[], datetime]) -> None:
@@ -62,8 +62,8 @@ class SamplePatients:
             if fixed := [when for when in patient.moments if not is_relative(when)]:
                 raise KnowledgeError(
                     f"sample patient {patient.id}",
-                    f"{fixed[0]} is a fixed date; the patient would grow old on the shelf.",
-                    "Write the distance from today, such as -10d.",
+                    f"{fixed[0]} is a fixed date; the patient's data would get older every day.",
+                    "Write an offset from today, such as -10d.",
                 )
         self.worked = {patient.id: patient for patient in worked}
         self._terminology = terminology
@@ -80,7 +80,7 @@ class SamplePatients:
             return self._built.by_type[kind]
 
     def check(self, kind: str) -> None:
-        """Raises NotFound for a type that is not here."""
+        """Raises NotFound for a type that this server does not have."""
         if kind not in TYPES:
             raise NotFound(f"This server has no such type. It has {', '.join(TYPES)}.")
 
@@ -93,7 +93,7 @@ class SamplePatients:
         return resource
 
     def search(self, base: str, kind: str, parameters: Sequence[tuple[str, str]], *, strict: bool = False) -> Json:
-        """A page of a search as a Bundle whose links lead below `base`; raises as `search.search`, or NotFound."""
+        """A page of a search as a Bundle with links below `base`; raises like `search.search`, or NotFound."""
         self.check(kind)
         return _searchset(base, kind, search(kind, self.of_type(kind).values(), parameters, strict=strict))
 
@@ -113,10 +113,10 @@ def sandbox_blueprint(
     url_prefix: str = "/sandbox/fhir",
     public_url: str | None = None,
 ) -> Blueprint:
-    """The FHIR server as a Flask blueprint; cross-origin headers are the application's matter.
+    """The FHIR server as a Flask blueprint; the application adds the CORS headers.
 
     Args:
-        public_url: scheme and host that clients use, if a proxy stands between; by default as the request has it.
+        public_url: scheme and host that clients use behind a proxy; by default those of the request.
     """
     return samples_blueprint(
         SamplePatients(worked, terminology, now), now, url_prefix=url_prefix, public_url=public_url
@@ -130,7 +130,7 @@ def samples_blueprint(
     url_prefix: str = "/sandbox/fhir",
     public_url: str | None = None,
 ) -> Blueprint:
-    """The same over patients that somebody else reads, too."""
+    """The same blueprint over a given `Samples`, which the page reads too."""
     blueprint = Blueprint("sandbox_fhir", __name__, url_prefix=url_prefix)
 
     def base() -> str:

@@ -1,4 +1,4 @@
-"""What the sandbox EHR can draft: `knowledge/sandbox/orders.yaml` to searchable entries with FHIR R4 drafts."""
+"""Reads `knowledge/sandbox/orders.yaml`: the orders that the sandbox EHR can draft, with FHIR R4 resources."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Kind = Literal["vitamin-k", "anticoagulant", "vitamin-b12", "folic-acid", "other
 
 
 class SampleOrder(Strict):
-    """One order to draft. Its text is given here, in each language, and not in the draft."""
+    """One order to draft. Its text is here, in each language, and not in the draft."""
 
     id: Id
     kind: Kind
@@ -43,7 +43,7 @@ def read_orders(path: Path, root: Path) -> tuple[SampleOrder, ...]:
     """Reads the file of orders.
 
     Raises:
-        KnowledgeError: on the first fault, worded as `file:line: what, do this`.
+        KnowledgeError: the first error, as `file:line: what, do this`.
     """
     return YamlFile(path, root).listed(SampleOrder, "orders")
 
@@ -54,7 +54,7 @@ def draftable(
     """The orders as JSON data: id, text, kind, and a draft resource without id and subject, which the EHR fills in.
 
     Raises:
-        KnowledgeError: a draft names a value set that is not there.
+        KnowledgeError: a draft names an unknown value set.
     """
     writer = EntryWriter("sandbox", terminology, now)
     return [

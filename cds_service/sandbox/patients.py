@@ -1,6 +1,6 @@
-"""Worked patient to FHIR R4 resources, to a filled prefetch and to a CDS Hooks request.
+"""Turns a worked patient into FHIR R4 resources, a prefetch and a CDS Hooks request.
 
-What comes out is plain JSON data, valid R4.
+The results are plain JSON data, valid R4.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class WorkedResources:
     """The resources of one worked patient.
 
     Attributes:
-        by_type: resources per FHIR type, in the order of the worked patient; a type without any is there and empty.
+        by_type: resources per FHIR type, in the order of the worked patient; empty for a type without any.
         drafts: the draft orders as a Bundle, None if the hook has none.
         selections: of the drafts, those that are selected, e.g. "MedicationRequest/V40-draft-1".
     """
@@ -48,10 +48,10 @@ def patient_resources(
     """A worked patient as FHIR R4 resources.
 
     Args:
-        as_of: the day (hours count from its noon, UTC) or the instant that relative dates are told from; by default
+        as_of: the day (hours count from its noon, UTC) or the instant to which relative dates refer; by default
             the worked patient's own day.
     Raises:
-        KnowledgeError: the worked patient names a value set that is not there, or of another kind.
+        KnowledgeError: the worked patient names a value set that is unknown or of another kind.
     """
     writer = EntryWriter(worked.id, terminology, as_of or worked.as_of)
     by_type: dict[str, list[Json]] = {kind: [] for kind in PREFETCH.values()}
@@ -95,7 +95,7 @@ def hook_request(
     Args:
         prefetch: what to put into the request, e.g. `prefetch_of(resources)`; None leaves the member out.
         fhir_server: base URL of the FHIR server the request names; None leaves it out.
-        hook_instance: a UUID; by default one that is the same for the same patient and hook.
+        hook_instance: a UUID; by default derived from patient and hook.
     """
     context: Json = {"userId": "Practitioner/sample-practitioner", "patientId": worked.id}
     if worked.hook.startswith("encounter-"):

@@ -1,4 +1,4 @@
-"""FHIR searches over resources held in memory: the R4 parameters that a decision service asks with."""
+"""FHIR searches over resources in memory, with the R4 parameters that a decision service uses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cds_service.errors import BadRequest
 from cds_service.json_types import Json
 from cds_service.record_lists import by_type
 
-# Parameters that shape the answer and not the selection.
+# Parameters that affect the form of the answer, not the selection.
 _RESULT = frozenset({"_count", "_sort", "_offset", "_format", "_pretty", "_total"})
 Token = tuple[str, str]
 DEFAULT_COUNT = 50
@@ -24,7 +24,7 @@ class Found:
     Attributes:
         page: the resources of this page.
         total: how many there are on all pages.
-        used: the parameters that counted, as (name, value), for the self link.
+        used: the parameters that were applied, as (name, value), for the self link.
         next_offset: where the next page begins; None on the last one.
     """
 
@@ -42,9 +42,9 @@ def search(
     Args:
         kind: the FHIR type, e.g. "Observation".
         parameters: (name, value) in the order of the request; a repeated name narrows, a comma in a value widens.
-        strict: refuse parameters that are not supported instead of leaving them out (`Prefer: handling=strict`).
+        strict: refuse unsupported parameters instead of ignoring them (`Prefer: handling=strict`).
     Raises:
-        BadRequest: a modifier or a value that cannot be understood, or, when strict, an unknown parameter.
+        BadRequest: a modifier or value is not understood, or, if strict, a parameter is unknown.
     """
     used: list[tuple[str, str]] = []
     matches = list(resources)
@@ -79,7 +79,7 @@ def search_parameters(kind: str) -> list[tuple[str, str]]:
 
 
 def _filter(kind: str, written: str, value: str) -> Callable[[Json], bool] | None:
-    """The test that a parameter asks for; None if the parameter is unknown."""
+    """The filter for a parameter; None if the parameter is unknown."""
     name, _, modifier = written.partition(":")
     options = [option.replace("\\,", ",") for option in re.split(r"(?<!\\),", value) if option]
     if name == "_id":
@@ -110,7 +110,7 @@ def _range(option: str) -> tuple[str, str]:
 
 
 def _in(written: str, prefix: str, day: str) -> bool:
-    """Whether a resource's date lies there, compared to the precision (year, month, day) that was asked for."""
+    """Whether a resource's date matches, compared at the precision (year, month, day) of the parameter."""
     date = written[: len(day)]
     if not date:
         return False
@@ -127,7 +127,7 @@ def _in(written: str, prefix: str, day: str) -> bool:
 
 
 def _no(modifier: str) -> None:
-    # R4 3.1.1.5: a server must refuse a modifier that it does not support; ignoring it would turn the meaning round.
+    # R4 3.1.1.5: a server must refuse an unsupported modifier; ignoring `:not` would invert the meaning.
     if modifier:
         raise BadRequest("A search modifier is not supported here. Leave out what follows the colon.")
 
@@ -178,7 +178,7 @@ def _is(option: str, coding: Token) -> bool:
 
 
 def _sort(kind: str, matches: list[Json], order: str, strict: bool) -> bool:
-    """Sorts in place by the keys that are known; says whether there was one. Undated resources come last."""
+    """Sorts in place by the known keys; returns whether there was one. Undated resources come last."""
     known = False
     for written in reversed(order.split(",")):
         name = written.removeprefix("-")
@@ -201,5 +201,5 @@ def _key(resource: Json, members: Sequence[str]) -> str:
 
 def _number(name: str, written: str) -> int:
     if not (written.isascii() and written.isdigit() and len(written) <= 9):
-        raise BadRequest(f"{name} is no whole number. Write one of 0 or more.")
+        raise BadRequest(f"{name} is not a whole number. Write 0 or more.")
     return int(written)

@@ -1,6 +1,6 @@
-"""The sample patients to a FHIR server that is there for trying out: waiting for it, looking, writing.
+"""Writes the sample patients to a FHIR test server: waits for it, checks it, writes.
 
-The way is not that of the calls (`egress/egress.py`): here the operator names the server on the command line.
+It does not use `egress/egress.py`, which only calls listed servers: here the operator names the server as an argument.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cds_service.errors import UploadError, UploadNoAnswer
 from cds_service.json_types import Json
 from cds_service.sandbox.patients import WorkedResources
 
-# Test health data: every system that obeys labels keeps such resources out of care and out of statistics.
+# Test health data: systems that obey security labels keep such resources out of care and out of statistics.
 TEST_DATA = {
     "system": "http://terminology.hl7.org/CodeSystem/v3-ActReason",
     "code": "HTEST",
@@ -28,20 +28,20 @@ _SECONDS = 60.0
 
 
 def upload(base: str, patients: Iterable[WorkedResources], *, wait: float = 0, ca_file: Path | None = None) -> int:
-    """Puts the patients, one transaction each, on a FHIR R4 server, under their own ids and labelled as test data.
+    """Writes the patients to a FHIR R4 server, one transaction each, with their own ids and a test-data label.
 
     Args:
         base: the server's base URL.
         wait: seconds to wait for a server that is still starting.
         ca_file: PEM file of authorities to trust besides the public ones.
     Returns:
-        How many resources were written. Those of an earlier upload are replaced.
+        The number of resources written. Those of an earlier upload are replaced.
     Raises:
-        UploadError: the server is no R4 server, holds other patients under these ids, or refuses the resources.
+        UploadError: it is not an R4 server, holds other patients under these ids, or refuses the resources.
     """
     base = base.rstrip("/")
     with requests.Session() as session:
-        # A proxy of the environment would be asked for servers in the own network, too.
+        # A proxy from the environment would be used for servers in the local network, too.
         session.trust_env = False
         session.verify = str(ca_file or certifi.where())
         session.headers["Accept"] = "application/fhir+json"
@@ -63,7 +63,7 @@ def _wait(session: requests.Session, base: str, seconds: float) -> None:
         else:
             if answer.status_code == 200 and _json(answer).get("fhirVersion", "").startswith("4.0"):
                 return
-            # Behind a proxy, or while it starts, a server answers 503 or 404 for a while.
+            # Behind a proxy, a server that is starting answers 503 or 404.
             if time.monotonic() >= end:
                 raise UploadError(
                     f"No FHIR R4 server answers at this URL: {base}/metadata gave {answer.status_code} and no "
@@ -80,8 +80,7 @@ def _refuse_somebody_else(session: requests.Session, base: str, patient: Json) -
         raise UploadError(f"The server answered {answer.status_code} to a read of Patient/{patient['id']}.")
     if _name(_json(answer)) != _name(patient):
         raise UploadError(
-            f"The server holds another patient under Patient/{patient['id']}. Nothing was written. "
-            "Take a server that is there for trying out."
+            f"The server holds another patient under Patient/{patient['id']}. Nothing was written. Use a test server."
         )
 
 
@@ -108,7 +107,7 @@ def _write(session: requests.Session, base: str, resources: list[Json]) -> int:
     if answer.status_code != 200:
         raise UploadError(
             f"The server answered {answer.status_code} to the transaction with Patient/{resources[0]['id']}. "
-            "Its log tells why; it must let clients choose ids."
+            "See its log; it must let clients choose ids."
         )
     return len(entries)
 

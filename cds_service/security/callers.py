@@ -1,11 +1,11 @@
 """Who is calling: request headers to a `ClientProfile`.
 
-Open mode (`CDS_OPEN=1`): everybody is served, with the profile `open`, or with the profile of that name in the client
-file; a token is not looked at. Closed mode, the default: only who sends a good token of a client in the file.
+Open mode (`CDS_OPEN=1`): every caller is served with the profile `open`, which the client file may define; tokens are
+ignored. Closed mode, the default: a caller needs a valid token of a client in the client file.
 
-A token is asked in this order, the cheap questions first and nothing fetched for one that would be refused anyway:
-its form, its issuer, what was agreed with that client (algorithm, key set), its claims, its signature, its tenant, and
-last whether it was used before.
+The checks of a token, cheap ones first, so that no key set is fetched for a token that is refused anyway: form,
+issuer, what was agreed with that client (algorithm, key set), claims, signature, tenant, and last whether it was used
+before.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from cds_service.settings import Settings
 
 
 class Headers(Protocol):
-    """Request headers, by name in any case."""
+    """Request headers by case-insensitive name."""
 
     def get(self, key: str, /) -> str | None: ...
 
 
 def known_clients(settings: Settings) -> tuple[ClientProfile, ...]:
-    """The profiles in the client file; none without a file.
+    """The profiles of the client file; empty without a file.
 
     Raises:
-        SettingsError: the file is faulty, or closed mode could not serve anybody.
+        SettingsError: the file is invalid, or closed mode could not serve any client.
     """
     profiles = load_profiles(settings.clients, sandbox=settings.sandbox) if settings.clients else ()
     if settings.open:
@@ -45,25 +45,25 @@ def known_clients(settings: Settings) -> tuple[ClientProfile, ...]:
     if not any(profile.issuers for profile in profiles):
         raise SettingsError(
             "CDS_CLIENTS: no clients are known, so every call would be refused. Give a client profile file, or set"
-            " CDS_OPEN=1 to answer everybody without a token (trying out, closed networks)."
+            " CDS_OPEN=1 to answer every caller without a token (trying out, closed networks)."
         )
     if settings.public_url is None:
         raise SettingsError(
-            "CDS_PUBLIC_URL: not set, so no token could be checked to be meant for this service: its aud names the"
+            "CDS_PUBLIC_URL: not set, so no token's audience could be checked: the token's aud names the"
             " URL that the client called. Give the URL at which clients reach this service."
         )
     return profiles
 
 
 class Callers:
-    """Everybody who may call. One per process, used by many threads.
+    """The clients that may call. One per process. Thread-safe.
 
     Args:
-        replay: the memory of used tokens.
-        ways: the ways out of this process; only addresses in the client file are ever called.
+        replay: recognises tokens that were used before.
+        egress_factory: outbound connections; only addresses in the client file are called.
         now: seconds since 1970.
-        clock: seconds that never go back.
-        remote: fetched key sets that are known already, by address; added to.
+        clock: monotonic seconds.
+        remote: key sets fetched so far, by address; new ones are added.
     Raises:
         SettingsError: as `known_clients`.
     """
@@ -89,22 +89,22 @@ class Callers:
         self._remote = {} if remote is None else remote
         if settings.open:
             return
-        way = egress_factory.to([jku for profile in self.profiles for jku in profile.jku])
+        egress = egress_factory.to([jku for profile in self.profiles for jku in profile.jku])
         for profile in self.profiles:
             if profile.keys is not None:
                 self._files[profile.name] = read_key_file(profile.keys, f"CDS_CLIENTS: {profile.name}: keys")
             for jku in profile.jku:
-                self._remote.setdefault(jku, RemoteKeys(jku, profile.name, way, settings.keys_lifetime, clock))
+                self._remote.setdefault(jku, RemoteKeys(jku, profile.name, egress, settings.keys_lifetime, clock))
 
     def identify(self, headers: Headers, path: str) -> ClientProfile:
-        """The profile of the caller, from the headers alone, so that nobody unknown gets a body parsed.
+        """The profile of the caller, from the headers alone, before the body is parsed.
 
         Args:
-            path: the endpoint called, as discovery names it: /cds-services, and what follows for a service.
+            path: path of the endpoint called, e.g. /cds-services or /cds-services/<id>.
         Raises:
             Unauthorized: the caller could not be identified; `reason` says why, for the log.
-            Forbidden: it could, but its tenant is not one of those agreed on.
-            Unavailable: it cannot be told whether its token was used before.
+            Forbidden: the tenant in its token was not agreed on.
+            Unavailable: the store of used tokens does not answer.
         """
         if self._open is not None:
             return self._open
@@ -150,7 +150,7 @@ class Callers:
         return (url, url.removesuffix("/feedback"))
 
     def _keys(self, token: Token, profile: ClientProfile) -> tuple[Key, ...]:
-        """Keys that were handed over come first, and for a client that has handed over all, nothing is fetched."""
+        """Keys from the client's file first; without a `jku` in the profile nothing is fetched."""
         handed_over = self._files.get(profile.name)
         if handed_over is not None and (token.kid in handed_over or not profile.jku):
             return handed_over.find(token.kid)
@@ -164,7 +164,7 @@ class Callers:
 
     @property
     def is_open(self) -> bool:
-        """Whether everybody is served."""
+        """Whether every caller is served (open mode)."""
         return self._open is not None
 
     @property
@@ -173,9 +173,9 @@ class Callers:
         return tuple(dict.fromkeys(origin for profile in self.profiles for origin in profile.cors_origins))
 
     def check_aliases(self, keys: Collection[str]) -> None:
-        """Raises SettingsError if a profile translates to a prefetch key that does not exist, or two keys to one."""
+        """Raises SettingsError if a profile maps to an unknown prefetch key, or two keys to one."""
         for profile in self.profiles:
-            meant = list(profile.prefetch_aliases.values())
+            targets = list(profile.prefetch_aliases.values())
             for own, ours in profile.prefetch_aliases.items():
                 where = f"CDS_CLIENTS: {profile.name}: prefetch_aliases: {own}"
                 if ours not in keys:
@@ -183,8 +183,8 @@ class Callers:
                         f"{where}: there is no prefetch key {ours!r}, so what is sent would be lost. Write one of"
                         f" {', '.join(sorted(keys))}."
                     )
-                if meant.count(ours) > 1:
-                    raise SettingsError(f"{where}: another key stands for {ours} too, and one would be lost. Keep one.")
+                if targets.count(ours) > 1:
+                    raise SettingsError(f"{where}: another key maps to {ours} too; one would be lost. Keep one.")
 
     def check_services(self, hooks: Mapping[str, str]) -> None:
         """Raises SettingsError if a profile names a service or topic that does not exist; `hooks`: service -> hook."""
@@ -198,4 +198,4 @@ class Callers:
                     )
 
 
-_PUBLISHED = "The token's key is one whose private part has been published; only a sandbox (CDS_SANDBOX=1) takes it."
+_PUBLISHED = "The private part of the token's key has been published; only a sandbox (CDS_SANDBOX=1) accepts it."

@@ -1,4 +1,4 @@
-"""The client file to checked profiles: YAML with one member `clients`, a list of profiles.
+"""Reads the client file into checked profiles. It is YAML with one member `clients`, a list of profiles.
 
     clients:
       - name: city-hospital
@@ -6,7 +6,7 @@
         issuers: [https://ehr.city.example/api/FHIR/R4]
         jku: [https://ehr.city.example/api/epic/2019/Security/Open/PublicKeys/cds]
 
-`like` names a file of the folder `ready`: the switches that suit a kind of client, without anything secret.
+`like` names a file of the folder `ready`: the switches that suit a kind of client, without secrets.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from cds_service.security.keys import read_key_file
 from cds_service.yaml_file import YamlFile
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
-_ANYBODY = "this client's private key has been published, so anybody could be it. Only with CDS_SANDBOX=1"
+_ANYBODY = "this client's private key has been published, so anybody could use it. Only with CDS_SANDBOX=1"
 READY = Path(__file__).resolve().parent / "ready"
 
 
 def ready_names() -> list[str]:
-    """The names that `like` may have."""
+    """The values that `like` may have."""
     return sorted(file.stem for file in READY.glob("*.yaml"))
 
 
@@ -40,12 +40,12 @@ def load_profiles(path: Path, *, sandbox: bool = False) -> tuple[ClientProfile, 
     Args:
         sandbox: key sets may be fetched by plain http, and published test keys may be trusted.
     Raises:
-        SettingsError: the file cannot be read, or a profile has a member that is unknown, repeated, or cannot be right.
+        SettingsError: the file cannot be read, or a profile has an unknown, repeated or invalid member.
     """
     file = _read_yaml(path)
     document = file.data
     if not isinstance(document, dict) or list(document) != ["clients"] or not isinstance(document["clients"], list):
-        raise _fault(path, "the file must have one member, `clients`, that is a list. Write it so")
+        raise _fault(path, "the file must have exactly one member, `clients`, and it must be a list. Correct it")
     profiles = tuple(_profile(path, file, index, sandbox) for index in range(len(document["clients"])))
     _each_once(path, "two clients have the same name", [profile.name for profile in profiles])
     _each_once(path, "two clients have the same issuer", [iss for profile in profiles for iss in profile.issuers])
@@ -70,14 +70,12 @@ def _profile(path: Path, file: YamlFile, index: int, sandbox: bool) -> ClientPro
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         member = ".".join(str(part) for part in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
-        raise fault(f"{named}: {member}: {said}. Correct it or take it out", *first["loc"]) from error
-    beside = {
-        name: path.parent / given for name in ("keys", "smart_client_secret") if (given := getattr(profile, name))
-    }
-    if beside:
-        profile = profile.model_copy(update=beside)
-    for wrong in (_nobody(profile), _address(profile, sandbox), _published(profile, sandbox), _smart(profile)):
+        message = first["msg"].removeprefix("Value error, ")
+        raise fault(f"{named}: {member}: {message}. Correct or remove it", *first["loc"]) from error
+    files = {name: path.parent / given for name in ("keys", "smart_client_secret") if (given := getattr(profile, name))}
+    if files:
+        profile = profile.model_copy(update=files)
+    for wrong in (_identity(profile), _address(profile, sandbox), _published(profile, sandbox), _smart(profile)):
         if wrong is not None:
             raise fault(f"{named}: {wrong}")
     if profile.keys is not None:
@@ -89,64 +87,62 @@ def _profile(path: Path, file: YamlFile, index: int, sandbox: bool) -> ClientPro
     return profile
 
 
-def _nobody(profile: ClientProfile) -> str | None:
-    """Why nobody could ever be identified as this client, or everybody would be."""
+def _identity(profile: ClientProfile) -> str | None:
+    """Why no caller could be identified as this client, or every caller would be."""
     identified = bool(profile.issuers or profile.jku or profile.keys)
     if profile.name == OPEN.name:
-        return "issuers: the client `open` is everybody in open mode. Give it another name" if identified else None
+        return "issuers: `open` is the profile of every caller in open mode. Rename this client" if identified else None
     if not profile.issuers:
-        return "issuers: without one nobody can be this client. Name the `iss` of its tokens"
+        return "issuers: without one no token belongs to this client. Name the `iss` of its tokens"
     if not profile.jku and profile.keys is None:
-        return "jku: without keys no token of it can be checked. Name the address of its key set, or give a file `keys`"
+        return "jku: without keys its tokens cannot be checked. Name the address of its key set, or give a file `keys`"
     return None
 
 
 def _address(profile: ClientProfile, sandbox: bool) -> str | None:
-    """Which address could never be called, or never safely."""
+    """Which address can never be called, or not safely."""
     for member in ("jku", "fhir_servers"):
         for url in getattr(profile, member):
             try:
                 Egress([url])
             except SettingsError:
                 return (
-                    f"{member}: an entry is no plain URL, or an address that is never called. Write it like "
+                    f"{member}: an entry is not a plain URL, or an address that is never called. Write it like "
                     "https://ehr.example/path, without a query"
                 )
     if not sandbox and any(not url.lower().startswith("https://") for url in profile.jku):
-        return "jku: keys that come by plain http could be anybody's. Give an https address"
+        return "jku: keys sent over plain http could be replaced on the way. Give an https address"
     if not all(_ORIGIN.fullmatch(origin) for origin in profile.cors_origins):
-        return "cors_origins: an entry is no origin. Write it like https://ehr.example, without a path"
+        return "cors_origins: an entry is not an origin. Write it like https://ehr.example, without a path"
     return None
 
 
 def _smart(profile: ClientProfile) -> str | None:
-    """Why the page could never be opened from this client's EHR, or never safely."""
+    """Why the page can never be opened from this client's EHR, or not safely."""
     if profile.smart_client_id is None:
         given = profile.smart_client_secret is not None or bool(profile.smart_servers)
         return (
-            "smart_client_id: without it the other smart members mean nothing. Give the registered id"
+            "smart_client_id: without it the other smart members have no effect. Give the registered id"
             if given
             else None
         )
     if not profile.fhir_servers:
-        return "fhir_servers: a launch names the FHIR server it comes from, and none is listed. List it"
+        return "fhir_servers: a launch names its FHIR server, and none is listed. List it"
     for member in ("fhir_servers", "smart_servers"):
         if not all(url.lower().startswith("https://") for url in getattr(profile, member)):
-            return f"{member}: a launch gives a token for a patient's record, which travels by https only. Give https"
+            return f"{member}: a launch sends a token for a patient's record, so https is required. Give https"
     for url in profile.smart_servers:
         try:
             Egress([url])
         except SettingsError:
-            return (
-                "smart_servers: an entry is no plain URL. Write it like https://login.example/oauth2, without a query"
-            )
+            return "smart_servers: an entry is not a plain URL. Write it like https://login.example/oauth2"
     if profile.smart_client_secret is not None and not read_secret(profile.smart_client_secret):
-        return "smart_client_secret: there is no such file, or not one line in it. Give a file that holds the secret"
+        return "smart_client_secret: there is no such file, or it is not one line. Give a file that holds the secret"
     return None
 
 
 def read_secret(path: Path) -> str:
-    """The one line of a file that holds a secret; "" if it cannot be read as such."""
+    """The single line of a secret's file; "" if the file cannot be read or is not one line."""
     try:
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):

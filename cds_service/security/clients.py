@@ -1,6 +1,6 @@
-"""What has been agreed with one client: `ClientProfile`, one entry of the client file.
+"""`ClientProfile`: what was agreed with one client, an entry of the client file.
 
-Every switch has a safe default, so that a profile says only what is different at this client. There is none for
+Every switch has a safe default, so a profile states only what differs at this client. There is no switch for
 `systemActions`, for `actionSelectionBehavior` or for several actions in one suggestion: this service never sends them
 (docs/decisions/0008-one-action-no-system-actions.md).
 """
@@ -17,7 +17,7 @@ from cds_service.setting_checks import checked_rate
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 Text = Annotated[str, StringConstraints(pattern=r"\S", max_length=2_000)]
-# Lists of a YAML file become tuples; whatever is in them is checked as strictly as the rest.
+# Lists of a YAML file become tuples; their members are checked as strictly as the rest.
 Texts = Annotated[tuple[Text, ...], Strict(False)]
 
 _ACTIONS: tuple[Literal["create", "update", "delete"], ...] = ("create", "update", "delete")
@@ -25,51 +25,51 @@ ASYMMETRIC = ("ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS
 
 
 def _asymmetric(name: str) -> str:
-    # CDS Hooks 2.0.1, Trusting CDS Clients: neither `none` nor a symmetric algorithm, whatever anybody lists.
+    # CDS Hooks 2.0.1, Trusting CDS Clients: neither `none` nor a symmetric algorithm, even if listed.
     if name not in ASYMMETRIC:
         raise ValueError(f"an algorithm here must be one of {', '.join(ASYMMETRIC)}")
     return name
 
 
 class ClientProfile(BaseModel):
-    """What has been agreed with one client.
+    """What was agreed with one client.
 
     Attributes:
-        name: how the log calls this client; letters, digits, dots, underscores, hyphens.
+        name: name of this client in the log; letters, digits, dots, underscores, hyphens.
         like: the ready profile it starts from; a member given here replaces that profile's.
 
         issuers: the `iss` of its tokens, compared exactly. An issuer belongs to one profile.
-        jku: addresses of its key sets; nothing else is ever fetched, whatever a token says.
-        keys: file with its JWK Set, for clients whose keys were handed over; relative to the client file.
-        algorithms: those its tokens may be signed with.
+        jku: addresses of its key sets; a token cannot make this service fetch any other address.
+        keys: file with its JWK Set, for clients that hand over their keys; relative to the client file.
+        algorithms: signature algorithms allowed for its tokens.
         audiences: further `aud` values, for clients that send something else than the URL they call.
-        tenants: if any are named, a token must carry one of them.
-        services: ids or topics it may call; none named: all.
+        tenants: if not empty, a token must name one of them.
+        services: ids or topics it may call; all if empty.
         max_token_age: most seconds between `iat` and `exp` of a token.
         rate_limit: calls it may make, like "600 per minute", or "off"; without it, the setting's.
         cors_origins: browser origins it calls from, besides those of the setting.
 
-        on_missing_data: answer 412 when data that a rule requires cannot be had, or a card that says what is missing.
-        strict_request: refuse what is otherwise tolerated with a note (an incomplete fhirAuthorization, a bare userId).
+        on_missing_data: if required data is missing, answer 412, or a card that says what is missing.
+        strict_request: refuse what is otherwise accepted with a note (an incomplete fhirAuthorization, a bare userId).
         prefetch_aliases: the client's own prefetch key -> the key in our discovery.
         fhir_servers: base URLs of this client's FHIR servers.
         fhir_without_token: its FHIR server may be called without a token (sandboxes only).
-        fhir_subject: whom its FHIR tokens are made out to; another `subject` is noted, or refused if strict_request.
+        fhir_subject: expected `subject` of its FHIR tokens; another is noted, or refused if strict_request.
         fhir_deadline: seconds that all FHIR queries of one call may take together; without it, the setting's.
         fhir_pages: most pages of one search that are followed; without it, the built-in limit.
 
         language: language of cards when the call does not ask for one.
         explain: its cards say how they were derived.
-        actions: what it can do when a suggestion is taken; the rest stands on the card in words (Epic: no update).
-        selection_behavior: how many of a card's suggestions may be taken (Epic takes `any` only).
+        actions: action types it can apply; the card describes the others in words (Epic: no update).
+        selection_behavior: how many of a card's suggestions may be accepted (Epic supports `any` only).
         topic_alphanumeric: `source.topic.code` of letters and digits only (Epic).
         links: cards carry links.
-        delete_style: a delete names its draft by `resourceId`, or as older clients read it, in `resource`.
-        order_systems: code system URI -> the URI that stands for it in orders made for this client.
-        discovery_versions: discovery tells the versions of CDS Hooks and of each hook.
+        delete_style: a delete names its draft in `resourceId`, or, for older clients, in `resource`.
+        order_systems: code system URI -> the URI that replaces it in orders made for this client.
+        discovery_versions: discovery states the versions of CDS Hooks and of each hook.
 
-        smart_client_id: what the page is registered as at the client's EHR; with it, cards have a link that opens it.
-        smart_client_secret: file with the secret of that registration, relative to the client file; none: it is public.
+        smart_client_id: client id of the page at the client's EHR; if set, cards have a link that opens the page.
+        smart_client_secret: file with its client secret, relative to the client file; None for a public client.
         smart_servers: https addresses of its authorization server, if that is on another host than the FHIR servers.
     """
 
@@ -95,7 +95,7 @@ class ClientProfile(BaseModel):
     fhir_servers: Texts = ()
     fhir_without_token: bool = False
     fhir_subject: Text | None = None
-    # Clients give up after five seconds; the answer must be on its way before that.
+    # Clients give up after five seconds; the answer must be sent before that.
     fhir_deadline: float | None = Field(default=None, gt=0, lt=5)
     fhir_pages: int | None = Field(default=None, ge=1, le=100)
 
@@ -114,9 +114,9 @@ class ClientProfile(BaseModel):
     smart_servers: Texts = ()
 
     def may_call(self, service_id: str, hook: str) -> bool:
-        """Whether a service is among those agreed on, by its id or by the topic that its id begins with."""
+        """Whether the client may call a service, named by its id or by the topic in its id."""
         return not self.services or service_id in self.services or service_id.removesuffix(f"-{hook}") in self.services
 
 
-# Whom open mode takes everybody for, unless the client file has a profile of this name.
+# Profile of every caller in open mode, unless the client file has a profile of this name.
 OPEN = ClientProfile(name="open", fhir_without_token=True)

@@ -1,4 +1,4 @@
-"""Signing keys whose private part is public (compromised_keys.yaml), so that anybody may hold them."""
+"""Signing keys whose private part has been published (compromised_keys.yaml)."""
 
 from __future__ import annotations
 

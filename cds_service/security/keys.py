@@ -1,4 +1,4 @@
-"""The bytes of a JWK Set (RFC 7517) to the public keys in it that may check a signature."""
+"""Parses a JWK Set (RFC 7517) into the public keys that may verify signatures."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ PublicKey = RSAPublicKey | EllipticCurvePublicKey
 _RSA = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 # RFC 7518, 3.4: each of these algorithms has one curve.
 _BY_CURVE = {"P-256": frozenset({"ES256"}), "P-384": frozenset({"ES384"}), "P-521": frozenset({"ES512"})}
-# RFC 7518, 3.3, asks for 2048 bits at least; checking with a key beyond the upper size would keep a thread busy.
+# RFC 7518, 3.3, requires at least 2048 bits; verifying with a key above the upper size would block a thread.
 _RSA_BITS = range(2048, 8193)
 _MADE_OF = {"RSA": ("e", "kty", "n"), "EC": ("crv", "kty", "x", "y")}
-# RFC 7518, 6: what only the owner of a key may know; `k` is a shared secret.
+# RFC 7518, 6: private members; `k` is a shared secret.
 _SECRET = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 
@@ -33,7 +33,7 @@ class Key:
     """A public key.
 
     Attributes:
-        algorithms: those it may check; more than one if the set names none.
+        algorithms: algorithms it may verify; more than one if the set names none.
         thumbprint: RFC 7638, SHA-256.
     """
 
@@ -65,10 +65,10 @@ class KeySet:
 
 
 def parse_key_set(content: bytes) -> KeySet | None:
-    """The keys of a JWK Set; None if it is none.
+    """The keys of a JWK Set; None if the content is not one.
 
-    RFC 7517, 5: keys that are not understood, incomplete or out of range are left out; so are those without `kid`,
-    those for another use, and those that should have stayed with their owner.
+    RFC 7517, 5: keys that are not understood, incomplete or out of range are left out; so are keys without `kid`,
+    for another use, or with private members.
     """
     try:
         document = json.loads(content)
@@ -89,9 +89,9 @@ def read_key_file(path: Path, where: str) -> KeySet:
     """The keys of a file that a client handed over.
 
     Args:
-        where: how a message calls the place that names the file.
+        where: beginning of error messages: the setting or file that names this file.
     Raises:
-        SettingsError: it cannot be read, is no JWK Set, holds a secret, or has no usable key.
+        SettingsError: it cannot be read, is not a JWK Set, holds a secret, or has no usable key.
     """
     try:
         found = parse_key_set(path.read_bytes())
@@ -101,7 +101,7 @@ def read_key_file(path: Path, where: str) -> KeySet:
         raise SettingsError(f'{where}: {path} is not a JWK Set. Give a JSON file like {{"keys": [...]}}.')
     if found.secrets:
         raise SettingsError(
-            f"{where}: {path} holds a private or symmetric key; whoever reads the file could act as the client."
+            f"{where}: {path} holds a private or symmetric key; every reader of the file could act as the client."
             " Have the client make a new key pair and hand over the public part only."
         )
     if not found.keys:
@@ -114,7 +114,7 @@ def read_key_file(path: Path, where: str) -> KeySet:
 
 def _key(jwk: dict[str, Any]) -> Key | None:
     kid, kind, curve, named = (jwk.get(name) for name in ("kid", "kty", "crv", "alg"))
-    if not isinstance(kid, str) or not kid or _SECRET & jwk.keys() or not _is_for_checking(jwk):
+    if not isinstance(kid, str) or not kid or _SECRET & jwk.keys() or not _verifies_signatures(jwk):
         return None
     algorithms = _RSA if kind == "RSA" else _BY_CURVE.get(str(curve)) if kind == "EC" else None
     if algorithms and named is not None:
@@ -131,7 +131,7 @@ def _key(jwk: dict[str, Any]) -> Key | None:
     return Key(kid, algorithms, public, thumbprint(public))
 
 
-def _is_for_checking(jwk: dict[str, Any]) -> bool:
+def _verifies_signatures(jwk: dict[str, Any]) -> bool:
     operations = jwk.get("key_ops")
     return jwk.get("use", "sig") == "sig" and (
         operations is None or (isinstance(operations, list) and "verify" in operations)
@@ -139,7 +139,7 @@ def _is_for_checking(jwk: dict[str, Any]) -> bool:
 
 
 def thumbprint(public: PublicKey) -> str:
-    """The name that a key has by what it is: RFC 7638, SHA-256 over its required members."""
+    """The thumbprint of a key: RFC 7638, SHA-256 over its required members."""
     kind = "RS256" if isinstance(public, RSAPublicKey) else "ES256"
     made = jwt.get_algorithm_by_name(kind).to_jwk(public, as_dict=True)
     required = {name: made[name] for name in _MADE_OF[made["kty"]]}

@@ -1,11 +1,11 @@
-"""A client's key set at an address: fetched when it is needed, kept for a while, never asked for in a hurry.
+"""A client's key set at an address: fetched on demand, cached, with a limit on how often it is fetched.
 
-    fresh      fetched less than `lifetime` ago: used as it is
-    older      asked for again, by one thread; the others go on with what there is
-    unknown    a `kid` that is not there: asked for again at once, for the client may have a new key
-    no answer  what there is stays in use for a day (`GRACE`); a key taken back meanwhile goes on opening the door
+    fresh      fetched less than `lifetime` ago: used without a fetch
+    older      one thread fetches it again; the other threads use the cached set meanwhile
+    unknown    a `kid` that is not in the set: fetched again at once, because the client may have a new key
+    no answer  the cached set is used for a day (`GRACE`); a key revoked in the meantime is still accepted
 
-However it comes to it, an address is asked at most once in `RETRY` seconds.
+An address is fetched at most once in `RETRY` seconds in all these cases.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _MOST_BYTES = 1_000_000
 _ACCEPT = {"Accept": "application/jwk-set+json, application/json"}
 
 
-class Way(Protocol):
-    """The way out, as far as it is needed here."""
+class _Getter(Protocol):
+    """The method of `Egress` that is used here."""
 
     def get(self, url: str, *, headers: Mapping[str, str], deadline: float, max_bytes: int) -> HttpResponse: ...
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _Fetched:
     keys: KeySet
-    fetched: float
+    at: float
 
 
 class RemoteKeys:
@@ -45,72 +45,72 @@ class RemoteKeys:
 
     Args:
         url: its address, one that the operator listed.
-        client: whose it is, for the log.
-        lifetime: seconds after which it is asked for again.
-        clock: seconds that never go back.
-        patience: seconds that one fetch may take; the call that waits for it still has to be answered afterwards.
+        client: name of its client, for the log.
+        lifetime: seconds after which it is fetched again.
+        clock: monotonic seconds.
+        timeout: seconds that one fetch may take; the call that waits for it must still be answered in time.
     """
 
     def __init__(
         self,
         url: str,
         client: str,
-        way: Way,
+        egress: _Getter,
         lifetime: float,
         clock: Callable[[], float] = time.monotonic,
         *,
-        patience: float = 2.0,
+        timeout: float = 2.0,
     ) -> None:
         self._url = url
         self._client = client
-        self._way = way
+        self._egress = egress
         self._lifetime = lifetime
         self._clock = clock
-        self._patience = patience
-        self._held: _Held | None = None
+        self._timeout = timeout
+        self._held: _Fetched | None = None
         self._asked: float | None = None
         self._asking = threading.Lock()
 
     def find(self, kid: str) -> tuple[Key, ...]:
-        """The keys of this name; none if the set has none, or could not be had for too long."""
+        """The keys with this `kid`; empty if there are none, or the set could not be fetched for `GRACE` seconds."""
         held, now = self._held, self._clock()
-        if held is not None and kid in held.keys and now - held.fetched < self._lifetime:
+        if held is not None and kid in held.keys and now - held.at < self._lifetime:
             return held.keys.find(kid)
-        may_go_on = held is not None and kid in held.keys and now - held.fetched < GRACE
-        if self._asking.acquire(blocking=not may_go_on):
+        is_usable = held is not None and kid in held.keys and now - held.at < GRACE
+        if self._asking.acquire(blocking=not is_usable):
             try:
                 self._ask()
             finally:
                 self._asking.release()
         held = self._held
-        return held.keys.find(kid) if held is not None and self._clock() - held.fetched < GRACE else ()
+        return held.keys.find(kid) if held is not None and self._clock() - held.at < GRACE else ()
 
     def _ask(self) -> None:
-        """Fetches the set unless that was tried a moment ago; whoever waited here finds that it was."""
+        """Fetches the set, unless another thread did so within the last `RETRY` seconds."""
         now = self._clock()
         if self._asked is not None and now - self._asked < RETRY:
             return
         self._asked = now
         found = self._fetch()
         if found is not None:
-            self._held = _Held(found, now)
+            self._held = _Fetched(found, now)
 
     def _fetch(self) -> KeySet | None:
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + self._timeout
         try:
-            answer = self._way.get(self._url, headers=_ACCEPT, deadline=deadline, max_bytes=_MOST_BYTES)
+            answer = self._egress.get(self._url, headers=_ACCEPT, deadline=deadline, max_bytes=_MOST_BYTES)
         except EgressError as error:
-            self._tell(f"The key set could not be fetched: {gap_text(error.gap, 'en')}.")
+            self._log(f"The key set could not be fetched: {gap_text(error.gap, 'en')}.")
             return None
         if answer.status != 200:
-            self._tell(f"The key set could not be fetched: status {answer.status}.")
+            self._log(f"The key set could not be fetched: status {answer.status}.")
             return None
         found = parse_key_set(answer.body)
         if found is None:
-            self._tell("What is at the address of the key set is no JWK Set.")
+            self._log("The address of the key set does not answer with a JWK Set.")
         elif found.secrets:
-            self._tell("The key set shows a private or symmetric key, which is not used. Tell the client.")
+            self._log("The key set shows a private or symmetric key, which is not used. Tell the client.")
         return found
 
-    def _tell(self, reason: str) -> None:
+    def _log(self, reason: str) -> None:
         get_log().warning("key set", client=self._client, reason=reason)

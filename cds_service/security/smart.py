@@ -1,11 +1,11 @@
-"""SMART App Launch from an EHR: what is asked of its authorization server, and what is believed of the answers.
+"""SMART App Launch from an EHR: requests to its authorization server, and checks of the answers.
 
-    launch    iss, launch ── configuration of that iss ── the address at which the EHR asks its user (PKCE, state)
+    launch    iss, launch ── configuration of that iss ── the EHR's authorization address (PKCE, state)
     callback  code, state ── token of one patient, for reading
 
-An `iss` is believed only if a client profile lists it, before anything is fetched, and the addresses in its
-configuration only if they are on its own host or listed in `smart_servers`. `oauthlib` writes and reads the messages;
-they travel by the one way out.
+An `iss` is accepted only if a client profile lists it; this is checked before any request. The addresses in its
+configuration are accepted only on its own host or in `smart_servers`. `oauthlib` writes and reads the messages;
+`Egress` sends them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from cds_service.errors import CdsError, EgressError
 from cds_service.gap_texts import gap_text
 from cds_service.security.clients import ClientProfile
 
-# What went wrong, by the word under which the page explains it.
+# What went wrong; the page has an explanation for each.
 Problem = Literal[
     "incomplete", "stranger", "unreachable", "not-smart", "other-host", "not-yours", "refused", "no-token", "no-patient"
 ]
@@ -38,12 +38,12 @@ _MOST_BYTES = 100_000
 _ID = re.compile(r"[A-Za-z0-9.-]{1,200}")
 _TOKEN = re.compile(r"[\x21-\x7e]{1,8000}")
 _RULE = re.compile(r"[a-z0-9-]{1,64}")
-# SMART App Launch 2.2, scopes and launch context: `expires_in` is recommended. Without it a token is not kept long.
+# SMART App Launch 2.2, scopes and launch context: `expires_in` is recommended. Without it, the session is short.
 _SHORT, _LONGEST = 300, 3_600
 
 
 class LaunchError(CdsError):
-    """A launch that leads nowhere; `problem` names the explanation, `client` the profile, once it is known."""
+    """A failed launch; `problem` selects the explanation, `client` is the profile if it is known."""
 
     def __init__(self, problem: Problem, reason: str, client: str | None = None) -> None:
         super().__init__(reason)
@@ -52,7 +52,7 @@ class LaunchError(CdsError):
 
 
 class Pending(msgspec.Struct, frozen=True):
-    """A launch between its two halves, as the browser keeps it sealed."""
+    """A launch that waits for its callback; the browser stores it in a sealed cookie."""
 
     client: str
     iss: str
@@ -66,13 +66,13 @@ class Pending(msgspec.Struct, frozen=True):
 
 
 class Session(msgspec.Struct, frozen=True):
-    """One patient whom a clinician may see here, until the token of the EHR ends.
+    """Access to one patient's chart until the EHR's token expires.
 
     Attributes:
         client: name of the client profile.
         iss: base URL of the FHIR server.
         expires: seconds since 1970.
-        rule: the rule whose card led here, if one did.
+        rule: the rule whose card linked to the page, if any.
     """
 
     client: str
@@ -107,8 +107,8 @@ class Launcher:
     """The two halves of a launch, for the client profiles that have one.
 
     Attributes:
-        types: FHIR types that are to be read.
-        redirect_uri: where the EHR sends its user back to.
+        types: FHIR types to be read.
+        redirect_uri: the address of our callback.
         secrets: client secrets by profile; a profile without one is a public client.
     """
 
@@ -119,15 +119,15 @@ class Launcher:
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
 
     def begin(self, iss: str, launch: str) -> tuple[str, Pending]:
-        """The address to send the user to, and what must be remembered until the answer.
+        """The EHR's authorization address for the user, and the state to store until the callback.
 
         Raises:
-            LaunchError: nobody listed this iss, or its server does not offer what SMART asks for.
+            LaunchError: no profile lists this iss, or its server lacks something that SMART requires.
         """
         if not iss or not launch:
             raise LaunchError("incomplete", "A launch without iss or launch.")
         profile, listed = self._profile_of(iss)
-        egress = self._way(profile, listed)
+        egress = self._egress(profile, listed)
         found = self._configuration(profile, listed, egress)
         client = WebApplicationClient(_id_at(profile))
         verifier, state = client.create_code_verifier(64), secrets.token_urlsafe(32)
@@ -144,10 +144,10 @@ class Launcher:
         return address, Pending(profile.name, listed, found.issuer, found.token_endpoint, state, verifier)
 
     def finish(self, pending: Pending, query: str, now: float) -> Session:
-        """The session that an answer of the authorization server opens.
+        """The session from the callback of the authorization server.
 
         Args:
-            query: the query of the address that the user came back to.
+            query: the query string of the callback.
         Raises:
             LaunchError: the user or the server refused, or the answer is not one to this launch.
         """
@@ -156,7 +156,7 @@ class Launcher:
             raise LaunchError("stranger", "The client of this launch is not listed any more.")
         client = WebApplicationClient(_id_at(profile))
         try:
-            # The library looks at the query only, and takes no plain http.
+            # The library reads the query only, and refuses plain http.
             answer = client.parse_request_uri_response(f"https://callback/?{query}", state=pending.state)
         except MismatchingStateError as error:
             raise LaunchError("not-yours", "The state is not that of the launch.", profile.name) from error
@@ -164,7 +164,7 @@ class Launcher:
             raise LaunchError("refused", "The authorization server says access_denied.", profile.name) from error
         except (OAuth2Error, ValueError) as error:
             raise LaunchError("no-token", "The authorization server sent an error.", profile.name) from error
-        # RFC 9207: an answer that names its issuer must be of the one that was asked.
+        # RFC 9207: an answer that names its issuer must name the one of the launch.
         if pending.issuer is not None and answer.get("iss", pending.issuer) != pending.issuer:
             raise LaunchError("not-yours", "The answer is of another issuer.", profile.name)
         token = self._exchanged(client, profile, pending, answer["code"])
@@ -182,7 +182,7 @@ class Launcher:
                     return profile, listed.rstrip("/")
         raise LaunchError("stranger", "The iss is not a FHIR server of a client with a SMART registration.")
 
-    def _way(self, profile: ClientProfile, iss: str) -> Egress:
+    def _egress(self, profile: ClientProfile, iss: str) -> Egress:
         parts = urlsplit(iss)
         return self.egress_factory.to((f"{parts.scheme}://{parts.netloc}", *profile.smart_servers))
 
@@ -221,7 +221,7 @@ class Launcher:
             pair = f"{quote(_id_at(profile), safe='')}:{quote(secret, safe='')}"
             headers["Authorization"] = "Basic " + b64encode(pair.encode()).decode("ascii")
         try:
-            answer = self._way(profile, pending.iss).post(
+            answer = self._egress(profile, pending.iss).post(
                 pending.token_endpoint,
                 form,
                 headers=headers,
@@ -238,12 +238,12 @@ class Launcher:
             raise LaunchError("no-token", "The token response cannot be read.", profile.name) from error
         usable = token.token_type.lower() == "bearer" and _TOKEN.fullmatch(token.access_token)
         if not usable or (token.expires_in is not None and token.expires_in <= 0):
-            raise LaunchError("no-token", "The token is none that could be used.", profile.name)
+            raise LaunchError("no-token", "The token is not usable.", profile.name)
         return token
 
 
 def _id_at(profile: ClientProfile) -> str:
-    """What this service is registered as at the client's EHR; only profiles with a registration come here."""
+    """The client id of this service at the client's EHR; every profile of `Launcher.profiles` has one."""
     assert profile.smart_client_id is not None
     return profile.smart_client_id
 
@@ -258,6 +258,6 @@ def _is_trusted(endpoint: str, listed: Iterable[str]) -> bool:
 
 
 def _scopes(types: Sequence[str], capabilities: Sequence[str]) -> list[str]:
-    """Reading the patient's resources of these types, in the version of scopes that the server speaks."""
+    """Scopes to read the patient's resources of these types, in the syntax that the server supports."""
     words = "rs" if "permission-v2" in capabilities else "read"
     return [f"patient/{kind}.{words}" for kind in types]

@@ -1,7 +1,7 @@
-"""The text of a client's token (JWT) to what it says, once everything about it is right.
+"""Parses and checks a client's token (JWT).
 
-The signature and its encoding are PyJWT's work. The claims are checked here: PyJWT would read the clock itself, and
-takes times that are written as text.
+PyJWT verifies the signature. The claims are checked here, because PyJWT reads the clock itself and accepts times that
+are written as text.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from cds_service.errors import Unauthorized
 from cds_service.security.clients import ASYMMETRIC, ClientProfile
 from cds_service.security.keys import Key
 
-# Clocks of two machines differ; CDS Hooks leaves open by how much they may.
+# Tolerated difference between two clocks; CDS Hooks does not state one.
 LEEWAY = 60
 _LONGEST = 16_000
 _LONGEST_ID = 500
-_END_OF_TIME = 1e11  # in seconds; datetime ends a little later
-# Nothing else is known to it, so nothing else can be asked of it: no `none`, no shared secrets.
+_END_OF_TIME = 1e11  # in seconds; below the limit of datetime
+# Restricted to asymmetric algorithms, so it can accept neither `none` nor shared secrets.
 _jws = jwt.PyJWS(algorithms=ASYMMETRIC)
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a token claims. Nothing of it is true before `check_signature` has passed.
+    """The content of a token. Untrusted until `check_signature` has passed.
 
     Attributes:
         text: the token itself.
@@ -47,7 +47,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What is left to check of a token that is otherwise good: that it is used for the first time."""
+    """What the replay check needs of an otherwise valid token, and its tenant."""
 
     issuer: str
     jti: str
@@ -59,7 +59,7 @@ def read_token(authorization: str | None) -> Token:
     """The token of an Authorization header.
 
     Raises:
-        Unauthorized: there is none, or it is not a JWT with the members that CDS Hooks asks for.
+        Unauthorized: there is none, or it is not a JWT with the members that CDS Hooks requires.
     """
     if not authorization:
         raise Unauthorized("There is no Authorization header.")
@@ -69,8 +69,8 @@ def read_token(authorization: str | None) -> Token:
         raise Unauthorized("The Authorization header is not Bearer with a token.")
     try:
         parts = _jws.decode_complete(text, options={"verify_signature": False})
-        for written in (base64url_decode(text.partition(".")[0]), parts["payload"]):
-            json.loads(written, object_pairs_hook=_each_once)
+        for part in (base64url_decode(text.partition(".")[0]), parts["payload"]):
+            json.loads(part, object_pairs_hook=_refuse_duplicates)
         claims = msgspec.json.decode(parts["payload"])
     except (jwt.PyJWTError, msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise Unauthorized("The token is not a JWT.") from error
@@ -92,13 +92,13 @@ def read_token(authorization: str | None) -> Token:
 
 
 def check_claims(token: Token, profile: ClientProfile, endpoints: Collection[str], now: float) -> Use:
-    """Everything that a token must say to be good for one of these endpoints at this moment.
+    """Checks the claims of a token for a call of one of these endpoints now.
 
     Args:
-        endpoints: the URLs that `aud` may name, besides those agreed on with the client.
+        endpoints: allowed values of `aud`, besides those agreed on with the client.
         now: seconds since 1970.
     Raises:
-        Unauthorized: it does not say so.
+        Unauthorized: a claim is missing or wrong.
     """
     claims = token.claims
     issued, expires = _time(claims, "iat"), _time(claims, "exp")
@@ -109,11 +109,11 @@ def check_claims(token: Token, profile: ClientProfile, endpoints: Collection[str
     if issued > now + LEEWAY:
         raise Unauthorized("The token was issued in the future. Compare the clocks.")
     if not 0 < expires - issued <= profile.max_token_age:
-        raise Unauthorized("The token lives longer than agreed (max_token_age), or ends before it begins.")
+        raise Unauthorized("The token is valid for longer than agreed (max_token_age), or ends before it begins.")
     if "nbf" in claims:
         begins = _time(claims, "nbf")
         if begins is None or begins > now + LEEWAY:
-            raise Unauthorized("The token is not good yet (nbf).")
+            raise Unauthorized("The token is not valid yet (nbf).")
     if not _is_for(claims.get("aud"), endpoints, profile.audiences):
         raise Unauthorized("The token's aud is not the URL called, as CDS_PUBLIC_URL makes it, nor one agreed on.")
     jti, tenant = claims.get("jti"), claims.get("tenant")
@@ -125,11 +125,11 @@ def check_claims(token: Token, profile: ClientProfile, endpoints: Collection[str
 
 
 def check_signature(token: Token, keys: Iterable[Key]) -> None:
-    """Raises Unauthorized unless one of these keys, made for the token's algorithm, has signed it."""
-    fitting = [key for key in keys if token.algorithm in key.algorithms]
-    if not fitting:
+    """Raises Unauthorized unless one of these keys verifies the signature with the token's algorithm."""
+    usable = [key for key in keys if token.algorithm in key.algorithms]
+    if not usable:
         raise Unauthorized("The client has no key of the token's kid for the token's algorithm.")
-    for key in fitting:
+    for key in usable:
         try:
             _jws.decode_complete(token.text, key.public, [token.algorithm])
         except jwt.PyJWTError:
@@ -138,15 +138,15 @@ def check_signature(token: Token, keys: Iterable[Key]) -> None:
     raise Unauthorized("The token's signature is wrong.")
 
 
-def _each_once(members: list[tuple[str, Any]]) -> None:
-    """RFC 7515, 4, and RFC 7519, 4: a name twice may be refused; two readers could take it for two different tokens."""
+def _refuse_duplicates(members: list[tuple[str, Any]]) -> None:
+    """Raises ValueError for a repeated name (RFC 7515, 4; RFC 7519, 4): two parsers could read different tokens."""
     if len({name for name, _ in members}) != len(members):
         raise ValueError("a member twice")
 
 
 def _time(claims: dict[str, Any], name: str) -> float | None:
     value = claims.get(name)
-    # Neither text nor NaN; and no whole number that is too large to reckon with.
+    # Neither text nor NaN, nor an integer beyond the range of dates.
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _END_OF_TIME:
         return None
     return value
@@ -158,5 +158,5 @@ def _is_for(audience: Any, endpoints: Collection[str], agreed: Collection[str]) 
 
 
 def _plain(url: str) -> str:
-    """A URL without the slash too many that our routes tolerate as well."""
+    """A URL without the extra slashes that our routes tolerate."""
     return url.removesuffix("/").replace("/cds-services//", "/cds-services/", 1)

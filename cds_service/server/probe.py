@@ -1,8 +1,8 @@
-"""For container engines: exit code 0 if the service on this machine is ready.
+"""Health probe for container engines: exit code 0 if the service on this machine is ready.
 
     python -m cds_service.server.probe
 
-Imports next to nothing, because it is started every few seconds; so it reads the two variables that it needs itself.
+It is started every few seconds, so it imports little and reads the two variables it needs itself.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _SECONDS = 2
 
 
 def ready(port: int, certificate: str = "") -> bool:
-    """Whether the service on this port of the loopback interface says that it is ready.
+    """Whether the service on this port of the loopback interface answers that it is ready.
 
     Args:
-        certificate: file with the certificate that it shows; empty if it speaks plain HTTP.
+        certificate: file with its TLS certificate; empty for plain HTTP.
     """
     handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
     try:
@@ -34,7 +34,7 @@ def ready(port: int, certificate: str = "") -> bool:
 
 
 def _trusting(certificate: str) -> ssl.SSLContext:
-    """Trusts this certificate alone, under any name: it names the host that clients call, not this machine."""
+    """An SSL context that trusts only this certificate, under any name: it names the public host, not this machine."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN

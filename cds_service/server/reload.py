@@ -1,11 +1,11 @@
-"""Knowledge, overlay, client file and key files anew into processes that serve, without a call noticing.
+"""Reloads knowledge, overlay, client file and key files in serving processes, without interrupting calls.
 
-    SIGHUP to `cds serve` ── to each worker ── read and check everything ─┬─ sound: one assignment, a new app answers
-                                                                          └─ faulty: the old one goes on, and says so
+    SIGHUP to `cds serve` ── to each worker ── read and check everything ─┬─ valid: the new app replaces the old one
+                                                                          └─ invalid: the old app stays, with a log line
 
-A call stays with the app that it came to, so that its cards, its prefetch keys and its X-Knowledge-Version belong
-together. The server could restart its workers instead; it would cut off connections, and stop the good old ones even if
-the new ones cannot start. Settings are not read anew: they belong to the process.
+A call is answered by the app that received it, so its cards, prefetch keys and X-Knowledge-Version are consistent.
+Restarting the workers instead would cut off connections, and stop working processes even if new ones cannot start.
+Settings are not reloaded: they belong to the process.
 """
 
 from __future__ import annotations
@@ -34,47 +34,47 @@ _MOST_FINDINGS = 5
 
 
 class Reloading:
-    """The app that answers now; for a server, an app like any other.
+    """A WSGI app that forwards to the current application and can replace it.
 
     Args:
-        make: makes an app; raises a CdsError if something is wrong with what it reads.
-        review: looks closer at what a new app would read, and raises a CdsError, too.
-        runtime: what all apps are built on.
+        make: builds an application; raises a CdsError if something that it reads is invalid.
+        review: checks more thoroughly what a new application would read; raises a CdsError.
+        runtime: the runtime that all applications share.
     """
 
     def __init__(self, make: Callable[[], Flask], review: Callable[[], None], runtime: Runtime) -> None:
         self._make, self._review = make, review
         self._runtime = runtime
         self._app = make()
-        # Whoever handles a signal may have interrupted anything; this queue is made for that.
-        self._wishes: SimpleQueue[None] = SimpleQueue()
+        # A signal handler may interrupt any code; SimpleQueue.put is reentrant.
+        self._requests: SimpleQueue[None] = SimpleQueue()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         return self._app(environ, start_response)
 
     def listen(self) -> None:
-        """Reloads at each SIGHUP from now on, in a thread of its own. To be called by the main thread."""
+        """Starts a thread that reloads at each SIGHUP. Call it in the main thread."""
         threading.Thread(target=self._reload_on, name="reload", daemon=True).start()
-        signal.signal(signal.SIGHUP, lambda *_: self._wishes.put(None))
+        signal.signal(signal.SIGHUP, lambda *_: self._requests.put(None))
 
     def _reload_on(self) -> None:
         while True:
-            self._wishes.get()
-            while not self._wishes.empty():
-                self._wishes.get()
+            self._requests.get()
+            while not self._requests.empty():
+                self._requests.get()
             self.reload()
 
     def reload(self) -> bool:
-        """Makes the app anew and puts it in the old one's place; False if something is wrong, and all is as it was."""
+        """Replaces the application by a new one; returns False, without any change, if something is invalid."""
         began = perf_counter()
         try:
             self._review()
             app = self._make()
         except CdsError as error:
-            get_log().error("reload refused", reason=f"{error} What was there before goes on serving.")
+            get_log().error("reload refused", reason=f"{error} The previous version keeps serving.")
             return self._ended(refused=True)
         except Exception as error:
-            # A fault of ours in a thread that nobody waits for: the calls must not suffer from it.
+            # An unexpected error in this background thread must not affect calls.
             get_log().error("reload refused", error=type(error).__name__, where=place(error))
             return self._ended(refused=True)
         self._app = app

@@ -13,16 +13,16 @@ from cds_service.settings import load_settings
 from cds_service.web.app import create_app
 from cds_service.web.runtime import Runtime
 
-# Until there is something that can be reloaded, the wish to reload it waits.
+# SIGHUP stays pending until there is an application to reload.
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 settings = load_settings()
 configure(settings.log_level)
 try:
     runtime = Runtime.of(settings)
-    # At the start, what only a review would find is no reason to give no advice at all.
+    # At the start, errors that only the review finds do not stop the service: some advice is better than none.
     app = Reloading(partial(create_app, settings, runtime=runtime), partial(check_knowledge, settings), runtime)
 except CdsError as error:
-    # One line in our words; the traceback of a worker repeats those of libraries, which may hold the database's URL.
+    # One line of ours instead of a traceback, which may hold a library's message with the database's URL.
     get_log().error("cannot start", reason=str(error))
     sys.exit(1)
 runtime.body_timeouts.watch(settings.port)

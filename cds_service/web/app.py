@@ -1,4 +1,4 @@
-"""Settings and knowledge to a Flask application.
+"""Builds the Flask application from settings, knowledge and the runtime.
 
 An application is immutable. A reload builds a new one on the same Runtime (`server/reload.py`).
 
@@ -100,7 +100,7 @@ def _callers(settings: Settings, served: Served, runtime: Runtime) -> Callers:
     """The clients that may call, checked against the services and the servers that may be called."""
     callers = Callers(settings, runtime.replay, runtime.egress_factory, remote=runtime.keys)
     for servers in ((), *(profile.fhir_servers for profile in callers.profiles)):
-        # Raises for a server that may never be called: better at the start than at the first call.
+        # Raises for a server that may never be called: at the start, not at the first call.
         runtime.egress_factory.to((*settings.fhir_allow, *servers))
     callers.check_services({service.id: service.hook for service in served.knowledge.services.values()})
     callers.check_aliases(
@@ -211,7 +211,7 @@ def _origins(settings: Settings, callers: Callers) -> tuple[str, ...]:
 
 def _log_access(callers: Callers, version: str) -> None:
     if callers.is_open:
-        reason = "CDS_OPEN is set: everybody is answered without a token. Only for trying out and closed networks."
+        reason = "CDS_OPEN is set: every caller is answered without a token. Only for trying out and closed networks."
         get_log().warning("open to everybody", reason=reason, knowledge=version)
     else:
         names = [profile.name for profile in callers.profiles]

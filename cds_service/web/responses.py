@@ -14,7 +14,7 @@ from cds_service.languages import LANGUAGES, Language
 
 JSON = "application/json"
 _HTML = "text/html; charset=utf-8"
-# The page loads scripts and data of this service only, never stands in a frame, and posts forms to itself only.
+# The page loads scripts and data of this service only, cannot be framed, and posts forms to itself only.
 _DIRECTIVES = {
     "default-src": "'none'",
     "script-src": "'self'",
@@ -47,7 +47,7 @@ def json_response(content: Any, status: int = 200) -> Response:
 
 
 def html_response(html: bytes | str, language: Language, *, policy: str = PAGE_POLICY) -> Response:
-    """A page in a language the reader may have asked for, with the headers of `secured`."""
+    """An HTML page with the headers of `secured`."""
     response = secured(Response(html, content_type=_HTML), policy=policy)
     response.headers["Content-Language"] = LANGUAGES[language].tag
     response.vary.add("Accept-Language")
@@ -55,7 +55,7 @@ def html_response(html: bytes | str, language: Language, *, policy: str = PAGE_P
 
 
 def secured(response: Response, *, policy: str = PAGE_POLICY) -> Response:
-    """Adds the headers of every page: nothing loaded from elsewhere, no frame, no Referer sent."""
+    """Adds the headers of every page: nothing loaded from other origins, no framing, no Referer."""
     response.headers["Content-Security-Policy"] = policy
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
@@ -78,7 +78,7 @@ def not_stored(response: Response) -> Response:
 
 
 def wanted_language(fallback: Language) -> Language:
-    """The language of the address (`?lang=zh`), else the browser's preference, else the fallback."""
+    """The language of the URL (`?lang=zh`), else the browser's preference, else the fallback."""
     asked = request.args.get("lang")
     if asked is not None and asked in LANGUAGES:
         return asked
@@ -87,7 +87,7 @@ def wanted_language(fallback: Language) -> Language:
 
 @lru_cache(maxsize=512)
 def accepted_language(header: str) -> Language | None:
-    """The best of our languages for an Accept-Language header; None if it asks for none of them, or for any.
+    """The best of our languages for an Accept-Language header; None if it names none of them, or `*`.
 
     >>> accepted_language("fr, zh-CN;q=0.8, en;q=0.5")
     'zh'

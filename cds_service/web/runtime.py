@@ -1,4 +1,4 @@
-"""What a process keeps while knowledge and clients change: database, ways out, what it has learnt and counted."""
+"""The state of one process that outlives a reload: database, outbound connections, key sets, counters."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _BETWEEN_LOOKS = 2.0
 
 @dataclass(slots=True)
 class Runtime:
-    """Made once in a process; every app that it serves by, one after the other, is built on it.
+    """State that lives as long as the process; every application, also after a reload, is built on it.
 
     Attributes:
-        keys: fetched key sets of clients by their address: a reload must not forget them.
-        tracing: None unless traces are wanted.
+        keys: fetched key sets of clients by address; a reload keeps them.
+        tracing: None if tracing is off.
         terminology: the terminology server in use, if there is one.
-        refused: whether the last reload was refused, so that what is served is not what the files say.
+        refused: whether the last reload was refused, so the served knowledge differs from the files.
     """
 
     database: Database
@@ -54,7 +54,7 @@ class Runtime:
 
     @classmethod
     def of(cls, settings: Settings) -> Runtime:
-        """Raises SettingsError: the database, or something else that is to last, cannot be used."""
+        """Raises SettingsError if the database or another part of the runtime cannot be used."""
         metrics = Metrics()
         egress_factory = EgressFactory.of(settings)
         tracing = start_tracing(metrics) if settings.tracing else None
@@ -74,19 +74,19 @@ class Runtime:
 
     @property
     def observer(self) -> CallObserver:
-        """Who looks on while calls are answered."""
+        """The observer of calls."""
         return self.tracing or self.metrics
 
     def degraded(self) -> dict[str, bool]:
-        """The parts without which cards are still given, and whether each is out of order.
+        """The parts that cards do not depend on, and whether each is out of order.
 
-        database: feedback is refused. tokens: used ones are known to this process only. records: calls are recorded
-        late, or not at all. servers: one that keeps failing is left alone. terminology: its server does not answer.
-        knowledge: what the files say was refused at a reload.
+        database: feedback is refused. tokens: each process knows its own used tokens only. records: records of calls
+        are late or lost. servers: the circuit of one is open. terminology: its server does not answer. knowledge: the
+        last reload was refused.
         """
         return {
             "database": not (self.database.is_ready() if self._usable is None else self._usable),
-            "tokens": self.replay.resting,
+            "tokens": self.replay.backing_off,
             "records": self.recorder.failing,
             "servers": "open" in self.egress_factory.states().values(),
             "terminology": self.terminology is not None and self.terminology.failing,
@@ -94,13 +94,13 @@ class Runtime:
         }
 
     def refresh(self) -> None:
-        """Has the metrics tell what is the case now."""
+        """Updates the gauges."""
         self.metrics.refresh(self.recorder, self.egress_factory.states(), self.degraded())
 
     def keep_refreshing(self) -> None:
-        """From now on, in a thread, so that whichever process is asked for the metrics, it knows of the others.
+        """Starts a thread that updates the gauges, so that every process can answer with the state of all.
 
-        And so that nobody who asks has to wait for a database that hangs: a health probe would give up.
+        A request then never waits for a database that hangs; a health probe would give up.
         """
         threading.Thread(target=self._refresh_on, name="metrics", daemon=True).start()
 
@@ -113,7 +113,7 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """The memory of used tokens; counts when it fails."""
+    """The store of used tokens; counts its failures."""
 
     inner: ReplayGuard
     metrics: Metrics

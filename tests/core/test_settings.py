@@ -172,7 +172,7 @@ def test_a_secret_may_be_a_link_within_its_folder(secrets: Path) -> None:
 def test_a_misspelt_secret_stops_the_start(secrets: Path) -> None:
     (secrets / "CDS_DATABSE_URL").write_text("postgresql://cds:pw@db/cds")
     with pytest.raises(
-        SettingsError, match=r"^CDS_SECRETS_DIR: the file CDS_DATABSE_URL in it is named after no setting"
+        SettingsError, match=r"^CDS_SECRETS_DIR: the file CDS_DATABSE_URL in it does not have the name of a setting"
     ):
         load_settings()
 
@@ -242,10 +242,10 @@ def test_the_file_may_name_the_folder_of_secrets(file: Path, secrets: Path, monk
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("CDS_OPEN=1\nCDS_PROT=8081\n", "line 2 of it, CDS_PROT, is no setting"),
-        ("CDS_PORT\n", "line 1 of it is no NAME=value"),
-        ("\nwhat is this?\n", "line 2 of it is no NAME=value"),
-        ("CDS_HASH_KEY='secret\n", "line 1 of it is no NAME=value"),
+        ("CDS_OPEN=1\nCDS_PROT=8081\n", "line 2 of it, CDS_PROT, is not a setting"),
+        ("CDS_PORT\n", "line 1 of it is not NAME=value"),
+        ("\nwhat is this?\n", "line 2 of it is not NAME=value"),
+        ("CDS_HASH_KEY='secret\n", "line 1 of it is not NAME=value"),
         ("CDS_LANGUAGE=\xe9\n", "cannot be read as text in UTF-8"),
     ],
 )

@@ -49,15 +49,18 @@ def known(name: str, *members: str, issuer: str = ISSUER) -> str:
         ("{name: a, issuers: ['']}", "client 1 (a): issuers.0: "),
         ("{name: a, max_token_age: 90000}", "client 1 (a): max_token_age: "),
         ("{name: a, fhir_deadline: 5}", "client 1 (a): fhir_deadline: "),
-        ("{name: a, jku: [https://ehr.example/keys]}", "client 1 (a): issuers: without one nobody"),
+        ("{name: a, jku: [https://ehr.example/keys]}", "client 1 (a): issuers: without one no token"),
         ("{name: a, issuers: ['https://a.example']}", "client 1 (a): jku: without keys"),
-        ("{name: open, issuers: ['https://a.example']}", "client 1 (open): issuers: the client `open` is everybody"),
-        (known("a", "fhir_servers: [ehr.example]"), "client 1 (a): fhir_servers: an entry is no plain URL"),
-        (known("a", "fhir_servers: ['https://me:pw@ehr.example']"), "fhir_servers: an entry is no plain URL"),
-        (known("a", "cors_origins: ['https://ehr.example/']"), "client 1 (a): cors_origins: an entry is no origin"),
-        (known("a", "cors_origins: ['*']"), "client 1 (a): cors_origins: an entry is no origin"),
-        ("{name: a, issuers: [x:y], jku: ['http://ehr.example/keys']}", "client 1 (a): jku: keys that come by plain"),
-        ("{name: a, issuers: [x:y], jku: ['https://ehr.example/keys?a=1']}", "jku: an entry is no plain URL"),
+        (
+            "{name: open, issuers: ['https://a.example']}",
+            "client 1 (open): issuers: `open` is the profile of every caller",
+        ),
+        (known("a", "fhir_servers: [ehr.example]"), "client 1 (a): fhir_servers: an entry is not a plain URL"),
+        (known("a", "fhir_servers: ['https://me:pw@ehr.example']"), "fhir_servers: an entry is not a plain URL"),
+        (known("a", "cors_origins: ['https://ehr.example/']"), "client 1 (a): cors_origins: an entry is not an origin"),
+        (known("a", "cors_origins: ['*']"), "client 1 (a): cors_origins: an entry is not an origin"),
+        ("{name: a, issuers: [x:y], jku: ['http://ehr.example/keys']}", "client 1 (a): jku: keys sent over plain"),
+        ("{name: a, issuers: [x:y], jku: ['https://ehr.example/keys?a=1']}", "jku: an entry is not a plain URL"),
         ("{name: a, issuers: [x:y], keys: nowhere.json}", "client 1 (a): keys: "),
         ("{name: a, like: athena}", "client 1 (a): like: there is no such ready profile"),
         ("{name: a, explain: true, explain: false}", "is repeated"),
@@ -189,13 +192,13 @@ def test_the_server_does_not_start_closed_without_the_url_that_tokens_name(tmp_p
     variables = {"CDS_CLIENTS": str(client_file(tmp_path, f"clients:\n- {known('city')}\n"))}
     result = CliRunner().invoke(main, ["serve"], env=variables)
     assert result.exit_code == 1
-    assert result.output.startswith("cds: CDS_PUBLIC_URL: not set, so no token could be checked")
+    assert result.output.startswith("cds: CDS_PUBLIC_URL: not set, so no token's audience could be checked")
 
 
 def test_the_command_checks_a_client_file(tmp_path: Path) -> None:
     path = client_file(tmp_path, f"clients:\n- {known('city')}\n- {{name: open}}\n")
     good = CliRunner().invoke(main, ["check", "--clients", str(path)])
-    assert (good.exit_code, good.output) == (0, f"city: {ISSUER}\nopen: everybody, in open mode\n")
+    assert (good.exit_code, good.output) == (0, f"city: {ISSUER}\nopen: every caller in open mode\n")
     path.write_text("clients: [{name: city}]", encoding="utf-8")
     bad = CliRunner().invoke(main, ["check", "--clients", str(path)])
     assert bad.exit_code == 1

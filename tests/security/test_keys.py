@@ -374,7 +374,7 @@ def server() -> Iterator[FaultServer]:
 
 def remote(server: FaultServer, clock: Callable[[], float]) -> RemoteKeys:
     url = f"{server.base}/keys"
-    return RemoteKeys(url, "ehr", EgressFactory().to([url]), LIFETIME, clock, patience=0.3)
+    return RemoteKeys(url, "ehr", EgressFactory().to([url]), LIFETIME, clock, timeout=0.3)
 
 
 @pytest.mark.row("JWT-16")

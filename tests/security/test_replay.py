@@ -60,7 +60,7 @@ def test_while_the_database_is_away_a_process_refuses_what_it_has_let_in_before_
     assert one.first_use("ehr", "before", SOON)
     shared.gone = True
     assert one.first_use("ehr", "since", SOON)
-    assert one.alone
+    assert one.local_only
     assert not one.first_use("ehr", "before", SOON)
     assert not one.first_use("ehr", "since", SOON)
 
@@ -75,7 +75,7 @@ def test_a_database_that_failed_is_asked_again_after_a_rest_and_not_before() -> 
     clock.at += 6
     assert one.first_use("ehr", "later", SOON)
     assert shared.asked == 2
-    assert not one.alone
+    assert not one.local_only
 
 
 def test_an_id_is_new_again_once_its_token_is_over() -> None:
@@ -95,8 +95,8 @@ def test_what_is_over_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(100):
         clock.at += 30
         assert one.first_use("ehr", str(n), datetime.fromtimestamp(clock.at + 30, UTC))
-    assert len(one._here) < 10
+    assert len(one._local) < 10
     monkeypatch.setattr(used_tokens, "_MOST", 5)
     for n in range(100):
         assert one.first_use("flood", str(n), datetime.fromtimestamp(clock.at + 3000, UTC))
-    assert len(one._here) <= 6
+    assert len(one._local) <= 6

@@ -87,7 +87,7 @@ NOT_YET = "The token is not good yet (nbf)."
 NO_JTI = "The token has no jti."
 TENANT_TEXT = "The token's tenant is not text."
 BAD_JKU = "The token's jku is not one agreed on (jku)."
-PUBLISHED = "The token's key is one whose private part has been published; only a sandbox (CDS_SANDBOX=1) takes it."
+PUBLISHED = "The private part of the token's key has been published; only a sandbox (CDS_SANDBOX=1) accepts it."
 
 
 def one_client(folder: Path) -> Path:

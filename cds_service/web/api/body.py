@@ -1,4 +1,4 @@
-"""The bytes of a request body, read only if its media type, its coding and its size allow it, and within a time."""
+"""Reads a request body, within limits of media type, coding, size and time."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ _MEDIA_TYPES = frozenset({"application/json", "application/fhir+json", "applicat
 
 @dataclass(frozen=True, slots=True)
 class BodyReader:
-    """Reads the body of the request at hand.
+    """Reads the body of the current request.
 
     Attributes:
-        limit: bytes it may have.
+        limit: most bytes of a body.
     """
 
     limit: int
     body_timeouts: BodyReadTimeouts
 
     def read(self) -> bytes:
-        """The body; counted while reading if no size is told.
+        """The body; its bytes are counted while reading if it has no Content-Length.
 
         Raises:
-            WrongMediaType, TooLarge, TooSlow: nothing more of it is read.
+            WrongMediaType, TooLarge, TooSlow: the rest of it is not read.
             BadRequest: it was cut off.
         """
         if request.mimetype not in _MEDIA_TYPES:
             raise WrongMediaType("The body is not JSON by its media type. Send Content-Type: application/json.")
-        # Nothing is ever inflated: a few bytes could become gigabytes.
+        # Never decompressed: a few bytes could become gigabytes.
         if request.environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() not in ("", "identity"):
             raise WrongMediaType("The body is compressed. Send it as it is, without Content-Encoding.")
         told = request.content_length
         if told is not None and told > self.limit:
             raise self._too_large()
         with self.body_timeouts.reading():
-            # The app lets one byte more through, so that a body cut off at the limit cannot pass for a whole one.
+            # The app allows one byte more, so that a body cut off at the limit is not mistaken for a complete one.
             body = request.get_data(cache=False)
         if len(body) > self.limit:
             raise self._too_large()

@@ -43,8 +43,8 @@ def add_routes(app: Flask, context: AppContext) -> None:
         return json_response({"status": "live"})
 
     def ready() -> Response:
-        """Always 200 while the process serves. Degraded dependencies are listed but do not make the probe fail: mostly
-        all replicas lack them at once, and without any replica there would be no cards at all.
+        """Always 200 while the process serves. Degraded parts are listed, but do not make the probe fail: usually
+        all replicas lose them at once, and without any ready replica there would be no cards at all.
         """
         degraded = [part for part, is_degraded in runtime.degraded().items() if is_degraded]
         return json_response(
@@ -77,7 +77,7 @@ def observe(app: Flask, log: Any, knowledge_version: str, hsts: bool) -> None:
     """Gives every call a correlation id, the knowledge version in its response, and one line in the log.
 
     Args:
-        hsts: send Strict-Transport-Security; for services that are reached by https.
+        hsts: send Strict-Transport-Security; for services that clients reach over https.
     """
 
     def begin() -> None:
@@ -91,7 +91,7 @@ def observe(app: Flask, log: Any, knowledge_version: str, hsts: bool) -> None:
         if hsts:
             headers["Strict-Transport-Security"] = "max-age=31536000"
         if request.endpoint not in _QUIET or response.status_code == 401:
-            # Anything but a UUID could be a name, which must not enter the log.
+            # Anything but a UUID could be a name, and names must not be logged.
             theirs = request.environ.get("HTTP_X_REQUEST_ID")
             named = {"request": theirs} if theirs and _UUID.fullmatch(theirs) else {}
             log.info(
@@ -108,12 +108,12 @@ def observe(app: Flask, log: Any, knowledge_version: str, hsts: bool) -> None:
     app.after_request(finish)
 
 
-# Health probes and Prometheus come every few seconds and would drown the log.
+# Health probes and Prometheus call every few seconds and would flood the log.
 _QUIET = frozenset({"live", "ready", "metrics"})
 
 
 def strip_prefix(inner: WSGIApplication, prefix: str) -> WSGIApplication:
-    """Serves the app below a path prefix too, for proxies that pass the prefix on instead of taking it off."""
+    """Serves the app below a path prefix too, for proxies that do not strip the prefix."""
 
     def outer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")

@@ -43,7 +43,7 @@ class HooksApi:
 
     def register(self, app: Flask) -> None:
         """Adds the routes to an application."""
-        # Clients build addresses from what an administrator typed, so an extra slash must do no harm.
+        # Clients build URLs from what an administrator typed, so an extra slash is tolerated.
         for path in ("/cds-services", "/cds-services/"):
             app.add_url_rule(path, "discovery", self.discovery, methods=["GET"])
         for base in ("/cds-services/<service_id>", "/cds-services//<service_id>"):
@@ -63,7 +63,7 @@ class HooksApi:
     def call(self, service_id: str) -> Response:
         context, profile = self._context, self._identify(f"/cds-services/{service_id}")
         service = _service(self._services, service_id, profile)
-        # Fields of the log line; `g` holds them, so that the line of a failed call has them too.
+        # Fields of the log line; they are in `g`, so that the line of a failed call has them too.
         fields: dict[str, Any] = {"service": service_id, "hook": service.hook, "client": profile.name, "notes": {}}
         g.fields = fields
         language = _language(profile, context.settings)
@@ -71,7 +71,7 @@ class HooksApi:
         hook_request = parse_request(self._bodies.read(), service.hook, profile)
         outcome.patient, outcome.user = hook_request.patient_id, hook_request.user_id
         fields["notes"].update(dict.fromkeys(hook_request.notes, 1))
-        # The page asks for the trace. It names every result used, so a closed service gives it to its own page only.
+        # The trace holds every result used, so a closed service gives it to its own page only.
         explained = "HTTP_X_CDS_EXPLAIN" in request.environ and (context.callers.is_open or _from_page())
         observer = context.runtime.observer
         call = CallContext(profile, language, context.now(), fields, outcome, observer, explained)
@@ -91,7 +91,7 @@ class HooksApi:
         return json_response({"received": len(events)})
 
     def _identify(self, path: str) -> ClientProfile:
-        """The caller, before anything of the body is read; counted by the rate limits."""
+        """The profile of the caller, checked and counted before the body is read."""
         runtime, address = self._context.runtime, request.remote_addr
         try:
             with runtime.observer.step("identify"):
@@ -108,7 +108,7 @@ class HooksApi:
 
 
 def _from_page() -> bool:
-    """Whether the call came by an address below /app, where a session stands for the client's token."""
+    """Whether the path is below /app, where a session replaces the client's token."""
     return request.path.startswith(_PAGE)
 
 
@@ -122,7 +122,7 @@ def _service(services: Mapping[str, Service], service_id: str, profile: ClientPr
 
 
 def _for_client(reply: dict[str, Any], profile: ClientProfile) -> dict[str, Any]:
-    """Discovery of a client that may not call everything lists what it may call."""
+    """The services in discovery: those that the client may call."""
     if not profile.services:
         return reply
     return {**reply, "services": [entry for entry in reply["services"] if profile.may_call(entry["id"], entry["hook"])]}

@@ -1,7 +1,6 @@
-"""The routes of the app and the models that check requests and replies to one OpenAPI 3.1 document.
+"""Makes the OpenAPI 3.1 document from the app's routes and the models of requests and responses.
 
-Nothing is described twice: schemas come from `hooks/`, paths and methods from the app, and a route without a
-description is a fault that the tests find.
+Schemas come from `hooks/`, paths and methods from the app; a test fails for a route without a description.
 """
 
 from __future__ import annotations
@@ -32,18 +31,18 @@ from cds_service.web.responses import JSON, json_response
 PATH = "/openapi.json"
 _SCHEMA = "#/components/schemas/{model}"
 _UUID = r"^(?:urn:uuid:)?[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
-# In every reply.
+# Headers of every response.
 _ALWAYS = ("X-Correlation-Id", "X-Knowledge-Version")
 
 
 def add_route(app: Flask, service_ids: Iterable[str], public_url: str | None) -> None:
-    """Adds the document; it holds no secret and needs no token. Made when somebody first asks for it."""
+    """Adds the route of the document, which needs no token. The document is made at the first request."""
     made = lru_cache(maxsize=1)(lambda: openapi(app, service_ids, public_url))
     app.add_url_rule(PATH, "openapi", lambda: json_response(made()), methods=["GET"])
 
 
 def openapi(app: Flask, service_ids: Iterable[str], public_url: str | None) -> Json:
-    """The document of an app, as JSON data.
+    """The OpenAPI document of an app as JSON data.
 
     Raises:
         KeyError: a route of the app has no description in `openapi.yaml`.
@@ -101,7 +100,7 @@ def _paths(app: Flask, service_ids: list[str]) -> Json:
 
 
 def canonical(rule: str) -> str:
-    """A rule of the app as a path of the document; spellings that are merely tolerated become one.
+    """The path in the document for a URL rule of the app; tolerated spellings become the canonical one.
 
     >>> canonical("/cds-services//<service_id>/feedback/")
     '/cds-services/{service_id}/feedback'
@@ -125,7 +124,7 @@ def _operation(operation: Operation, path: str, operation_id: str) -> Json:
     if operation.description:
         described["description"] = operation.description.format(languages=", ".join(LANGUAGES))
     if operation.secured:
-        # What a client calls with its token, the page calls with the session of a clinician.
+        # Routes that a client calls with its token and the page with a clinician's session.
         described["security"] = [{"session": []}] if path.startswith("/app/") else [{"jwt": []}, {}]
     if operation.query:
         described["parameters"] = [
@@ -147,7 +146,7 @@ def _answer(operation: Operation, status: int) -> Json:
     text, media_type, schema = operation.replies[status]
     content: Json = {media_type: {} if schema is None else {"schema": _known(schema)}}
     if status >= 400:
-        # An address that fits no route (a line break in it) gets the answer of the whole app.
+        # An address that matches no route (e.g. with a line break) gets the app's own error response.
         content.setdefault(JSON, {"schema": _known("OperationOutcome")})
     return {"description": text, "headers": _headers(_ALWAYS), "content": content}
 
@@ -173,14 +172,14 @@ def _headers(names: Iterable[str]) -> Json:
 
 
 class _Schema(GenerateJsonSchema):
-    """Members have names; a title that only repeats the name is left out."""
+    """Removes titles that only repeat the member's name."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
 
 class _Requests(_Schema):
-    """FHIR resources stay bytes in our models; the document says what they are."""
+    """Describes FHIR resources, which our models keep as bytes."""
 
     def is_instance_schema(self, schema: core_schema.IsInstanceSchema) -> JsonSchemaValue:
         if schema["cls"] is msgspec.Raw:
@@ -189,7 +188,7 @@ class _Requests(_Schema):
 
 
 class _Replies(_Schema):
-    """A reply has no member that is null: `X | None` in a model means that it may be left out."""
+    """Removes null from response members: `X | None` in a model means that the member may be absent."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])

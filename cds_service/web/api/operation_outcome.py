@@ -1,22 +1,22 @@
-"""Any error to an OperationOutcome in JSON with the right status: what a caller sees when something goes wrong.
+"""Turns every error into a FHIR OperationOutcome with the right HTTP status.
 
-| what happened                                              | status | issue code       |
+| error                                                      | status | issue code       |
 |------------------------------------------------------------|--------|------------------|
-| not JSON, a member missing or mistyped, hook of another    | 400    | invalid, required |
+| not JSON, a member missing or mistyped, wrong hook         | 400    | invalid, required |
 | caller not identified                                      | 401    | login            |
 | caller identified, but not for this service or tenant      | 403    | forbidden        |
 | no such service or route                                   | 404    | not-found        |
 | wrong method                                               | 405    | not-supported    |
 | body did not arrive in time                                | 408    | timeout          |
-| data that the rules need cannot be had                     | 412    | incomplete       |
+| data that the rules need is missing                        | 412    | incomplete       |
 | body, or a list in it, over the limit                      | 413    | too-long         |
 | body not JSON by its media type, or compressed             | 415    | structure        |
 | caller calls too often                                     | 429    | throttled        |
-| fault of ours                                              | 500    | exception        |
-| a FHIR server that the page shows gave nothing             | 502    | transient        |
+| fault of this service                                      | 500    | exception        |
+| a FHIR server that the page shows gave no usable answer    | 502    | transient        |
 | database not available                                     | 503    | transient        |
 
-Nothing of the request is repeated. A fault of ours gives only a correlation id, by which the log line is found.
+Nothing of the request is repeated. A 500 holds only the correlation id, by which the log line is found.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from cds_service.errors import RequestError
 from cds_service.logs import place
 from cds_service.web.responses import json_response
 
-# Texts for errors that Flask itself raises; its own may hold parts of the request.
+# Texts for errors that Flask raises; its own texts may hold parts of the request.
 STATUS_TEXTS = {
     400: ("invalid", "The request cannot be read as HTTP."),
     404: ("not-found", "There is nothing at this address. GET /cds-services lists the services."),
@@ -41,7 +41,7 @@ STATUS_TEXTS = {
 
 
 def outcome(status: int, code: str, text: str, expression: str | None = None) -> Response:
-    """One issue as the body of a reply."""
+    """One issue as the body of a response."""
     issue: dict[str, Any] = {"severity": "error", "code": code, "diagnostics": text}
     if expression is not None:
         issue["expression"] = [expression]
@@ -49,10 +49,10 @@ def outcome(status: int, code: str, text: str, expression: str | None = None) ->
 
 
 def register(app: Flask, log: Any) -> None:
-    """Makes every error of the app an OperationOutcome."""
+    """Registers handlers that answer every error of the app with an OperationOutcome."""
 
     def request_error(error: RequestError) -> Response:
-        # Our own wording, free of the caller's data by rule, so it may stand in the log.
+        # Our own message, which by rule holds none of the caller's data, so it may be logged.
         fields = g.setdefault("fields", {})
         fields["reason"] = error.reason
         if error.claimed is not None:
@@ -76,7 +76,7 @@ def register(app: Flask, log: Any) -> None:
         return outcome(400, "invalid", "The body is nested too deeply. Send FHIR resources as they are.")
 
     def fault(error: Exception) -> Response:
-        # Class and place only: the text of an exception may hold what the request held.
+        # Class and place only: the text of an exception may hold data of the request.
         log.error("fault", error=type(error).__name__, where=place(error), correlation=g.correlation)
         return outcome(500, "exception", f"A fault in this service. It is in the log as {g.correlation}.")
 

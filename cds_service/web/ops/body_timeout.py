@@ -1,11 +1,10 @@
-"""Request bodies that do not arrive: their connections are ended, so that no thread waits for them for ever.
+"""A time limit on reading request bodies: ends connections whose bodies do not arrive, so that threads are freed.
 
-The server hands a call to a thread before its body is there, has no time limit for bodies, and a read cannot be
-interrupted from Python. Who reads a body is therefore noted (that costs a call well under a microsecond). If a read
-lasts longer than the limit, a watching thread asks the kernel (TCP_INFO, Linux) which of this port's connections have
-been sent nothing for that long, and closes their receiving half. The read then ends short, and the caller gets a 408.
-Such connections are the ones whose bodies do not come, and kept-alive ones that have been idle as long; closing the
-latter does no harm, clients open another.
+The server gives a call to a thread before its body has arrived, has no time limit for bodies, and Python cannot
+interrupt a read. So the start of each read is recorded (well under a microsecond per call). If a read exceeds the
+limit, a watcher thread asks the kernel (TCP_INFO, Linux) on which connections of this port we have sent nothing for
+that long, and shuts down their receiving half. The read then ends early, and the caller gets a 408. Idle kept-alive
+connections are shut down too; that is harmless, because clients open new ones.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ _LAST_SENT, _LAST_RECEIVED = 8 + 9 * 4, 8 + 11 * 4
 
 
 class BodyReadTimeouts:
-    """The bodies that are being read, by thread; each application has its own.
+    """The reads of request bodies in progress, by thread; each application has its own.
 
     Args:
-        limit: seconds that a body may take.
+        limit: seconds that reading a body may take.
     """
 
     def __init__(self, limit: float) -> None:
@@ -40,10 +39,10 @@ class BodyReadTimeouts:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """To be held while a body is read.
+        """Context manager around the read of a body.
 
         Raises:
-            TooSlow: it took longer than the limit, whether it was cut off or came at last.
+            TooSlow: the read took longer than the limit, whether the body was cut off or complete.
         """
         thread = threading.get_ident()
         began = self._since[thread] = time.monotonic()
@@ -56,12 +55,12 @@ class BodyReadTimeouts:
 
     def overdue(self) -> bool:
         """Whether a read takes longer than the limit."""
-        # A copy in one step: other threads begin and end reads meanwhile.
+        # An atomic copy: other threads begin and end reads meanwhile.
         began = min(tuple(self._since.values()), default=None)
         return began is not None and time.monotonic() - began > self.limit
 
     def watch(self, port: int) -> None:
-        """Ends overdue reads on connections of this port, from now on, in a thread of its own. Linux only."""
+        """Starts a thread that ends overdue reads on connections of this port. Linux only."""
         if _OPEN_FILES.is_dir() and hasattr(socket, "TCP_INFO"):
             threading.Thread(target=self._watch, args=(port,), name="arrival", daemon=True).start()
 
@@ -73,18 +72,18 @@ class BodyReadTimeouts:
 
 
 def end_silent(port: int, silent: float) -> int:
-    """Closes the receiving half of each connection of a port on which we have sent nothing for so many seconds.
+    """Shuts down the receiving half of each connection of a port on which we have sent nothing for `seconds`.
 
     Returns:
-        How many there were.
+        The number of connections.
     """
     ended = 0
     for name in os.listdir(_OPEN_FILES):
-        # Files come and go while they are looked at; what is gone, or is no connection, is none of ours.
+        # Descriptors open and close meanwhile; those that are closed or not connections are skipped.
         with suppress(OSError):
             if not os.readlink(_OPEN_FILES / name).startswith("socket:"):
                 continue
-            # A second descriptor for the same connection: the first may be closed, and its number reused, any time.
+            # A duplicate descriptor: the original may be closed, and its number reused, at any time.
             with socket.socket(fileno=os.dup(int(name))) as connection:
                 if _is_silent(connection, port, silent):
                     connection.shutdown(socket.SHUT_RD)

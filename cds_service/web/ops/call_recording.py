@@ -1,4 +1,4 @@
-"""Every call of a known client, answered or refused, to a record in the database; nobody waits for it."""
+"""Records every call of a known client, answered or refused, in the database, without delaying the answer."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from cds_service.store.recorder import Recorder
 
 
 def begin(language: str) -> CallOutcome:
-    """From here on the call at hand is one to be recorded; to be filled in."""
+    """Marks the current call as one to be recorded, and returns the outcome to fill in."""
     g.language = language
     g.outcome = outcome = CallOutcome()
     return outcome
 
 
 def record_calls(app: Flask, recorder: Recorder, hashes: Pseudonyms, knowledge: str, site: str | None) -> None:
-    """Adds the recording to the app.
+    """Adds the recording of calls to the app.
 
     Args:
-        knowledge: its version.
+        knowledge: version of the knowledge.
         site: name of the site whose overlay is in force.
     """
 
@@ -51,7 +51,7 @@ def record_calls(app: Flask, recorder: Recorder, hashes: Pseudonyms, knowledge: 
                 user=outcome.user and hashes.of("user", client, outcome.user),
                 unread=outcome.unread,
                 undecided=outcome.undecided,
-                # A refused call shows nothing, whatever it had come to.
+                # A refused call showed no cards, even if some had been made.
                 cards=outcome.cards if response.status_code == 200 else (),
             )
         )

@@ -1,6 +1,6 @@
-"""CORS: browser pages of which origins may call, on every route and on errors.
+"""CORS headers on every route, also on errors: the origins whose browser pages may call.
 
-Never with credentials: a token travels in a header that the page sets itself, and cookies are not used.
+Credentials are never allowed: the page sends its token in a header, and cookies are not used.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _PREFLIGHT_SECONDS = "3600"
 
 
 def allow_origins(app: Flask, origins: tuple[str, ...]) -> None:
-    """Adds CORS headers to the answers for pages of these origins; `*` stands for every origin."""
+    """Adds CORS headers to answers for these origins; `*` allows every origin."""
     allows_all = origins == ("*",)
     allowed = frozenset(origin.casefold() for origin in origins)
 

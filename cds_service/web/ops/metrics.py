@@ -1,11 +1,10 @@
-"""Calls, cards and the state of the parts to numbers for Prometheus.
+"""Prometheus metrics of calls, cards and the state of the parts.
 
-No label holds anything that a caller can choose: each comes from the knowledge, from the operator's settings, or from a
-list of fixed words. So there are as many series as the knowledge has rules, however many strangers call, and none of
-them can hold patient data.
+No caller chooses a label value: each comes from the knowledge, from the operator's settings, or from a list of fixed
+words. So callers cannot add series, and no label holds patient data.
 
-Under `cds serve` the processes write their numbers into files of one folder, and whichever is asked adds them up. Under
-another server, and in tests, a process knows only its own.
+Under `cds serve` the processes write their numbers into files of one folder, and the process that answers adds them
+up. Under another server, and in tests, a process reports only its own.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from cds_service.web.ops.workers import FOLDER
 # Clients give up after five seconds; a small call takes one millisecond.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _STATES: tuple[State, ...] = ("closed", "half-open", "open")
-# Sentences of ours; there are some twenty.
+# Most distinct reasons as label values; there are about twenty.
 _MOST_REASONS = 50
 _UNKNOWN, _OTHER = "unknown", "other"
 
@@ -44,7 +43,7 @@ prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Service(Protocol):
-    """What has to be known of a service."""
+    """The members of a service that metrics need."""
 
     @property
     def hook(self) -> str: ...
@@ -54,7 +53,7 @@ Family = TypeVar("Family", bound=MetricWrapperBase)
 
 
 class _Children(dict[tuple[object, ...], Family], Generic[Family]):
-    """The children of a metric by their labels; each is looked up in the library once."""
+    """The children of a metric by their labels; each is created in the library once."""
 
     def __init__(self, family: Family) -> None:
         super().__init__()
@@ -67,9 +66,9 @@ class _Children(dict[tuple[object, ...], Family], Generic[Family]):
 
 
 class Metrics:
-    """The numbers of one process. Made once; shared by its threads, and by its apps when the knowledge is reloaded.
+    """The metrics of one process, shared by its threads and by its applications across reloads.
 
-    Nobody has to be told of steps (`step`); of fetched lists it takes note (`fetched`).
+    As a CallObserver it ignores steps (`step`) and counts fetched lists (`fetched`).
     """
 
     def __init__(self) -> None:
@@ -79,23 +78,23 @@ class Metrics:
         self._requests = self._counter("requests", "All requests, also those to /rules and so on.", "route", "status")
         self._cards = self._counter("cards", "Cards that were shown.", "rule", "indicator")
         self._withheld = self._counter("cards_withheld", "Rules without a card, by reason.", "rule", "reason")
-        self._unread = self._counter("unread_lists", "Lists that could not be wholly read and mattered.", "list")
-        self._unmatched = self._counter("unmatched_codes", "Entries whose codes no value set knows.", "resource")
-        self._fetches = self._counter("fetches", "Lists asked of FHIR servers.", "list", "outcome")
-        self._fetch_seconds = self._histogram("fetch_seconds", "How long that took, with all pages.")
+        self._unread = self._counter("unread_lists", "Unread or incomplete lists that matter to the result.", "list")
+        self._unmatched = self._counter("unmatched_codes", "Entries whose codes are in no value set.", "resource")
+        self._fetches = self._counter("fetches", "Lists queried from FHIR servers.", "list", "outcome")
+        self._fetch_seconds = self._histogram("fetch_seconds", "How long queries of FHIR servers took, with all pages.")
         self._feedback = self._counter("feedback", "Entries of feedback that were stored.", "service", "outcome")
         self._refused = self._counter("tokens_refused", "Callers that could not be identified.", "reason")
-        self._untold = self._counter("tokens_not_checked", "Tokens of which nobody could tell whether they were used.")
-        self._written = self._counter("records_written", "Records of calls that are in the database.")
+        self._unchecked = self._counter("tokens_not_checked", "Tokens whose earlier use could not be checked.")
+        self._written = self._counter("records_written", "Records of calls written to the database.")
         self._dropped = self._counter("records_dropped", "Records of calls that are lost.")
-        self._reloads = self._counter("reloads", "Attempts to read knowledge and clients anew.", "outcome")
+        self._reloads = self._counter("reloads", "Attempts to reload knowledge and clients.", "outcome")
         self._waiting = self._gauge("records_waiting", "Records of calls that wait to be written.")
         self._servers = self._gauge("servers", "Processes for which a server is in this state.", "server", "state")
         self._degraded = self._gauge("degraded", "Processes for which a part is out of order.", "part")
-        self._knowledge = self._gauge("knowledge", "Processes that answer by this version.", "version")
+        self._knowledge = self._gauge("knowledge", "Processes that serve this version of the knowledge.", "version")
         build = self._gauge("build", "Processes of this build.", "version")
         build[(__version__,)].set(1)
-        self._told = 0, 0
+        self._reported = 0, 0
         self._lock = threading.Lock()
 
     def _counter(self, name: str, text: str, *labels: str) -> _Children[Counter]:
@@ -109,7 +108,7 @@ class Metrics:
         return _children(Histogram(f"cds_{name}", text, labels, registry=self._registry, buckets=_SECONDS), labels)
 
     def observe(self, app: Flask, services: Mapping[str, Service]) -> None:
-        """Counts what this app is asked from now on."""
+        """Counts the requests of this app from now on."""
 
         def finish(response: Response) -> Response:
             status = response.status_code
@@ -145,7 +144,7 @@ class Metrics:
             self._unmatched[(resource,)].inc(sum(counts.values()))
 
     def _reason(self, reason: str | None) -> str:
-        """A sentence of ours; should anybody ever make one up as he goes, it is not counted by name."""
+        """The label value of a reason; caps the number of distinct reasons."""
         if reason is None or ((reason,) not in self._refused and len(self._refused) >= _MOST_REASONS):
             return _OTHER
         return reason
@@ -163,31 +162,31 @@ class Metrics:
             self._feedback[service, outcome].inc()
 
     def not_checked(self) -> None:
-        """Counts a token of which nobody could tell whether it was used before."""
-        self._untold[()].inc()
+        """Counts a token whose earlier use could not be checked."""
+        self._unchecked[()].inc()
 
     def reloaded(self, *, refused: bool) -> None:
         """Counts an attempt to reload."""
         self._reloads[("refused" if refused else "done",)].inc()
 
     def serves(self, version: str) -> None:
-        """This process answers by this version of the knowledge now, and by no other."""
+        """Reports the version of the knowledge that this process serves."""
         for known in self._knowledge:
             self._knowledge[known].set(0)
         self._knowledge[(version,)].set(1)
 
     def refresh(self, recorder: Recorder, states: Mapping[str, State], degraded: Mapping[str, bool]) -> None:
-        """Takes over what is the case now.
+        """Sets the gauges of this process.
 
         Args:
-            states: host and port of each server called so far -> the state of its breaker.
+            states: host and port of each server called so far -> state of its circuit breaker.
             degraded: part -> whether it is out of order.
         """
         with self._lock:
             written, dropped = recorder.written, recorder.dropped
-            self._written[()].inc(written - self._told[0])
-            self._dropped[()].inc(dropped - self._told[1])
-            self._told = written, dropped
+            self._written[()].inc(written - self._reported[0])
+            self._dropped[()].inc(dropped - self._reported[1])
+            self._reported = written, dropped
         self._waiting[()].set(recorder.waiting)
         for server, state in states.items():
             for each in _STATES:
@@ -196,10 +195,10 @@ class Metrics:
             self._degraded[(part,)].set(is_degraded)
 
     def page(self, accept: str) -> tuple[bytes, str]:
-        """All numbers, and their content type.
+        """The metrics as text, and its content type.
 
         Args:
-            accept: the Accept header of who asks.
+            accept: the Accept header of the request.
         """
         registry = self._registry
         if folder := os.environ.get(FOLDER):
@@ -221,7 +220,7 @@ def _children(family: Family, labels: tuple[str, ...]) -> _Children[Family]:
 
 
 def _bury(folder: Path) -> None:
-    """Takes away what processes that have ended said of their own state; what they counted stays."""
+    """Removes the gauges of processes that have ended; their counters stay."""
     for path in folder.glob("gauge_live*.db"):
         number = int(path.stem.rpartition("_")[2])
         if not _is_alive(number):

@@ -1,13 +1,13 @@
-"""How often one caller may call: counted per client, or per address where no client is known.
+"""Rate limits per client, or per IP address where no client is identified.
 
-| who                                | counted by  | limit                                            |
+| caller                             | counted by  | limit                                            |
 |------------------------------------|-------------|--------------------------------------------------|
 | identified client                  | its profile | `rate_limit` of the profile, else CDS_RATE_LIMIT |
 | caller in open mode; other readers | address     | CDS_RATE_LIMIT                                   |
 | caller whose token is refused      | address     | `FAILED`: 429 then takes the place of 401        |
 
-An identified client is never refused for what others at its address did: hospitals call through shared gateways.
-Counting must not stop care: if the storage (a Redis, say) fails, calls go on uncounted for a while; the log says so.
+An identified client is never refused because of others at its address: hospitals call through shared gateways.
+If the storage (e.g. Redis) fails, calls are not counted for a while, and the log says so: limits must not stop care.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from cds_service.settings import Settings
 from cds_service.web.ops.shared_counters import SCHEME
 
 FAILED = "60 per minute"
-# Counted when the caller is known, or not at all.
+# Counted once the caller is identified, or not at all.
 _OTHERWISE = frozenset({"discovery", "call", "feedback", "live", "ready"})
-# Behind an IPv4 address, or an IPv6 address in brackets.
+# A port after an IPv4 address, or after an IPv6 address in brackets.
 _PORT = re.compile(r"^([^:]+|\[.+\]):\d+$")
-_REST = 5.0  # seconds for which a storage that failed is left alone
+_BACKOFF = 5.0  # seconds without a call to a storage that failed
 
 
 class Rates:
@@ -51,21 +51,21 @@ class Rates:
         self._failed = _limit(FAILED)
         self._limiter = FixedWindowRateLimiter(_storage(settings.rate_storage))
         self._log = log
-        self._resting_until = 0.0
+        self._backoff_until = 0.0
 
     def called(self, profile: ClientProfile, address: str | None) -> None:
-        """Counts a call of somebody who may call.
+        """Counts a call of an accepted caller.
 
         Raises:
-            Throttled: it is one too many.
+            Throttled: the limit is exceeded.
         """
         limit = self._limit if profile.rate_limit is None else _limit(profile.rate_limit)
         self._count(limit, "address" if self._by_address else "client", self._name(profile, address))
 
     def count_visitors(self, app: Flask) -> None:
-        """Counts, by address, whoever reads what everybody may read, or looks for what is not there.
+        """Counts, by address, requests for public routes and for routes that do not exist.
 
-        Health probes are never refused. The sandbox is asked by this service itself, several times for a call.
+        Health probes and the sandbox are not counted: this service calls the sandbox itself, several times per call.
         """
 
         def visited() -> None:
@@ -76,21 +76,21 @@ class Rates:
         app.before_request(visited)
 
     def refused(self, address: str | None) -> None:
-        """Counts a caller who could not be identified."""
+        """Counts a caller that could not be identified."""
         self._count(self._failed if self._limit else None, "refused", _network(address or ""))
 
     def _name(self, profile: ClientProfile, address: str | None) -> str:
         return _network(address or "") if self._by_address else profile.name
 
     def _count(self, limit: RateLimitItem | None, kind: str, name: str) -> None:
-        if limit is None or (self._resting_until and time.monotonic() < self._resting_until):
+        if limit is None or (self._backoff_until and time.monotonic() < self._backoff_until):
             return
         try:
             if self._limiter.hit(limit, kind, name):
                 return
             ends = self._limiter.get_window_stats(limit, kind, name).reset_time
         except StorageError:
-            self._resting_until = time.monotonic() + _REST
+            self._backoff_until = time.monotonic() + _BACKOFF
             self._log.warning("calls not counted", reason="The storage of CDS_RATE_STORAGE does not answer.")
             return
         wait = max(1, math.ceil(ends - time.time()))
@@ -99,7 +99,7 @@ class Rates:
 
 def _storage(uri: str | None) -> Storage:
     uri = uri or f"{SCHEME}://"
-    # A storage somewhere in the network must not hold up calls.
+    # A storage in the network must not delay calls.
     options = {"socket_connect_timeout": 0.2, "socket_timeout": 0.2} if uri.startswith(("redis", "valkey")) else {}
     try:
         return storage_from_string(uri, wrap_exceptions=True, **options)  # type: ignore[return-value]
@@ -118,12 +118,12 @@ def _limit(text: str) -> RateLimitItem | None:
 
 @lru_cache(maxsize=4096)
 def _network(address: str) -> str:
-    """An address as it is counted: one household has a /64 of IPv6 addresses.
+    """An IP address as it is counted: an IPv6 address by its /64, which belongs to one household.
 
     >>> _network("2001:db8::1:2"), _network("192.0.2.7")
     ('2001:db8::/64', '192.0.2.7')
 
-    Where a socket takes both kinds, IPv4 comes as IPv6 (all of it from one /64); some proxies add the caller's port.
+    A dual-stack socket shows IPv4 as IPv6 (all in one /64), and some proxies add the caller's port.
 
     >>> _network("::ffff:192.0.2.7"), _network("192.0.2.7:50123"), _network("[2001:db8::1]:50123")
     ('192.0.2.7', '192.0.2.7', '2001:db8::/64')

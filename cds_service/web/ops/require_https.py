@@ -1,8 +1,8 @@
-"""What a client sent to our proxy over plain http is refused: its token and its patient were readable on the way.
+"""Refuses calls that reached our proxy over plain http, where their token and patient data could be read.
 
-A proxy says how it was called in `X-Forwarded-Proto` (or in `Forwarded`, RFC 7239). The header can only bring about a
-refusal, never an answer, so nothing is won by forging it and no list of trusted proxies is needed. Without the header
-we were called directly, or by a proxy that says nothing; whether that is by TLS, the operator decides (CDS_TLS_CERT).
+A proxy states the scheme in `X-Forwarded-Proto` (or in `Forwarded`, RFC 7239). The header can only cause a refusal, so
+forging it gains nothing and no list of trusted proxies is needed. Without the header the call is direct, or its proxy
+sends none; the operator decides whether such calls use TLS (CDS_TLS_CERT).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from flask import Flask, request
 from cds_service.errors import Forbidden
 
 _FORWARDED = re.compile(r'proto="?([a-z]+)"?', re.IGNORECASE)
-# Probes ask from within, hold nothing and are told nothing.
+# Probes come from localhost and carry no data.
 _OPEN_TO_PROBES = frozenset({"live", "ready"})
 
 
 def refuse_plain_http(app: Flask) -> None:
-    """Makes the app answer 403 to what came to a proxy over plain http. For closed mode: trying out needs no TLS."""
+    """Makes the app answer 403 to calls that reached a proxy over plain http. Only in closed mode."""
 
     def refuse() -> None:
         if _was_plain(request.environ) and request.endpoint not in _OPEN_TO_PROBES:
@@ -32,7 +32,7 @@ def refuse_plain_http(app: Flask) -> None:
 
 
 def _was_plain(environ: dict[str, object]) -> bool:
-    """Whether the first proxy on the way says that it was called by http."""
+    """Whether the first proxy states that it was called over http."""
     told = environ.get("HTTP_X_FORWARDED_PROTO")
     if isinstance(told, str):
         return told.partition(",")[0].strip().lower() == "http"

@@ -1,11 +1,11 @@
-"""Counters in a piece of memory that all worker processes share: a storage for the library `limits`.
+"""Counters in memory shared by all worker processes: a storage for the library `limits`.
 
     shared://            this process only
     shared:///tmp/file   all processes that open this file; `cds serve` makes one for its workers
 
-A table of fixed size: each slot holds the hash of a key, when its window ends, and a count. A key may stand in one of
-eight slots; if all are taken, the one with the smallest count is given up. So somebody with thousands of addresses can
-wear out memory of their own calls only, and costs no more of it.
+A table of fixed size: each slot holds the hash of a key, the end of its window, and a count. A key may use one of eight
+slots; if all are taken, the slot with the smallest count is reused. So a caller with thousands of addresses mostly
+evicts its own counters, and cannot enlarge the table.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _PROBES = 8
 
 @contextmanager
 def shared_counters() -> Iterator[str]:
-    """The address of a new table, which is taken away at the end.
+    """The storage URI of a new table, which is removed at the end of the block.
 
-    Where there is no folder for temporary files, every process counts for itself.
+    Without a folder for temporary files, every process counts for itself.
     """
     try:
         handle, path = tempfile.mkstemp(prefix="cds-rate-")
@@ -70,7 +70,7 @@ class SharedStorage(Storage):
         return OSError
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Counts, in a window that begins with the first count; gives the new count."""
+        """Increments the count of a window that begins with the first count, and returns it."""
         name, now = _hash(key), time.time()
         with self._alone():
             place, ends, count = self._find(name, now)
@@ -103,7 +103,7 @@ class SharedStorage(Storage):
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """The lock of a file keeps out other processes, but not other threads of this one."""
+        """Locks the table: the file lock excludes other processes, the thread lock other threads of this one."""
         with self._threads:
             if self._file is None:
                 yield
@@ -115,7 +115,7 @@ class SharedStorage(Storage):
                 fcntl.lockf(self._file, fcntl.LOCK_UN)
 
     def _find(self, name: int, now: float) -> tuple[int, float, int]:
-        """Where a key stands or may stand, the end of its window and its count; (place, 0.0, 0) if it is new."""
+        """The slot of a key, the end of its window and its count; (slot, 0.0, 0) if it is new."""
         best, least = 0, float("inf")
         for probe in range(_PROBES):
             place = (name + probe) % _SLOTS * _SLOT.size
@@ -129,5 +129,5 @@ class SharedStorage(Storage):
 
 
 def _hash(key: str) -> int:
-    """The same in every process, unlike hash()."""
+    """A hash that is equal in every process, unlike hash()."""
     return int.from_bytes(blake2b(key.encode(), digest_size=8).digest())

@@ -1,12 +1,12 @@
-"""Calls to OpenTelemetry spans, if CDS_TRACING is set; without it nothing of OpenTelemetry is imported.
+"""OpenTelemetry spans of calls, if CDS_TRACING is set; otherwise OpenTelemetry is not imported.
 
-    call ─┬─ identify              who calls: the token and its keys
-          ├─ acquire ── fetch      one for each list that was asked of the FHIR server
+    call ─┬─ identify              the caller: token and keys
+          ├─ acquire ── fetch      one for each list queried from the FHIR server
           ├─ read, evaluate, cards
-          └─ store                 of feedback
+          └─ store                 feedback
 
 Attributes are ids of services, names of lists, fixed words and numbers. The library's own instrumentations are not
-used: they would tell addresses, which hold patients' ids, and the texts of errors.
+used: they would record URLs, which hold patients' ids, and the texts of errors.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _FIELDS = ("service", "hook", "client")
 
 
 class Tracing:
-    """Spans of the calls of one process. Passes on to another what it is told.
+    """A CallObserver that makes spans, and forwards each event to another observer.
 
     Args:
         tracer: of the OpenTelemetry SDK.
-        other: who looks on besides.
+        other: the observer to forward to.
     """
 
     def __init__(self, tracer: Tracer, other: CallObserver) -> None:
@@ -52,7 +52,7 @@ class Tracing:
         self._traceparent = TraceContextTextMapPropagator()
 
     def step(self, name: Step) -> AbstractContextManager[object]:
-        # The text of an exception may hold what the request held.
+        # The text of an exception may hold data of the request.
         return self._tracer.start_as_current_span(name, record_exception=False, set_status_on_exception=False)
 
     def fetched(self, name: str, began: float, seconds: float, outcome: Outcome) -> None:
@@ -70,12 +70,12 @@ class Tracing:
         self._other.answered(service, outcomes)
 
     def observe(self, app: Flask, knowledge_version: str) -> None:
-        """Each call of this app becomes a span, below the caller's if it sends a `traceparent`."""
+        """Makes each call of this app a span, a child of the caller's if it sends a `traceparent`."""
 
         def begin() -> None:
             if request.endpoint not in _TRACED:
                 return
-            # Not `tracestate` nor `baggage`: they hold whatever somebody put there.
+            # Neither `tracestate` nor `baggage`: their content is arbitrary.
             given = request.headers.get("traceparent")
             parent = self._traceparent.extract({"traceparent": given}) if given else self._context.Context()
             span = self._tracer.start_span(request.endpoint, parent, kind=self._trace.SpanKind.SERVER)
@@ -114,10 +114,10 @@ def _attributes(status: int, knowledge_version: str) -> dict[str, str | int]:
 
 
 def start_tracing(other: CallObserver) -> Tracing:
-    """Spans to where the standard OTEL_ variables say, by OTLP over HTTP.
+    """An exporter of spans by OTLP over HTTP, configured by the standard OTEL_ variables.
 
     Args:
-        other: who looks on besides.
+        other: the observer to forward to.
     Raises:
         SettingsError: the libraries are not installed.
     """
@@ -134,7 +134,7 @@ def start_tracing(other: CallObserver) -> Tracing:
 
 
 def make_provider(processor: SpanProcessor) -> TracerProvider:
-    """Where tracers come from; what they trace goes to the processor."""
+    """A tracer provider whose spans go to the processor."""
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
 
@@ -147,7 +147,7 @@ def make_provider(processor: SpanProcessor) -> TracerProvider:
 
 
 def _at_the_end(finish: Callable[[], None]) -> None:
-    """Has it called when the process ends. Functions of `atexit` are not called in the worker processes of a server."""
+    """Calls the function when the process ends. Worker processes of a server do not run `atexit` functions."""
 
     def wait() -> None:
         threading.main_thread().join()

@@ -1,6 +1,6 @@
-"""What the process that starts the workers does for them: a folder for their numbers, and its SIGHUP.
+"""The parent of the worker processes: the folder for their metrics, and forwarding of SIGHUP.
 
-It must not import the library that counts, which decides at its import whether there are several processes.
+It must not import prometheus_client, which reads PROMETHEUS_MULTIPROC_DIR at import.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 @contextmanager
 def shared_folder() -> Iterator[None]:
-    """A new folder in which the processes that are started meanwhile gather their numbers.
+    """Makes a folder in which worker processes started within the block gather their metrics.
 
-    Where there is no folder for temporary files, every process tells only its own.
+    Without a folder for temporary files, every process reports only its own.
     """
     try:
         path = tempfile.mkdtemp(prefix="cds-metrics-")
@@ -38,11 +38,11 @@ def shared_folder() -> Iterator[None]:
 
 
 def pass_on_to_workers() -> None:
-    """In the process that starts the workers: from now on, its SIGHUP is theirs."""
+    """In the parent of the workers: forwards each SIGHUP to them."""
     starter = os.getpid()
 
     def pass_on(*_: object) -> None:
-        # A worker that is just starting inherits this, and will read everything anyhow.
+        # A worker that is starting inherits this, and reads everything anyway.
         if os.getpid() == starter:
             for worker in multiprocessing.active_children():
                 if worker.pid is not None:

@@ -25,8 +25,8 @@ def catalogue_blueprint(catalogue: Catalogue, language: Language, prefix: str) -
     """The routes under /rules.
 
     Args:
-        language: the language of pages where the reader asks for none.
-        prefix: path under which browsers reach the service, without a slash at its end.
+        language: the language of pages if the reader asks for none.
+        prefix: path under which browsers reach the service, without a trailing slash.
     """
     blueprint = Blueprint("catalogue", __name__, template_folder="templates")
     pages = lru_cache(maxsize=None)(partial(_html, catalogue, f"{prefix}/rules"))

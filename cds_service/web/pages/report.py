@@ -1,8 +1,8 @@
-"""GET /report: what became of the cards, as the page that `cds report --format html` writes.
+"""GET /report: the usage report on cards, as the page that `cds report --format html` writes.
 
-It holds counts, ids of rules and names of sites, and neither patients nor users nor what they wrote. Still it is not
-for everybody, and the service knows no users: it is there while one tries out, or where the operator has put a proxy
-that asks for a login in front of it (CDS_REPORT_PAGE).
+It holds counts, ids of rules and names of sites, but neither patients nor users nor comments. Still it is not public,
+and the service has no user accounts: the route exists in a sandbox, or where the operator has put a proxy with a login
+in front of it (CDS_REPORT_PAGE).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def add_report(app: Flask, context: AppContext, knowledge: KnowledgeBase, limits
 def _selection(asked: Mapping[str, str], settings: Settings) -> Selection:
     for name in ("service", "rule", "site"):
         if len(asked.get(name, "")) > _LONGEST or "\x00" in asked.get(name, ""):
-            raise BadRequest(f"{name} is none that can exist. Choose one from the list.", expression=name)
+            raise BadRequest(f"{name} cannot exist. Choose one from the list.", expression=name)
     days = _day(asked, "from"), _day(asked, "to")
     return Selection(*days, settings.zone, asked.get("service"), asked.get("rule"), asked.get("site"))
 
@@ -68,4 +68,4 @@ def _day(asked: Mapping[str, str], name: str) -> date | None:
     try:
         return date.fromisoformat(written)
     except ValueError:
-        raise BadRequest(f"{name} is no day. Write it as 2026-11-20.", expression=name) from None
+        raise BadRequest(f"{name} is not a date. Write it as 2026-11-20.", expression=name) from None

@@ -1,4 +1,4 @@
-"""What the page asks this service for: FHIR servers, patients, charts, draft orders, and single resources."""
+"""The JSON routes of the page: FHIR servers, patients, charts, draft orders, and single resources."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Sources = Callable[[], Mapping[str, Source]]
 
 _FHIR = "application/fhir+json"
 _LONGEST_NAME = 100
-# What the page may ask a server's search with; anything else is left out.
+# The search parameters that the page may use; others are left out.
 _PARAMETERS = frozenset({"patient", "subject", "code", "status", "date", "_id", "_sort", "_count", "_offset"})
 
 
@@ -33,9 +33,9 @@ def add_page_api(
     """Adds the routes below the blueprint's own prefix.
 
     Args:
-        sources: the servers that may be shown in answer to the request at hand, by id.
-        orders: what the sandbox EHR can draft, in a language.
-        fallback: the language where the reader asks for none.
+        sources: returns the servers that may be shown for the current request, by id.
+        orders: returns the orders that the sandbox EHR can draft, in a language.
+        fallback: the language if the reader asks for none.
     """
 
     def source(server: str) -> Source:
@@ -79,20 +79,20 @@ def add_page_api(
 
 
 def described(source: Source, language: Language) -> Json:
-    """A server as the page sees it; one that was reached by a launch names its only patient."""
+    """A server as JSON for the page; a launched one names its only patient."""
     name = chart_say("sample patients", language) if source.id == SANDBOX else source.name
     about: Json = {"id": source.id, "name": name, "base": source.base()}
-    # Calls for it go below /app, where the session counts in the place of a client's token.
+    # Calls for it use paths below /app, where the session replaces a client's token.
     return about if source.patient is None else about | {"patient": source.patient, "services": "cds-services"}
 
 
 def remembered(made: Callable[[Language], list[Json]]) -> Callable[[Language], list[Json]]:
-    """The same, made once for each language."""
+    """The function, with its result cached per language."""
     return lru_cache(maxsize=len(LANGUAGES))(made)
 
 
 def _private(content: Json) -> Response:
-    """Patient data, which neither browsers nor proxies store."""
+    """A JSON response with patient data, which browsers and proxies must not store."""
     return not_stored(json_response(content))
 
 

@@ -1,4 +1,4 @@
-"""FHIR servers that the page may show: the embedded one, and others by the one way out."""
+"""FHIR servers that the page may show: the sandbox in this process, and remote ones."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from cds_service.sandbox.fhir_api import SamplePatients
 
 Parameters = Sequence[tuple[str, str]]
 
-# A person waits for a chart, not a CDS client: longer than a call may take.
+# A person waits for a chart, not a CDS client, so it may take longer than a call.
 _DEADLINE = 10.0
 SANDBOX = "sandbox"
 _MOST_BYTES = 20_000_000
 
 
 class ServerFault(RequestError):
-    """502: the FHIR server did not give what was asked; the reason is in fixed words of ours."""
+    """502: the FHIR server gave no usable answer; the reason is a fixed text of ours."""
 
     status = 502
     code = "transient"
 
 
 class Source(Protocol):
-    """A FHIR server as the page needs it. `patient`: the only one it is shown for; None if all are."""
+    """A FHIR server as the page needs it. `patient`: the only patient it is shown for; None for all."""
 
     @property
     def id(self) -> str: ...
@@ -54,7 +54,7 @@ class Embedded:
     """The sample patients of this process.
 
     Attributes:
-        base: the address at which clients find them.
+        base: the base URL at which clients reach them.
     """
 
     patients: SamplePatients
@@ -84,10 +84,10 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A server elsewhere, called without a token, or with one that a clinician's EHR gave for this patient.
+    """A remote server, called without a token, or with the one that the EHR issued for this patient.
 
     Attributes:
-        address: its base URL, which the way out lets through.
+        address: its base URL, which the egress allows.
     """
 
     id: str
@@ -131,7 +131,7 @@ class Remote:
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """A server for one patient: a token may be good for more than the clinician opened, and a server careless."""
+    """A server restricted to one patient: its token may allow more than the chart that the clinician opened."""
 
     remote: Remote
     patient: str = field(repr=False)

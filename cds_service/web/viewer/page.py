@@ -1,4 +1,4 @@
-"""The web page under /app/: cards met, questioned and answered; its files, and what it may load (nothing of others)."""
+"""The clinician's page under /app/: its files and its content security policy (no other origins)."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _TYPES = {
 
 
 def page_blueprint(language: Language, knowledge_version: str, prefix: str) -> Blueprint:
-    """The page and its files; what it asks for is added by `page_api.py`.
+    """A blueprint of the page and its files; `viewer/api.py` adds its JSON routes.
 
-    Every address in the page is relative, so that it works behind a proxy with any prefix.
+    Every URL in the page is relative, so that it works behind a proxy with any prefix.
 
     Args:
-        language: the language of the page where the reader asks for none.
-        prefix: path under which browsers reach the service, without a slash at its end.
+        language: the language of the page if the reader asks for none.
+        prefix: path under which browsers reach the service, without a trailing slash.
     """
     blueprint = Blueprint("page", __name__, url_prefix=PREFIX, template_folder="templates")
     files = {path.relative_to(_FILES).as_posix(): path for path in sorted(_FILES.rglob("*")) if path.suffix in _TYPES}
@@ -47,7 +47,7 @@ def page_blueprint(language: Language, knowledge_version: str, prefix: str) -> B
 
     def page() -> ResponseReturnValue:
         if not request.path.endswith("/"):
-            # Addresses in the page are relative to the folder.
+            # URLs in the page are relative to the folder.
             return redirect(f"{prefix}{PREFIX}/")
         chosen = wanted_language(language)
         return revalidated(isolated(html_response(pages(chosen), chosen)))
@@ -67,17 +67,17 @@ def page_blueprint(language: Language, knowledge_version: str, prefix: str) -> B
 
 
 def isolated(response: Response) -> Response:
-    """Adds the headers of a page of the viewer: those of every page, and no access through `window.opener`."""
+    """Adds the headers of every page, and forbids access through `window.opener`."""
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     return secured(response)
 
 
 def lead_browsers_here(app: Flask, prefix: str) -> None:
-    """Whoever opens the service's own address in a browser gets the page; programs get the index as before."""
+    """Redirects browsers from the index to the page; programs get the index."""
     index = app.view_functions["index"]
 
     def index_or_page() -> Any:
-        # Browsers ask for HTML by name.
+        # Only browsers name HTML in Accept.
         if "text/html" not in request.headers.get("Accept", ""):
             return current_app.ensure_sync(index)()
         response = redirect(f"{prefix}{PREFIX}/")

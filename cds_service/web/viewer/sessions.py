@@ -1,4 +1,4 @@
-"""What a browser keeps of a launch from an EHR: sealed cookies, out of reach of scripts and of other sites."""
+"""Sealed cookies for launches and sessions, which scripts and other sites cannot read."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from cds_service.security.cookies import SealedCookie
 from cds_service.security.smart import Pending, Session
 
 _LAUNCH, _SESSION = "cds_launch_", "cds_session_"
-# Between the two halves of a launch a user may have to sign in.
+# Between launch and callback the user may have to sign in.
 LAUNCH_SECONDS = 600
 _MOST_SECONDS = 3_600
-# RFC 6265, 6.1: browsers keep cookies of 4096 bytes with name and attributes. A token may be longer.
+# RFC 6265, 6.1: browsers accept cookies of 4096 bytes, including name and attributes. A token may be longer.
 _PIECE, _MOST_PIECES = 3_600, 4
 
 
 class Sessions:
-    """Writes and reads the cookies; no process keeps a token of an EHR.
+    """Writes and reads the cookies; the service itself stores no EHR token.
 
     Args:
         key: the secret of the setting `session_key`.
-        prefix: path under which browsers reach the service, without a slash at its end.
-        secure: send the cookies by https only; always, but for a sandbox on plain http.
+        prefix: path under which browsers reach the service, without a trailing slash.
+        secure: send the cookies over https only; always, except for a sandbox on plain http.
         now: seconds since 1970.
     """
 
@@ -37,24 +37,24 @@ class Sessions:
         self._now = now
 
     def remember(self, response: Response, pending: Pending) -> None:
-        """Keeps a launch until its answer comes back to the same browser."""
+        """Stores a launch in the browser until its callback."""
         sealed = self._launches.seal(msgspec.to_builtins(pending), self._now())
-        # The answer comes from the EHR's site, so a stricter cookie would not come with it.
+        # The callback comes from the EHR's site, and the browser would not send a SameSite=Strict cookie with it.
         self._set(response, _launch(pending.state), sealed, LAUNCH_SECONDS, f"{self._prefix}/smart", "Lax")
 
     def recall(self, state: str) -> Pending | None:
-        """The launch of this browser that an answer belongs to."""
+        """The launch of this browser that a callback belongs to; None without one."""
         sealed = request.cookies.get(_launch(state))
         opened = self._launches.open(sealed, self._now(), LAUNCH_SECONDS) if sealed else None
         pending = msgspec.convert(opened, Pending) if opened is not None else None
         return pending if pending is not None and pending.state == state else None
 
     def drop(self, response: Response, state: str) -> None:
-        """A launch is answered once."""
+        """Deletes the cookie of a launch."""
         self._set(response, _launch(state), "", 0, f"{self._prefix}/smart", "Lax")
 
     def keep(self, response: Response, session: Session) -> bool:
-        """Keeps a session as long as its token lasts; False if the token is too long for a browser."""
+        """Stores a session until its token expires; False if the token is too long for a cookie."""
         sealed = self._sessions.seal(msgspec.to_builtins(session), self._now())
         pieces = [sealed[at : at + _PIECE] for at in range(0, len(sealed), _PIECE)]
         if len(pieces) > _MOST_PIECES:
@@ -68,7 +68,7 @@ class Sessions:
         self._write(response, [""] * _MOST_PIECES, 0)
 
     def current(self) -> Session | None:
-        """The session of the request at hand; None without one, or with one that has ended."""
+        """The session of the current request; None without one, or if it has expired."""
         if "session" not in g:
             g.session = self._read()
         found: Session | None = g.session
@@ -91,5 +91,5 @@ class Sessions:
 
 
 def _launch(state: str) -> str:
-    """Each launch has a cookie of its own, so that two in two tabs do not disturb each other."""
+    """The cookie name of a launch; one per launch, so that launches in two tabs do not collide."""
     return _LAUNCH + sha256(state.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""The page opened from a patient's record in an EHR: launch, callback and sign-out, and what a session may do."""
+"""SMART launches of the page from an EHR: launch, callback, sign-out, and the rights of a session."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ SERVER = "smart"
 
 
 class Once(Protocol):
-    """A memory of what was used; the one of tokens does."""
+    """Records used values; the guard of tokens implements it."""
 
     def first_use(self, issuer: str, jti: str, expires: datetime) -> bool: ...
 
 
 class Smart:
-    """Everything about launches, for the profiles that are registered at their EHR.
+    """Launches and their sessions, for the client profiles with a SMART registration.
 
     Args:
-        used: where it is noted that a launch was answered.
+        used: records launches that were completed.
         now: seconds since 1970.
     """
 
@@ -62,10 +62,10 @@ class Smart:
         self._sessions = Sessions(key, settings.prefix, secure=public.startswith("https://"), now=now)
 
     def signed_in(self) -> ClientProfile:
-        """The profile under which a clinician with a session calls the services.
+        """The client profile of a clinician's session, with which the page calls the services.
 
         Raises:
-            Unauthorized: there is no session, or it has ended.
+            Unauthorized: there is no session, or it has expired.
         """
         session = self._sessions.current()
         profile = self._profiles.get(session.client) if session is not None else None
@@ -74,7 +74,7 @@ class Smart:
         return profile
 
     def sources(self) -> Mapping[str, Source]:
-        """The server of the session, shown for its patient only; none without a session."""
+        """The FHIR server of the session, restricted to its patient; empty without a session."""
         session = self._sessions.current()
         profile = self._profiles.get(session.client) if session is not None else None
         if session is None or profile is None:
@@ -87,7 +87,7 @@ class Smart:
         """The routes under /smart.
 
         Args:
-            rules: ids of the rules that a launch may lead to.
+            rules: ids of the rules that a launch may name.
         """
         blueprint = Blueprint("smart", __name__, url_prefix="/smart", template_folder="templates")
         blueprint.add_url_rule("/launch", "launch", self._launch, methods=["GET"])
@@ -109,7 +109,7 @@ class Smart:
         if pending is None:
             raise LaunchError("not-yours", "No launch of this browser has this state.")
         g.fields = {"client": pending.client}
-        # The cookie goes with every answer; a copy of it must not work either.
+        # The cookie is deleted with every answer; a copy of it must not work either.
         g.answered = state
         until = datetime.fromtimestamp(self._now() + LAUNCH_SECONDS, UTC)
         if not self._used.first_use("smart launch", state, until):
@@ -156,20 +156,22 @@ def _ready(settings: Settings, profiles: Sequence[ClientProfile]) -> tuple[str, 
     """The session key and the public URL.
 
     Raises:
-        SettingsError: something is missing without which no launch could ever end well.
+        SettingsError: a setting is missing without which no launch can succeed.
     """
     where = f"CDS_CLIENTS: {profiles[0].name}: smart_client_id"
     if settings.session_key is None:
-        raise SettingsError(f"{where}: sessions could not be kept. Set CDS_SESSION_KEY.")
+        raise SettingsError(f"{where}: sessions could not be stored. Set CDS_SESSION_KEY.")
     if settings.public_url is None:
         raise SettingsError(f"{where}: the EHR would not know where to send its user. Set CDS_PUBLIC_URL.")
     if not (settings.public_url.startswith("https://") or settings.sandbox):
-        raise SettingsError(f"{where}: CDS_PUBLIC_URL is plain http, and sessions travel by https only. Use https.")
+        raise SettingsError(f"{where}: CDS_PUBLIC_URL is plain http, and sessions need https. Use https.")
     if not settings.has_page:
         raise SettingsError(f"{where}: there is no page to open. Set CDS_PAGE=1.")
     listed = [url.rstrip("/") for profile in profiles for url in profile.fhir_servers]
     if len(listed) != len(set(listed)):
-        raise SettingsError(f"{where}: two clients have one FHIR server, so a launch from it is of both. Keep one.")
+        raise SettingsError(
+            f"{where}: two clients list the same FHIR server, so a launch from it is ambiguous. Keep one."
+        )
     return settings.session_key, settings.public_url
 
 

@@ -1,4 +1,4 @@
-"""Settings and knowledge to the page: which servers it shows, what it can draft, and its routes."""
+"""Builds the page from settings and knowledge: the servers it shows, the orders it can draft, and its routes."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from cds_service.web.viewer.smart import Smart
 def add_page(
     app: Flask, context: AppContext, knowledge: KnowledgeBase, samples: SamplePatients | None, smart: Smart | None
 ) -> None:
-    """Adds the routes under /app, and those of a launch from an EHR.
+    """Adds the routes under /app, and those of launches from an EHR.
 
     Args:
         samples: the sample patients, if there is a sandbox.
-        smart: launches from EHRs, if a client is registered for them.
+        smart: launches from EHRs, if a client profile has a registration.
     Raises:
-        SettingsError: a server that the page is to show may not be called.
+        SettingsError: a server that the page should show may not be called.
         KnowledgeError: the list of sample orders cannot be read.
     """
     settings = context.settings
@@ -60,7 +60,7 @@ def add_page(
 
 
 def _sandbox(settings: Settings) -> str:
-    """Where this service's own FHIR server is, as its clients see it."""
+    """The base URL of the sandbox FHIR server, as clients reach it."""
     return f"{settings.public_url or request.host_url.rstrip('/')}/sandbox/fhir"
 
 
@@ -72,7 +72,7 @@ def _remote(settings: Settings, egress: Egress) -> list[Remote]:
             egress.check(base)
         except EgressError as error:
             raise SettingsError(
-                f"CDS_PAGE_SERVERS: {name}: the server may not be called, so the page could show nothing of it. List"
+                f"CDS_PAGE_SERVERS: {name}: the server may not be called, so the page could show none of its data. List"
                 " its base URL in CDS_FHIR_ALLOW, too."
             ) from error
         found.append(Remote(name, name, base.rstrip("/"), egress))

@@ -140,12 +140,12 @@ def test_the_way_to_the_other_language_keeps_what_was_chosen(client: FlaskClient
 @pytest.mark.parametrize(
     ("query", "told"),
     [
-        ("from=yesterday", "from is no day. Write it as 2026-11-20."),
-        ("to=2026-02-30", "to is no day. Write it as 2026-11-20."),
+        ("from=yesterday", "from is not a date. Write it as 2026-11-20."),
+        ("to=2026-02-30", "to is not a date. Write it as 2026-11-20."),
         ("from=9999-12-31", "A day of the period is too far away. Give days of this century."),
         ("from=2026-02-02&to=2026-02-01", "The last day of the period is before the first."),
-        ("site=" + "x" * 201, "site is none that can exist."),
-        ("rule=a%00b", "rule is none that can exist."),
+        ("site=" + "x" * 201, "site cannot exist."),
+        ("rule=a%00b", "rule cannot exist."),
     ],
 )
 def test_what_cannot_be_selected_is_refused_in_words(client: FlaskClient, query: str, told: str) -> None:
