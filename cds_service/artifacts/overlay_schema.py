@@ -18,7 +18,7 @@ Days = Annotated[int, Field(ge=1, le=730)]
 Words = Annotated[str, StringConstraints(pattern=r"\S", max_length=500)]
 
 
-class Decision(Strict):
+class SiteDecision(Strict):
     """Who decided on changes, when and why; every change names one."""
 
     by: Words
@@ -125,7 +125,7 @@ class Overlay(Strict):
     """A site's overlay.yaml."""
 
     site: SiteName
-    decisions: dict[Id, Decision] = {}
+    decisions: dict[Id, SiteDecision] = {}
     thresholds: dict[Name, ThresholdChange] = {}
     rules: dict[Id, RuleChange] = {}
     regimens: dict[Id, RegimenChange] = {}

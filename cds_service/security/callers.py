@@ -23,7 +23,7 @@ from cds_service.security.compromised_keys import compromised_keys
 from cds_service.security.keys import Key, KeySet, read_key_file
 from cds_service.security.remote_keys import RemoteKeys
 from cds_service.security.replay import ReplayGuard
-from cds_service.security.tokens import Token, Use, check_claims, check_signature, read_token
+from cds_service.security.tokens import Token, TokenUse, check_claims, check_signature, read_token
 from cds_service.settings import Settings
 
 
@@ -125,7 +125,7 @@ class Callers:
             raise Unauthorized("The token was used before.", claimed=profile.name)
         return profile
 
-    def _verified(self, token: Token, profile: ClientProfile, path: str) -> Use:
+    def _verified(self, token: Token, profile: ClientProfile, path: str) -> TokenUse:
         if token.algorithm not in profile.algorithms:
             raise Unauthorized("The token's algorithm is not one agreed on (algorithms).")
         # CDS Hooks 2.0.1, Trusting CDS Clients: trusted issuers and key set addresses are listed.

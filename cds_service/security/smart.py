@@ -51,7 +51,7 @@ class LaunchError(CdsError):
         self.client = client
 
 
-class Pending(msgspec.Struct, frozen=True):
+class PendingLaunch(msgspec.Struct, frozen=True):
     """A launch that waits for its callback; the browser stores it in a sealed cookie."""
 
     client: str
@@ -62,7 +62,7 @@ class Pending(msgspec.Struct, frozen=True):
     verifier: str
 
     def __repr__(self) -> str:
-        return "<Pending>"
+        return "<PendingLaunch>"
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -118,7 +118,7 @@ class Launcher:
     redirect_uri: str
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
 
-    def begin(self, iss: str, launch: str) -> tuple[str, Pending]:
+    def begin(self, iss: str, launch: str) -> tuple[str, PendingLaunch]:
         """The EHR's authorization address for the user, and the state to store until the callback.
 
         Raises:
@@ -141,9 +141,9 @@ class Launcher:
             aud=listed,
             launch=launch,
         )
-        return address, Pending(profile.name, listed, found.issuer, found.token_endpoint, state, verifier)
+        return address, PendingLaunch(profile.name, listed, found.issuer, found.token_endpoint, state, verifier)
 
-    def finish(self, pending: Pending, query: str, now: float) -> Session:
+    def finish(self, pending: PendingLaunch, query: str, now: float) -> Session:
         """The session from the callback of the authorization server.
 
         Args:
@@ -207,7 +207,9 @@ class Launcher:
                 raise LaunchError("other-host", "An endpoint is on a host that is not listed.", profile.name)
         return found
 
-    def _exchanged(self, client: WebApplicationClient, profile: ClientProfile, pending: Pending, code: str) -> _Token:
+    def _exchanged(
+        self, client: WebApplicationClient, profile: ClientProfile, pending: PendingLaunch, code: str
+    ) -> _Token:
         secret = self.secrets.get(profile.name)
         form = client.prepare_request_body(
             code=code,

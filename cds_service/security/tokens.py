@@ -46,7 +46,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class TokenUse:
     """What the replay check needs of an otherwise valid token, and its tenant."""
 
     issuer: str
@@ -91,7 +91,7 @@ def read_token(authorization: str | None) -> Token:
     return Token(text, algorithm, kid, jku, issuer, claims)
 
 
-def check_claims(token: Token, profile: ClientProfile, endpoints: Collection[str], now: float) -> Use:
+def check_claims(token: Token, profile: ClientProfile, endpoints: Collection[str], now: float) -> TokenUse:
     """Checks the claims of a token for a call of one of these endpoints now.
 
     Args:
@@ -121,7 +121,7 @@ def check_claims(token: Token, profile: ClientProfile, endpoints: Collection[str
         raise Unauthorized("The token has no jti.")
     if tenant is not None and not isinstance(tenant, str):
         raise Unauthorized("The token's tenant is not text.")
-    return Use(token.issuer, jti, expires, tenant)
+    return TokenUse(token.issuer, jti, expires, tenant)
 
 
 def check_signature(token: Token, keys: Iterable[Key]) -> None:

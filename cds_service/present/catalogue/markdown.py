@@ -15,8 +15,8 @@ from cds_service.present.catalogue.page import (
     CodeList,
     Heading,
     Item,
-    Link,
     Page,
+    PageLink,
     Paragraph,
     Span,
     Spans,
@@ -127,7 +127,7 @@ class _Markdown:
             return f"{before}<b>{text.strip()}</b>{after}"
         return f"<sub>{text}</sub>" if span.look == "small" else text
 
-    def _address(self, to: Link | CodeList | str) -> str:
+    def _address(self, to: PageLink | CodeList | str) -> str:
         if isinstance(to, str):
             return f"<{to}>"
         if isinstance(to, CodeList):

@@ -13,7 +13,7 @@ Look = Literal["plain", "strong", "small", "code", "slot"]
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class PageLink:
     """A place in the catalogue: a page by its name ("" is the index, HERE the page itself) and an anchor on it."""
 
     page: str
@@ -39,7 +39,7 @@ class Span:
 
     text: str
     language: Language | None = None
-    to: Link | CodeList | str | None = None
+    to: PageLink | CodeList | str | None = None
     look: Look = "plain"
 
 

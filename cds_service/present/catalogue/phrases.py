@@ -14,7 +14,7 @@ from cds_service.artifacts.schema import Line, Rule
 from cds_service.artifacts.vocabulary import Condition, FactDefinition
 from cds_service.hooks.texts import quantity
 from cds_service.languages import FALLBACK, LANGUAGES, Language
-from cds_service.present.catalogue.page import HERE, Item, Link, Span, Spans
+from cds_service.present.catalogue.page import HERE, Item, PageLink, Span, Spans
 from cds_service.present.catalogue.usage_index import details_of
 from cds_service.present.texts import foreign, say
 from cds_service.quantity import point
@@ -80,7 +80,7 @@ class Phrases:
             self._words("opening"),
             self._words("threshold"),
             self._words("colon"),
-            Span(threshold.label.in_language(self._language), to=Link("thresholds", name)),
+            Span(threshold.label.in_language(self._language), to=PageLink("thresholds", name)),
             self._words("comma"),
             Span(say("semicolon", self._language).join(self.values(threshold))),
             self._words("semicolon"),
@@ -91,7 +91,7 @@ class Phrases:
     # --- facts -----------------------------------------------------------------------------------------------------
 
     def fact_name(self, name: str) -> Span:
-        return Span(self._knowledge.facts[name].label.in_language(self._language), to=Link(HERE, f"fact-{name}"))
+        return Span(self._knowledge.facts[name].label.in_language(self._language), to=PageLink(HERE, f"fact-{name}"))
 
     def fact(self, name: str) -> Item:
         """A fact with where it is taken from; a named condition with its tree."""
@@ -121,7 +121,7 @@ class Phrases:
     def _with_limits(self, words: str) -> Spans:
         """Words with each {threshold} as its value, leading to the register."""
         return tuple(
-            Span(self.limit(part), to=Link("thresholds", part)) if odd else Span(part)
+            Span(self.limit(part), to=PageLink("thresholds", part)) if odd else Span(part)
             for odd, part in _split(words)
             if part
         )
@@ -166,7 +166,7 @@ class Phrases:
     def _value_sets(self, ids: Iterable[str]) -> Spans:
         sets = self._knowledge.value_sets
         return self._joined(
-            [(Span(sets[one].title.in_language(self._language), to=Link("value-sets", one)),) for one in ids],
+            [(Span(sets[one].title.in_language(self._language), to=PageLink("value-sets", one)),) for one in ids],
             self._words("listing"),
         )
 
@@ -219,7 +219,7 @@ class Phrases:
     def document(self, source: Source) -> Spans:
         """Title, author and year, leading to the register of sources."""
         title, *rest = self._title(source)
-        return (Span(title.text, to=Link("sources", source.id)), *rest)
+        return (Span(title.text, to=PageLink("sources", source.id)), *rest)
 
     def _title(self, source: Source) -> Spans:
         year = Span(f"{say('comma', self._language)}{source.year}")
@@ -246,10 +246,10 @@ class Phrases:
                 if not part:
                     continue
                 if odd and part in self._knowledge.thresholds and part not in self._knowledge.facts:
-                    spans.append(Span(mine.limit(part), other, Link("thresholds", part)))
+                    spans.append(Span(mine.limit(part), other, PageLink("thresholds", part)))
                 elif odd:
                     label = self._knowledge.facts[part].label.in_language(language)
-                    spans.append(Span(f"‹{label}›", other, Link(HERE, f"fact-{part}"), "slot"))
+                    spans.append(Span(f"‹{label}›", other, PageLink(HERE, f"fact-{part}"), "slot"))
                 else:
                     # Knowledge writes **emphasis** in pairs, so every second piece is emphasised.
                     spans.append(Span(part, other, look="strong" if depth % 2 else "plain"))
@@ -282,7 +282,7 @@ def switched(rule: Rule, language: Language) -> Span:
 
 def statement_link(cite: str) -> Span:
     """A statement id that leads to the register; an addition (G01) is its own statement and stands with the sources."""
-    return Span(cite, to=Link("statements" if "-" in cite else "sources", cite), look="small")
+    return Span(cite, to=PageLink("statements" if "-" in cite else "sources", cite), look="small")
 
 
 def filled(words: str, inner: Spans) -> Spans:

@@ -12,8 +12,8 @@ from cds_service.present.catalogue.page import (
     Block,
     Heading,
     Item,
-    Link,
     Page,
+    PageLink,
     Paragraph,
     Row,
     Span,
@@ -68,7 +68,7 @@ def index_page(knowledge: KnowledgeBase, language: Language) -> Page:
             ),
         ),
         Heading(say("registers", language), 2, "registers"),
-        Tree(tuple(Item((Span(say(name, language), to=Link(name)),)) for name in REGISTERS)),
+        Tree(tuple(Item((Span(say(name, language), to=PageLink(name)),)) for name in REGISTERS)),
     ]
     return Page("", language, say("catalogue", language), tuple(blocks))
 
@@ -88,7 +88,7 @@ def _listed_rule(rule: Rule, language: Language) -> Row:
 
 
 def _name(rule: Rule, language: Language) -> Spans:
-    return (Span(rule.title.in_language(language), to=Link(rule.id)), Span(" "), Span(rule.id, look="small"))
+    return (Span(rule.title.in_language(language), to=PageLink(rule.id)), Span(" "), Span(rule.id, look="small"))
 
 
 def _hooks(rule: Rule, language: Language) -> Spans:
@@ -155,7 +155,7 @@ def sources_page(knowledge: KnowledgeBase, uses: Uses, language: Language) -> Pa
 def _used_source(knowledge: KnowledgeBase, source: Source, uses: Uses, language: Language) -> Spans:
     if source.kind == "addition":
         return use_links(knowledge, uses.of_statement.get(source.id, []), language)
-    return (Span(say("statements", language), to=Link("statements", source.id)),)
+    return (Span(say("statements", language), to=PageLink("statements", source.id)),)
 
 
 def statements_page(knowledge: KnowledgeBase, uses: Uses, language: Language) -> Page:
@@ -207,26 +207,28 @@ def _use(knowledge: KnowledgeBase, use: Use, language: Language) -> Spans:
     match use.kind:
         case "threshold":
             label = knowledge.thresholds[use.name].label.in_language(language)
-            return (Span(say("used_in_threshold", language, threshold=label), to=Link("thresholds", use.name)),)
+            return (Span(say("used_in_threshold", language, threshold=label), to=PageLink("thresholds", use.name)),)
         case "order":
             return (words("used_in_order", language, order=knowledge.orders[use.name].label.in_language(language)),)
     title = knowledge.rules[use.name].title.in_language(language)
     if use.kind == "rule":
-        return (Span(title, to=Link(use.name, "basis")),)
+        return (Span(title, to=PageLink(use.name, "basis")),)
     if use.kind == "line":
-        return (Span(say("used_in_line", language, rule=title, line=use.line), to=Link(use.name, f"line-{use.line}")),)
+        return (
+            Span(say("used_in_line", language, rule=title, line=use.line), to=PageLink(use.name, f"line-{use.line}")),
+        )
     said = say("used_in_variant_line", language, rule=title, variant=use.variant, line=use.line)
-    return (Span(said, to=Link(use.name, f"variant-{use.variant}-line-{use.line}")),)
+    return (Span(said, to=PageLink(use.name, f"variant-{use.variant}-line-{use.line}")),)
 
 
 def rule_links(knowledge: KnowledgeBase, ids: Sequence[str], language: Language) -> Spans:
     """Rules by their titles, each as a link; all of them (what a topic asks of everybody) in two words."""
     if len(ids) == len(knowledge.rules):
-        return (Span(say("every_rule", language), to=Link("")),)
+        return (Span(say("every_rule", language), to=PageLink("")),)
     spans: list[Span] = []
     for one in ids:
         spans += [words("semicolon", language)] if spans else []
-        spans.append(Span(knowledge.rules[one].title.in_language(language), to=Link(one)))
+        spans.append(Span(knowledge.rules[one].title.in_language(language), to=PageLink(one)))
     return tuple(spans) or (words("none", language),)
 
 

@@ -16,8 +16,8 @@ from cds_service.present.catalogue.page import (
     Block,
     Heading,
     Item,
-    Link,
     Page,
+    PageLink,
     Paragraph,
     Row,
     Span,
@@ -339,7 +339,7 @@ class _Writer:
         spans: list[Span] = []
         for one in ids:
             spans += [self._word("semicolon")] if spans else []
-            spans.append(Span(self._title(one), to=Link(one)))
+            spans.append(Span(self._title(one), to=PageLink(one)))
         return tuple(spans) or (self._word("none"),)
 
     def _table(self, caption: str, head: Sequence[str | Mapping[str, LanguageRow]], rows: Sequence[Row]) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.schema import Rule
 from cds_service.languages import Language
-from cds_service.present.catalogue.page import Block, Heading, Link, Page, Paragraph, Row, Span, Table
+from cds_service.present.catalogue.page import Block, Heading, Page, PageLink, Paragraph, Row, Span, Table
 from cds_service.present.catalogue.phrases import switched
 from cds_service.present.texts import plain, say, words
 
@@ -39,7 +39,7 @@ def _row(rule: Rule, language: Language) -> Row:
         levels = dict.fromkeys([rule.card.indicator, *(v.indicator for v in rule.variants if v.indicator)])
         says = plain(rule.card.summary, language)
         severity = Span(say("listing", language).join(say(level, language) for level in levels))
-    title = Span(rule.title.in_language(language), to=Link(rule.id))
+    title = Span(rule.title.in_language(language), to=PageLink(rule.id))
     return Row(
         (
             (title, Span(" "), Span(f"{rule.id} {rule.version}", look="small")),

@@ -10,7 +10,7 @@ from werkzeug.exceptions import NotFound
 
 from cds_service.languages import LANGUAGES, Language, others
 from cds_service.present.catalogue.catalogue import Catalogue
-from cds_service.present.catalogue.page import HERE, CodeList, Link
+from cds_service.present.catalogue.page import HERE, CodeList, PageLink
 from cds_service.present.catalogue.registers import REGISTERS
 from cds_service.present.texts import say
 from cds_service.web.responses import content_security_policy, html_response, revalidated, wanted_language
@@ -66,7 +66,7 @@ def _html(catalogue: Catalogue, base: str, name: str, language: Language) -> byt
     def place(name: str, in_language: Language = language) -> str:
         return (f"{base}/{name}" if name else base) + f"?lang={in_language}"
 
-    def address(to: Link | CodeList | str) -> str:
+    def address(to: PageLink | CodeList | str) -> str:
         if isinstance(to, str):
             return to
         if isinstance(to, CodeList):

@@ -13,9 +13,9 @@ from cds_service.languages import LANGUAGES, Language
 from cds_service.present.chart.texts import chart_say
 from cds_service.web.responses import json_response, not_stored, wanted_language
 from cds_service.web.viewer.charts import Charts, checked_id, checked_kind
-from cds_service.web.viewer.fhir_sources import SANDBOX, Source
+from cds_service.web.viewer.fhir_sources import SANDBOX, FhirSource
 
-Sources = Callable[[], Mapping[str, Source]]
+Sources = Callable[[], Mapping[str, FhirSource]]
 
 _FHIR = "application/fhir+json"
 _LONGEST_NAME = 100
@@ -38,7 +38,7 @@ def add_page_api(
         fallback: the language if the reader asks for none.
     """
 
-    def source(server: str) -> Source:
+    def source(server: str) -> FhirSource:
         found = sources().get(server)
         if found is None:
             raise NotFound("The page knows no FHIR server of this name. GET /app/api/servers lists those it knows.")
@@ -78,7 +78,7 @@ def add_page_api(
         blueprint.add_url_rule(rule, name, view, methods=["GET"])
 
 
-def described(source: Source, language: Language) -> Json:
+def described(source: FhirSource, language: Language) -> Json:
     """A server as JSON for the page; a launched one names its only patient."""
     name = chart_say("sample patients", language) if source.id == SANDBOX else source.name
     about: Json = {"id": source.id, "name": name, "base": source.base()}

@@ -30,7 +30,7 @@ from cds_service.languages import Language
 from cds_service.present.chart.chart import ChartExtras, chart
 from cds_service.record import PatientRecord
 from cds_service.record_lists import readable_types
-from cds_service.web.viewer.fhir_sources import Embedded, ServerFault, Source
+from cds_service.web.viewer.fhir_sources import Embedded, FhirSource, ServerFault
 
 _MOST_PATIENTS = 50
 # What the service itself reads, and no more: the page is no way around the server's own front door.
@@ -52,7 +52,7 @@ class Charts:
         self._needs = needs_of_all(knowledge)
         self._now = now
 
-    def patients(self, source: Source, name: str, language: Language) -> list[Json]:
+    def patients(self, source: FhirSource, name: str, language: Language) -> list[Json]:
         """The first fifty patients with these letters in the name; sample patients also by what they show."""
         if isinstance(source, Embedded):
             return self._samples(source, name.casefold(), language)[:_MOST_PATIENTS]
@@ -73,7 +73,7 @@ class Charts:
         ]
         return [one for one in listed if any(wanted in one[part].casefold() for part in ("id", "name", "about"))]
 
-    def chart(self, source: Source, patient_id: str, language: Language) -> Json:
+    def chart(self, source: FhirSource, patient_id: str, language: Language) -> Json:
         """The chart of a patient, and what an EHR would send as prefetch.
 
         Raises:
@@ -103,7 +103,7 @@ class Charts:
 class ChartSource:
     """A server that the page shows as a source of the record; keeps what came, to send it as an EHR would."""
 
-    source: Source
+    source: FhirSource
     needs: Sequence[PrefetchKey]
     patient_id: str
     _fetched: list[tuple[PrefetchKey, Fetched, ListResult]] = field(default_factory=list)

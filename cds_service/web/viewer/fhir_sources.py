@@ -34,7 +34,7 @@ class ServerFault(RequestError):
     code = "transient"
 
 
-class Source(Protocol):
+class FhirSource(Protocol):
     """A FHIR server as the page needs it. `patient`: the only patient it is shown for; None for all."""
 
     @property

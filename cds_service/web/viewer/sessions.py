@@ -9,7 +9,7 @@ import msgspec
 from flask import Response, g, request
 
 from cds_service.security.cookies import SealedCookie
-from cds_service.security.smart import Pending, Session
+from cds_service.security.smart import PendingLaunch, Session
 
 _LAUNCH, _SESSION = "cds_launch_", "cds_session_"
 # Between launch and callback the user may have to sign in.
@@ -36,17 +36,17 @@ class Sessions:
         self._secure = secure
         self._now = now
 
-    def remember(self, response: Response, pending: Pending) -> None:
+    def remember(self, response: Response, pending: PendingLaunch) -> None:
         """Stores a launch in the browser until its callback."""
         sealed = self._launches.seal(msgspec.to_builtins(pending), self._now())
         # The callback comes from the EHR's site, and the browser would not send a SameSite=Strict cookie with it.
         self._set(response, _launch(pending.state), sealed, LAUNCH_SECONDS, f"{self._prefix}/smart", "Lax")
 
-    def recall(self, state: str) -> Pending | None:
+    def recall(self, state: str) -> PendingLaunch | None:
         """The launch of this browser that a callback belongs to; None without one."""
         sealed = request.cookies.get(_launch(state))
         opened = self._launches.open(sealed, self._now(), LAUNCH_SECONDS) if sealed else None
-        pending = msgspec.convert(opened, Pending) if opened is not None else None
+        pending = msgspec.convert(opened, PendingLaunch) if opened is not None else None
         return pending if pending is not None and pending.state == state else None
 
     def drop(self, response: Response, state: str) -> None:

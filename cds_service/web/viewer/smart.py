@@ -19,7 +19,7 @@ from cds_service.security.smart import Launcher, LaunchError, Session
 from cds_service.settings import Settings
 from cds_service.web.responses import not_stored, wanted_language
 from cds_service.web.viewer.charts import READABLE
-from cds_service.web.viewer.fhir_sources import Launched, Remote, Source
+from cds_service.web.viewer.fhir_sources import FhirSource, Launched, Remote
 from cds_service.web.viewer.page import PREFIX, isolated
 from cds_service.web.viewer.sessions import LAUNCH_SECONDS, Sessions
 from cds_service.web.viewer.smart_texts import STATUSES, launch_say
@@ -73,7 +73,7 @@ class Smart:
             raise Unauthorized("No session of the page, or one that has ended.")
         return profile
 
-    def sources(self) -> Mapping[str, Source]:
+    def sources(self) -> Mapping[str, FhirSource]:
         """The FHIR server of the session, restricted to its patient; empty without a session."""
         session = self._sessions.current()
         profile = self._profiles.get(session.client) if session is not None else None

@@ -19,7 +19,7 @@ from cds_service.settings import Settings
 from cds_service.web.context import AppContext
 from cds_service.web.viewer.api import add_page_api, remembered
 from cds_service.web.viewer.charts import Charts
-from cds_service.web.viewer.fhir_sources import SANDBOX, Embedded, Remote, Source
+from cds_service.web.viewer.fhir_sources import SANDBOX, Embedded, FhirSource, Remote
 from cds_service.web.viewer.page import lead_browsers_here, page_blueprint
 from cds_service.web.viewer.smart import Smart
 
@@ -38,10 +38,10 @@ def add_page(
     """
     settings = context.settings
     egress = context.runtime.egress_factory.to(settings.fhir_allow)
-    fixed: dict[str, Source] = {} if samples is None else {SANDBOX: Embedded(samples, partial(_sandbox, settings))}
+    fixed: dict[str, FhirSource] = {} if samples is None else {SANDBOX: Embedded(samples, partial(_sandbox, settings))}
     fixed |= {one.id: one for one in _remote(settings, egress)}
 
-    def sources() -> Mapping[str, Source]:
+    def sources() -> Mapping[str, FhirSource]:
         return fixed if smart is None else {**smart.sources(), **fixed}
 
     root = knowledge_dir()

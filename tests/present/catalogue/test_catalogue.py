@@ -21,7 +21,7 @@ from cds_service.facts.registry import COMPUTED
 from cds_service.languages import LANGUAGES, Language
 from cds_service.present.catalogue.catalogue import Catalogue
 from cds_service.present.catalogue.markdown import files
-from cds_service.present.catalogue.page import HERE, Link, Page, Row, Span, Spans, Table
+from cds_service.present.catalogue.page import HERE, Page, PageLink, Row, Span, Spans, Table
 from cds_service.present.catalogue.phrases import Phrases
 from cds_service.present.catalogue.usage_index import facts_of
 from cds_service.present.texts import has_words
@@ -71,7 +71,7 @@ def rows(shown: Page) -> dict[str, Row]:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_index_leads_to_every_rule_and_register(language: Language) -> None:
-    led = {span.to.page for span in page("", language).spans() if isinstance(span.to, Link)}
+    led = {span.to.page for span in page("", language).spans() if isinstance(span.to, PageLink)}
     assert led == {*knowledge().rules, "thresholds", "sources", "statements", "value-sets", "sign-off"}
 
 
@@ -178,7 +178,7 @@ def test_every_source_stands_in_its_register_with_its_defects(language: Language
 def test_every_link_leads_to_a_page_and_a_place_on_it() -> None:
     for shown in all_pages():
         for span in shown.spans():
-            if isinstance(span.to, Link):
+            if isinstance(span.to, PageLink):
                 target = shown.name if span.to.page == HERE else span.to.page
                 assert target in catalogue().names, (shown.name, span)
                 places = {"", *page(target, shown.language).anchors()}
@@ -196,12 +196,12 @@ def test_a_statement_leads_to_each_line_that_cites_it_and_back() -> None:
     for one in knowledge().rules.values():
         for number, line in enumerate(one.card.detail if one.card else (), start=1):
             sources = rows(page(one.id))[f"line-{number}"].cells[4]
-            back = {span.to.anchor for span in sources if isinstance(span.to, Link)}
+            back = {span.to.anchor for span in sources if isinstance(span.to, PageLink)}
             assert back == set(line.cites)
             for cite in line.cites:
                 if cite in register:
                     there = [span.to for span in register[cite].cells[5]]
-                    assert Link(one.id, f"line-{number}") in there
+                    assert PageLink(one.id, f"line-{number}") in there
 
 
 def test_a_statement_that_nothing_cites_is_said_to_be_unused() -> None:
@@ -213,8 +213,8 @@ def test_a_statement_that_nothing_cites_is_said_to_be_unused() -> None:
 
 def test_a_limit_leads_to_the_rules_that_compare_with_it() -> None:
     used = [span.to for span in rows(page("thresholds"))["b12_low"].cells[4]]
-    assert Link("b12-low") in used
-    assert Link("vka-menatetrenone") not in used
+    assert PageLink("b12-low") in used
+    assert PageLink("vka-menatetrenone") not in used
 
 
 def test_a_limit_that_every_topic_asks_for_is_used_by_every_rule() -> None:
@@ -319,8 +319,8 @@ def test_vitamin_k_for_reversal_is_explained_with_its_limits() -> None:
 
 def test_a_limit_inside_a_program_leads_to_the_rules_that_rest_on_it() -> None:
     used = [span.to for span in rows(page("thresholds"))["reversal_inr"].cells[4]]
-    assert Link("vka-vitk-reversal-context") in used
-    assert Link("b12-low") not in used
+    assert PageLink("vka-vitk-reversal-context") in used
+    assert PageLink("b12-low") not in used
 
 
 def options(annotation: object) -> Iterator[str]:
