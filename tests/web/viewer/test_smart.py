@@ -661,7 +661,7 @@ def test_two_clients_of_one_fhir_server_stop_the_start(tmp_path: Path, ehr: Ehr)
     document = yaml.safe_load((tmp_path / "clients.yaml").read_text())
     document["clients"].append(document["clients"][0] | {"name": "second", "issuers": ["https://second.example"]})
     (tmp_path / "clients.yaml").write_text(yaml.safe_dump(document))
-    with pytest.raises(SettingsError, match="two clients have one FHIR server"):
+    with pytest.raises(SettingsError, match="two clients list the same FHIR server"):
         create_app(made)
 
 
