@@ -313,7 +313,7 @@ def test_a_client_may_have_its_own_limit_of_pages(
     ("aliases", "told"),
     [
         ({"labs-user": "lab"}, "open: prefetch_aliases: labs-user: there is no prefetch key 'lab'"),
-        ({"labs-user": "labs", "labs-2": "labs"}, "another key stands for labs too"),
+        ({"labs-user": "labs", "labs-2": "labs"}, "another key maps to labs too"),
     ],
 )
 def test_a_key_that_would_be_lost_stops_the_start(tmp_path: Path, aliases: dict[str, str], told: str) -> None:
