@@ -175,7 +175,7 @@ def test_a_port_in_use_is_told_before_anything_starts() -> None:
 
 
 def test_a_misspelt_variable_is_pointed_out() -> None:
-    assert "CDS_FHIR_ALOW is set but means nothing" in _serve("serve", CDS_FHIR_ALOW="x", CDS_PORT="1").err
+    assert "CDS_FHIR_ALOW is set, but is no setting" in _serve("serve", CDS_FHIR_ALOW="x", CDS_PORT="1").err
 
 
 def test_a_wrong_command_is_exit_code_two() -> None:
