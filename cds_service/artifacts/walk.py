@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from cds_service.artifacts import schema
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.vocabulary import Condition, FactDefinition
+from cds_service.facts.computed import Computed
 from cds_service.record import Source
 from cds_service.record_lists import sources_of
 
@@ -78,8 +79,19 @@ def thresholds_read_by(fact: FactDefinition) -> set[str]:
     return read | {name for one in fact.computed for name in one.thresholds}
 
 
+def lists_waited_for(knowledge: KnowledgeBase, fact: FactDefinition) -> tuple[Source, ...]:
+    """The lists that must have been read before "nothing found" says anything; a filter only takes entries out."""
+    words = {fact.take, fact.state, fact.origin}
+    return _performed(knowledge, fact, (one for one in fact.computed if one.name in words))
+
+
 def lists_read_by(knowledge: KnowledgeBase, fact: FactDefinition) -> tuple[Source, ...]:
-    """All lists that a fact looks at; with the conditions the procedures, if a condition may be recorded as one."""
+    """All lists that a fact looks at."""
+    return _performed(knowledge, fact, fact.computed)
+
+
+def _performed(knowledge: KnowledgeBase, fact: FactDefinition, declared: Iterable[Computed]) -> tuple[Source, ...]:
+    """The lists of these words, and with the conditions the procedures, if a condition may be recorded as one."""
     performed = any(knowledge.value_sets[one].performed for one in fact.condition or ())
-    declared = (source for one in fact.computed for source in one.reads)
-    return tuple(dict.fromkeys([*declared, *(sources_of("procedure") if performed else ())]))
+    sources = (source for one in declared for source in one.reads)
+    return tuple(dict.fromkeys([*sources, *(sources_of("procedure") if performed else ())]))

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.vocabulary import FactDefinition
-from cds_service.artifacts.walk import leaves, lists_read_by
+from cds_service.artifacts.walk import leaves, lists_waited_for
 from cds_service.facts.changes import Span, same_product
 from cds_service.facts.computed import Asked, Passes
 from cds_service.facts.fact import NO, Evidence, Fact, FactTable, Missing, first_awaited
@@ -45,7 +45,7 @@ def limits(knowledge: KnowledgeBase, as_of: date) -> Mapping[str, float]:
 
 
 def _deriver(knowledge: KnowledgeBase, fact: FactDefinition) -> Deriver:
-    reads = lists_read_by(knowledge, fact)
+    reads = lists_waited_for(knowledge, fact)
     match fact.origin:
         case "observation":
             unit = knowledge.thresholds[fact.within].unit if fact.within else "d"

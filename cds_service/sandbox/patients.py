@@ -12,7 +12,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from cds_service.artifacts.worked_patients import WorkedPatient
 from cds_service.json_types import Json
-from cds_service.record_lists import RECORD_LISTS
+from cds_service.record_lists import RECORD_LISTS, lists_asked_for
 from cds_service.sandbox.entries import EntryWriter, filled
 from cds_service.terminology import Terminology
 
@@ -78,7 +78,7 @@ def prefetch_of(resources: WorkedResources) -> dict[str, Json]:
     """The resources as a CDS client would prefetch them: the Patient, and one searchset Bundle per list."""
     return {
         "patient": resources.patient,
-        **{key: _bundle("searchset", resources.by_type[kind]) for key, kind in PREFETCH.items()},
+        **{row.key: _bundle("searchset", resources.by_type[row.type]) for row in lists_asked_for()},
     }
 
 
