@@ -18,7 +18,7 @@ PORT ?= $(or $(CDS_PORT),8080)
 HOST := $(or $(CDS_HOST),127.0.0.1)
 SANDBOX := http://127.0.0.1:$(PORT)/sandbox/fhir
 PY := .venv/bin/python
-PYTEST := $(PY) -m pytest -q -n auto --dist loadgroup --no-loadscope-reorder
+PYTEST := $(PY) -m pytest -q -n auto --no-loadscope-reorder
 LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
 
 run:

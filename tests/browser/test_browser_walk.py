@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -18,8 +19,12 @@ Read = Callable[..., Reader]
 
 
 def last_call(reader: Reader, hook_end: str) -> Any:
-    """The last request body that went to a service whose id has this end."""
-    return reader.visit.posted(hook_end)[-1]
+    """The last request body that went to a service whose id has this end; waits for the first."""
+    ends = time.monotonic() + 15
+    while not (bodies := reader.visit.posted(hook_end)):
+        assert time.monotonic() < ends, f"nothing was posted to {hook_end}"
+        reader.page.wait_for_timeout(50)
+    return bodies[-1]
 
 
 @each_reader

@@ -16,8 +16,7 @@ from tests.support.kb import knowledge
 from tests.support.more_languages import Copied, english_texts, pseudo
 from tests.support.paths import ROOT
 
-# In one worker, so that each copy of the service is made once.
-pytestmark = [pytest.mark.process, pytest.mark.xdist_group("languages")]
+pytestmark = pytest.mark.process
 
 CHART_REVIEW = "Vitamin B12 - chart review"
 PSEUDO = 'LanguageRow("qps", "qps", "Pseudo", "en_GB"),'

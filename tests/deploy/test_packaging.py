@@ -17,6 +17,9 @@ import pytest
 from cds_service.artifacts.load import knowledge_dir
 from tests.support.paths import ROOT
 
+# Builds the distributions.
+pytestmark = pytest.mark.slow
+
 KNOWLEDGE = sorted(
     str(path.relative_to(ROOT / "knowledge")) for path in (ROOT / "knowledge").rglob("*") if path.is_file()
 )

@@ -12,6 +12,8 @@ from tests.knowledge.mutation.mutants import Mutant, applied, mutants_of
 from tests.knowledge.mutation.ward import Ward
 from tests.support.worked_service import WorkedService, service
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["service"]
 
 _SAMPLE = 250

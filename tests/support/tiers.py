@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.paths import ROOT
 
 # Tests in these folders bear the mark of the same name.
 _FOLDERS = ("process", "fuzz", "browser")
-# What is none of these is a unit test.
+# A test with none of these marks is a unit test.
 _MARKS = (*_FOLDERS, "slow", "postgres", "hapi", "npm")
-# One server each for all tests of a run; and two browsers at once would be too much for two cores.
-_TOGETHER = ("hapi", "browser")
+_LONG = ("browser", "hapi", "process", "slow", "fuzz")
 
 
-@pytest.hookimpl(tryfirst=True)
+class _FileScheduling(LoadScopeScheduling):
+    """Gives all tests of a file to one worker, so that module fixtures are made once.
+
+    Two browsers at once are too much for two cores, so one worker takes all files of browser tests.
+    xdist_group is not used: pytest-xdist 3.8 marks groups in a private attribute that pytest 9 no longer reads.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return "tests/browser" if path.startswith("tests/browser/") else path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return _FileScheduling(config, log)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Adds the marks before pytest deselects by mark."""
+    folder = item.path.relative_to(ROOT).parts[1]
+    if folder in _FOLDERS:
+        item.add_marker(folder)
+    if not _has_one_of(_MARKS, item):
+        item.add_marker("unit")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for item in items:
-        folder, *_ = item.path.relative_to(ROOT / "tests").parts
-        if folder in _FOLDERS:
-            item.add_marker(folder)
-        if not _first_of(_MARKS, item):
-            item.add_marker("unit")
-        # Tests of one file share what was made for their module.
-        item.add_marker(pytest.mark.xdist_group(_first_of(_TOGETHER, item) or str(item.path.relative_to(ROOT))))
     if hasattr(config, "workerinput"):
-        # What takes longest begins first, so that both ends are reached at the same time.
-        items.sort(key=lambda item: _first_of((*_TOGETHER, "process", "slow", "fuzz"), item) is None)
+        # What takes longest begins first, so that both workers end at the same time.
+        items.sort(key=lambda item: not _has_one_of(_LONG, item))
 
 
-def _first_of(names: tuple[str, ...], item: pytest.Item) -> str | None:
-    return next((name for name in names if item.get_closest_marker(name)), None)
+def _has_one_of(names: tuple[str, ...], item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(name) for name in names)
