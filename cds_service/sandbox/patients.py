@@ -17,8 +17,8 @@ from cds_service.sandbox.entries import EntryWriter, filled
 from cds_service.terminology import Terminology
 
 # Prefetch key to the resource type it holds; the Patient comes under "patient".
-PREFETCH = {row.key: row.type for row in RECORD_LISTS if row.in_sandbox}
-TYPES = ("Patient", *PREFETCH.values())
+PREFETCH = {row.key: row.type for row in lists_asked_for()}
+TYPES = ("Patient", *(row.type for row in RECORD_LISTS if row.in_sandbox))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def patient_resources(
         KnowledgeError: the worked patient names a value set that is unknown or of another kind.
     """
     writer = EntryWriter(worked.id, terminology, as_of or worked.as_of)
-    by_type: dict[str, list[Json]] = {kind: [] for kind in PREFETCH.values()}
+    by_type: dict[str, list[Json]] = {kind: [] for kind in TYPES[1:]}
     written = [writer.lab(lab, f"lab-{n}") for n, lab in enumerate(worked.labs, 1)]
     written += [writer.medication(use, f"medication-{n}") for n, use in enumerate(worked.medications, 1)]
     written += [writer.condition(problem, f"condition-{n}") for n, problem in enumerate(worked.conditions, 1)]
@@ -78,7 +78,7 @@ def prefetch_of(resources: WorkedResources) -> dict[str, Json]:
     """The resources as a CDS client would prefetch them: the Patient, and one searchset Bundle per list."""
     return {
         "patient": resources.patient,
-        **{row.key: _bundle("searchset", resources.by_type[row.type]) for row in lists_asked_for()},
+        **{key: _bundle("searchset", resources.by_type[kind]) for key, kind in PREFETCH.items()},
     }
 
 
