@@ -254,8 +254,8 @@ def test_a_code_of_ones_own_replaces_the_preferred_one() -> None:
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ({"conditions": ["no-such-thing"]}, "no-such-thing is no condition value set"),
-        ({"conditions": ["serum-vitamin-b12"]}, "serum-vitamin-b12 is no condition value set"),
+        ({"conditions": ["no-such-thing"]}, "no-such-thing is not a condition value set"),
+        ({"conditions": ["serum-vitamin-b12"]}, "serum-vitamin-b12 is not a condition value set"),
         ({"conditions": ["wordless"]}, "neither a preferred code nor a synonym"),
     ],
 )
