@@ -51,6 +51,7 @@ class Watched(Mapping[str, float]):
         return derived
 
 
+@pytest.mark.slow
 def test_a_fact_reads_the_thresholds_that_it_declares_and_no_others(service: WorkedService) -> None:
     watched = Watched(limits(knowledge(), TODAY))
     functions = {name: watched.watched(name, derive) for name, derive in derivers(knowledge()).items()}

@@ -21,6 +21,8 @@ from cds_service.terminology import Kind
 from tests.support.fhir_parts import is_uuid
 from tests.support.worked_service import WORKED, WorkedService, noon, rule_id, service
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["service"]
 
 Json = dict[str, Any]

@@ -77,6 +77,7 @@ def clauses_of(node: Node) -> list[Node]:
     return [part for name in ("applies", "when", "unless") for part in nodes_in(node.get(name)) if "outcome" in part]
 
 
+@pytest.mark.slow
 @over_files()
 def test_every_clause_of_a_worked_patient_is_a_sentence_in_both_languages(
     service: WorkedService, worked: WorkedPatient
@@ -96,6 +97,7 @@ def test_every_clause_of_a_worked_patient_is_a_sentence_in_both_languages(
             assert [word for word in _WORD.findall(chinese) if word not in _NAMES | _UNITS] == [], chinese
 
 
+@pytest.mark.slow
 @over_files()
 def test_a_rule_says_that_it_speaks_exactly_when_its_card_is_there(
     service: WorkedService, worked: WorkedPatient

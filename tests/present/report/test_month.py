@@ -22,6 +22,8 @@ from tests.support.databases import sqlite_url
 from tests.support.month import HATED, REFUSED, ZONE, Month
 from tests.support.real_inputs import knowledge
 
+pytestmark = pytest.mark.slow
+
 # A developer's machine takes two minutes for all of them.
 CALLS = 10_000 if IN_PIPELINE else 800
 GROUPS: list[tuple[Dimension, ...]] = [(), ("rule",), ("rule", "indicator"), ("month",), ("site", "month"), DIMENSIONS]

@@ -116,6 +116,7 @@ def test_keys_that_are_not_announced_are_not_read(client: FlaskClient, offered: 
             assert without_ids(call(client, service, asked).json) == without_ids(call(client, service, whole).json)
 
 
+@pytest.mark.slow
 @pytest.mark.row("TOK-01")
 def test_every_key_that_is_asked_for_matters_to_somebody(offered: list[Json]) -> None:
     """There is a patient for whom the answer would be another one without it: of this moment, or told at it."""

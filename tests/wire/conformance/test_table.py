@@ -15,6 +15,8 @@ from markdown_it import MarkdownIt
 from tests.support.paths import ROOT
 from tests.wire.conformance.table import Row, Shown, read_rows, table
 
+pytestmark = pytest.mark.slow
+
 DOCUMENT = ROOT / "docs" / "conformance.md"
 LINE = re.compile(r"\| (\w+-\d+) \| .* \| ([\w' ]+) \|")
 ROW = Row("REQ-01", "The call", "SHALL (client)", "all", "A service is called by POST")
