@@ -27,6 +27,11 @@ class Evaluation:
         return [d for d in self.decisions if d.outcome == "speaks" and d.rule.kind == "rule"]
 
     @property
+    def is_provisional(self) -> bool:
+        """Whether a rule fires on what was read although a list that was not read could change that."""
+        return any(d.provisional for d in self.firing)
+
+    @property
     def counted(self) -> list[Decision]:
         """The rules in shadow mode that would have a card to show."""
         return [d for d in self.decisions if d.outcome == "counted" and d.rule.kind == "rule"]

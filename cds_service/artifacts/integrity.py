@@ -89,6 +89,9 @@ def _check_condition(knowledge: KnowledgeBase, key: str, condition: Condition) -
                     "Give both one unit.",
                     *at,
                 )
+        elif leaf.may_be is not None and fact.type != "boolean":
+            at = ("fact", name, "may_be", str(leaf.may_be).lower())
+            raise _fail(knowledge, key, f"`may_be` does not fit {name}, a {fact.type}.", "Ask a boolean fact.", *at)
         elif leaf.is_ is not None:
             wanted = {"boolean": bool, "word": str}.get(fact.type)
             at = ("fact", name, "is", leaf.is_ if isinstance(leaf.is_, str) else str(leaf.is_).lower())

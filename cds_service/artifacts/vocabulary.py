@@ -23,7 +23,11 @@ from cds_service.record import Route
 
 
 class Condition(Strict):
-    """A condition in the closed vocabulary: all any not; below at_most above at_least; is; known."""
+    """A condition in the closed vocabulary: all any not; below at_most above at_least; is; known; may_be.
+
+    `may_be` is true if the fact has that value or is unknown for whatever reason: a red flag speaks unless it is surely
+    answered. A rule that fires on it while a list was not read fires provisionally (`Decision.provisional`).
+    """
 
     all: list[Condition] | None = None
     any: list[Condition] | None = None
@@ -35,6 +39,7 @@ class Condition(Strict):
     at_least: Name | None = None
     is_: bool | str | None = Field(default=None, alias="is")
     known: bool | None = None
+    may_be: bool | None = None
 
     @property
     def comparison(self) -> tuple[Literal["below", "at_most", "above", "at_least"], str] | None:
@@ -46,12 +51,13 @@ class Condition(Strict):
 
     @model_validator(mode="after")
     def _one_word(self) -> Condition:
-        tests = [w for w in ("below", "at_most", "above", "at_least", "is_", "known") if getattr(self, w) is not None]
+        words = ("below", "at_most", "above", "at_least", "is_", "known", "may_be")
+        tests = [word for word in words if getattr(self, word) is not None]
         groups = [w for w in ("all", "any", "not_") if getattr(self, w) is not None]
         if self.fact is None and (tests or len(groups) != 1):
             raise ValueError("a condition is one of all, any, not, or a fact with one test")
         if self.fact is not None and (groups or len(tests) != 1):
-            raise ValueError("a fact takes exactly one of below, at_most, above, at_least, is, known")
+            raise ValueError("a fact takes exactly one of below, at_most, above, at_least, is, known, may_be")
         return self
 
 

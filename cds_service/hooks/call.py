@@ -171,7 +171,7 @@ class _Answerer:
         return response
 
     def _missing_data(self, judged: _Judged, *, is_certain: bool) -> list[dict[str, Any]]:
-        """The card that names the lists for want of which rules are undecided, if there are such rules.
+        """The card that names the lists for want of which rules are undecided or fire provisionally, if there are any.
 
         Args:
             is_certain: there are cards in hand, which a 412 would withhold.
@@ -179,7 +179,7 @@ class _Answerer:
             Unprocessable: there are none, and the client wants 412 for missing data.
         """
         outcome = judged.call.outcome
-        if not outcome.undecided:
+        if not outcome.undecided and not judged.evaluation.is_provisional:
             return []
         parts = missing_parts(judged.evaluation.facts.record, judged.needs, judged.obtained)
         outcome.unread = parts.lists

@@ -1,6 +1,6 @@
-"""The closed vocabulary over facts: all any not, below at_most above at_least, is, known; true, false or unknown.
+"""The closed vocabulary over facts: all any not; below at_most above at_least; is; known; may_be.
 
-Unknown follows Kleene's logic, as in CQL: `all` with a false member is false whatever else is unknown, `any` with a
+A condition is true, false or unknown. Unknown follows Kleene's logic, as in CQL: `all` with a false member is false whatever else is unknown, `any` with a
 true member is true. A condition is compiled once into closures; `rules/explain.py` walks the same condition slowly and
 in words.
 """
@@ -69,6 +69,9 @@ def _leaf(condition: Condition) -> Test:
     if condition.known is not None:
         wanted = condition.known
         return lambda table: _is_known(table[name], wanted)
+    if condition.may_be is not None:
+        possible = condition.may_be
+        return lambda table: (value := table[name].value) is None or value == possible
     if condition.is_ is not None:
         word = condition.is_
         return lambda table: None if (value := table[name].value) is None else value == word
@@ -124,12 +127,13 @@ def _could_of_group(parts: list[Callable[[FactTable], Could]], is_all: bool) -> 
 
 def _could_of_leaf(name: str, test: Test) -> Callable[[FactTable], Could]:
     def can(table: FactTable) -> Could:
-        outcome = test(table)
-        if outcome is not None:
-            return Could(outcome, not outcome)
-        missing = table[name].missing
-        may_exist = missing is not None and missing.may_exist
-        return Could(may_exist, may_exist)
+        outcome, fact = test(table), table[name]
+        may_change = fact.missing is not None and fact.missing.may_exist
+        if outcome is None:
+            return Could(may_change, may_change)
+        # A number with a reason of unknown is a count that is open upwards; its comparison says what is sure.
+        may_change = may_change and not isinstance(fact.value, Interval)
+        return Could(outcome or may_change, may_change or not outcome)
 
     return can
 
@@ -152,7 +156,7 @@ def evidence(condition: Condition) -> Callable[[FactTable], tuple[Evidence, ...]
 def _supporting(condition: Condition) -> Iterator[tuple[str, Test]]:
     """The facts that can support a condition, with the test of each; what is not so supports nothing."""
     if condition.fact is not None:
-        if condition.is_ is not False and condition.known is not False:
+        if False not in (condition.is_, condition.known, condition.may_be):
             yield condition.fact, _leaf(condition)
         return
     for child in (*(condition.all or ()), *(condition.any or ())):

@@ -26,12 +26,14 @@ class Decision(msgspec.Struct, frozen=True):
         unknown: data that it needs is not recorded although its list was read, so it does not fire (`when_unknown`).
         undecided: a list that it needs is unread or incomplete; reading it could make the rule fire.
         not applicable: the topic does not apply to this patient (age, death).
+    provisional: it speaks on what was read; a list that was not read could still change that (`may_be`).
     """
 
     rule: Rule
     outcome: Outcome
     variant: Variant | None = None
     silenced_by: str | None = None
+    provisional: bool = False
 
 
 class _Compiled(msgspec.Struct, frozen=True):
@@ -88,14 +90,21 @@ class Decider:
             # Missing data is never requested for a rule in shadow mode.
             may_speak = not rule.silent and self._could_speak(one, table)
             return Decision(rule, "undecided" if may_speak else "unknown")
-        speaks: Outcome = "counted" if rule.silent else "speaks"
-        return Decision(rule, speaks, next((variant for variant, when in one.variants if when(table)), None))
+        variant = next((variant for variant, when in one.variants if when(table)), None)
+        if rule.silent:
+            return Decision(rule, "counted", variant)
+        return Decision(rule, "speaks", variant, provisional=self._could_fall_silent(one, table))
 
     def _could_speak(self, one: _Compiled, table: FactTable) -> bool:
         return (
             self._could_apply[self._topic_of[one.rule.id]](table).be_true
             and one.could_hold(table).be_true
             and (one.could_be_stopped is None or one.could_be_stopped(table).be_false)
+        )
+
+    def _could_fall_silent(self, one: _Compiled, table: FactTable) -> bool:
+        return one.could_hold(table).be_false or (
+            one.could_be_stopped is not None and one.could_be_stopped(table).be_true
         )
 
 

@@ -190,11 +190,13 @@ def _named_condition(fact: FactDefinition) -> Deriver:
     names = [leaf.fact for leaf in leaves(fact.when) if leaf.fact]
 
     def derive(table: FactTable) -> Fact:
-        value = holds(table)
+        value, about = holds(table), "a fact in its definition is unknown"
+        if value is not None and all(could(table)):
+            # It holds on what was read (`may_be`); the lists that were not read could change it.
+            return Fact(value, evidence(table) if value else (), Missing("unread", about))
         if value is None:
             awaited = any(could(table))
             unread = awaited or any((missing := table[name].missing) and missing.unread for name in names)
-            about = "a fact in its definition is unknown"
             return Fact(None, missing=Missing("unread", about, awaited) if unread else Missing("absent", about))
         return Fact(value, evidence(table) if value else ())
 

@@ -91,8 +91,10 @@ def _leaf(knowledge: KnowledgeBase, facts: FactTable, condition: Condition) -> N
             node["limit"]["decided"] = decided
     elif condition.is_ is not None:
         node |= {"test": "is", "wanted": condition.is_}
-    else:
+    elif condition.known is not None:
         node |= {"test": "known", "wanted": condition.known}
+    else:
+        node |= {"test": "may_be", "wanted": condition.may_be}
     if fact.value is not None:
         node["value"] = _value(fact.value, definition.unit)
     if fact.on is not None:
@@ -111,6 +113,8 @@ def _leaf(knowledge: KnowledgeBase, facts: FactTable, condition: Condition) -> N
 
 def _test(facts: FactTable, fact: Fact, condition: Condition) -> bool | None:
     """The test of one leaf with its limit as JSON data."""
+    if condition.may_be is not None:
+        return fact.value is None or fact.value == condition.may_be
     if condition.known is not None:
         if fact.value is None and fact.missing is not None and fact.missing.kind in ("unread", "incomplete"):
             return None

@@ -83,6 +83,12 @@ def test_known_is_answered_for_what_was_looked_for_and_open_for_what_was_not_rea
     assert [holds(asked, told(x=x)) for x in (5.0, False, ABSENT, UNREAD)] == [False, False, True, None]
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_what_may_be_so_holds_unless_the_opposite_is_sure(wanted: bool) -> None:
+    asked: dict[str, Any] = {"fact": "x", "may_be": wanted}
+    assert [holds(asked, told(x=x)) for x in (wanted, not wanted, ABSENT, UNREAD)] == [True, False, True, True]
+
+
 def test_a_word_is_compared_as_a_word() -> None:
     assert holds({"fact": "inr", "is": "above"}, told(inr="above")) is True
     assert holds({"fact": "inr", "is": "above"}, told(inr="in_range")) is False
@@ -118,6 +124,7 @@ comparison = st.sampled_from(sorted(QUANTITIES)).flatmap(
 leaf = st.one_of(
     comparison,
     st.builds(lambda fact, wanted: {"fact": fact, "is": wanted}, st.sampled_from(BOOLEANS), st.booleans()),
+    st.builds(lambda fact, wanted: {"fact": fact, "may_be": wanted}, st.sampled_from(BOOLEANS), st.booleans()),
     st.builds(lambda word: {"fact": "inr_against_target", "is": word}, st.sampled_from(["below", "in_range", "above"])),
     st.builds(lambda fact, wanted: {"fact": fact, "known": wanted}, st.sampled_from(ALL_FACTS), st.booleans()),
 )
@@ -176,7 +183,10 @@ def test_the_compiled_condition_and_the_explained_one_agree(words: dict[str, Any
 
 STATES = {"true": Fact(True), "false": Fact(False), "absent": ABSENT, "unread": UNREAD}
 stated_leaf = st.builds(
-    lambda state, wanted: {"fact": state, "is": wanted}, st.sampled_from(sorted(STATES)), st.booleans()
+    lambda state, word, wanted: {"fact": state, word: wanted},
+    st.sampled_from(sorted(STATES)),
+    st.sampled_from(["is", "may_be"]),
+    st.booleans(),
 )
 stated_condition = st.recursive(stated_leaf, grouped, max_leaves=7)
 

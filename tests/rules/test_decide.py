@@ -44,6 +44,25 @@ def test_an_exception_that_holds_silences_and_an_unknown_one_makes_unknown(b: St
     assert outcome(rule("one", A, unless=B), a=True, b=b) == expected
 
 
+@pytest.mark.parametrize(
+    ("a", "outcome_", "provisional"),
+    [
+        (False, "speaks", False),
+        (True, "silent", False),
+        (ABSENT, "speaks", False),
+        (UNREAD, "speaks", True),
+    ],
+)
+def test_a_rule_that_speaks_on_an_unread_list_is_provisional(a: Stated, outcome_: str, provisional: bool) -> None:
+    decision = decide(rule("one", {"fact": "a", "may_be": False}), a=a)["one"]
+    assert (decision.outcome, decision.provisional) == (outcome_, provisional)
+
+
+def test_a_rule_that_holds_whatever_a_list_says_is_not_provisional() -> None:
+    either = {"any": [B, {"fact": "a", "may_be": False}]}
+    assert not decide(rule("one", either), a=UNREAD, b=True)["one"].provisional
+
+
 @pytest.mark.parametrize("b", [True, False, ABSENT, UNREAD])
 def test_an_exception_says_nothing_where_the_condition_does_not_hold(b: Stated) -> None:
     assert outcome(rule("one", A, unless=B), a=False, b=b) == "silent"

@@ -67,6 +67,8 @@ class Phrases:
             return (*label, limit, *(self._limit_origin(name) if in_full else ()))
         if condition.known is not None:
             return (*label, Span(self._say("known" if condition.known else "unknown"), look="strong"))
+        if condition.may_be is not None:
+            return (*label, Span(self._say("may be yes" if condition.may_be else "may be no"), look="strong"))
         wanted = condition.is_
         if isinstance(wanted, bool):
             return (*label, Span(self._say("yes" if wanted else "no"), look="strong"))
