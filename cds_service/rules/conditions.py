@@ -1,8 +1,8 @@
 """The closed vocabulary over facts: all any not; below at_most above at_least; is; known; may_be.
 
-A condition is true, false or unknown. Unknown follows Kleene's logic, as in CQL: `all` with a false member is false whatever else is unknown, `any` with a
-true member is true. A condition is compiled once into closures; `rules/explain.py` walks the same condition slowly and
-in words.
+A condition is true, false or unknown. Unknown follows Kleene's logic, as in CQL: `all` with a false member is false
+whatever else is unknown, `any` with a true member is true. A condition is compiled once into closures;
+`rules/explain.py` walks the same condition slowly and in words.
 """
 
 from __future__ import annotations
