@@ -29,6 +29,7 @@ class LanguageRow:
         day: how a report writes a day, as a pattern of Babel.
         comma, listing, semicolon, colon, opening, closing, stop: punctuation with the blanks around it, which every
             store of texts offers under these names; `listing` separates the items of a list, `stop` two sentences.
+        space: what stands between two sentences that bring their own stops.
     """
 
     code: str
@@ -45,6 +46,7 @@ class LanguageRow:
     opening: str = " ("
     closing: str = ")"
     stop: str = ". "
+    space: str = " "
 
     @property
     def punctuation(self) -> dict[str, str]:
@@ -71,6 +73,7 @@ _ROWS = (
         opening="（",
         closing="）",
         stop="。",
+        space="",
     ),
 )
 LANGUAGES: Mapping[str, LanguageRow] = MappingProxyType({row.code: row for row in _ROWS})

@@ -30,12 +30,14 @@ def reworded(rule: Rule, change: RuleChange, site: str, file: YamlFile, path: tu
     lines = [line for detail in details for line in detail]
     others = {_meant(lines, one, file, (*path, "lines", index)): one for index, one in enumerate(change.lines)}
     added = [
-        Line.model_validate({code: f"{words} *({site})*" for code, words in text.by_language.items()})
+        Line.model_validate(
+            {"part": "mind"} | {code: f"{words} *({site})*" for code, words in text.by_language.items()}
+        )
         for text in change.add_lines
     ]
 
-    def changed(detail: list[Line]) -> list[Line]:
-        return [*(_worded(line, others) for line in detail), *added]
+    def worded(detail: list[Line]) -> list[Line]:
+        return [_worded(line, others) for line in detail]
 
     for name in change.variants:
         if name not in {variant.id for variant in rule.variants}:
@@ -44,11 +46,15 @@ def reworded(rule: Rule, change: RuleChange, site: str, file: YamlFile, path: tu
             )
     variants = []
     for variant in rule.variants:
-        update: dict[str, Any] = {} if variant.detail is None else {"detail": changed(variant.detail)}
+        update: dict[str, Any] = {}
+        if variant.detail is not None:
+            # Without lines of that part it shows those of the card, and with them what was added there.
+            has_own = any(line.part == "mind" for line in variant.detail)
+            update["detail"] = [*worded(variant.detail), *(added if has_own else ())]
         if variant.id in change.variants:
             update["summary"] = change.variants[variant.id].summary
         variants.append(variant.model_copy(update=update))
-    made = rule.model_copy(update={"card": _card(card, change, changed(card.detail)), "variants": variants})
+    made = rule.model_copy(update={"card": _card(card, change, [*worded(card.detail), *added]), "variants": variants})
     if fault := next(forbidden(words_of(made)), None):
         raise KnowledgeError(file.where(*path), f"the text {fault}.", "Reword it.")
     return made

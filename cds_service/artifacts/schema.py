@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from cds_service.artifacts.text import Hook, Id, Indicator, Name, Plain, StatementId, Strict, Summary, Text
 from cds_service.artifacts.vocabulary import Condition
@@ -20,9 +20,15 @@ class Quantity(Strict):
     unit: Code
 
 
-class Line(Text):
-    """One paragraph of a card's detail. `{fact}` prints value, unit and date; `{threshold}` prints the limit."""
+# The parts of a card's detail, in the order of reading: what was found, what to do, what could change that.
+Part = Literal["found", "do", "mind"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
+
+class Line(Text):
+    """One sentence or two of a card's detail. `{fact}` prints value, unit and date; `{threshold}` prints the limit."""
+
+    part: Part
     when: Condition | None = None
     cites: list[StatementId] = []
 
@@ -39,23 +45,33 @@ class SuggestionUse(Strict):
     recommended: bool | Condition = False
 
 
+def _in_order(lines: list[Line]) -> list[Line]:
+    parts = [PARTS.index(line.part) for line in lines]
+    if parts != sorted(parts):
+        raise ValueError(f"the lines of a detail stand in the order {', '.join(PARTS)}")
+    return lines
+
+
+Detail = Annotated[list[Line], AfterValidator(_in_order)]
+
+
 class CardText(Strict):
     indicator: Indicator
     summary: Summary
-    detail: Annotated[list[Line], Field(min_length=1)]
+    detail: Annotated[Detail, Field(min_length=1)]
     suggestions: list[SuggestionUse] = []
     override_reasons: list[Id] = []
 
 
 class Variant(Strict):
     """What a rule says to some of its patients. The first variant whose condition is true applies; what it leaves out
-    is taken from the rule's card."""
+    is taken from the rule's card, of the detail each part on its own."""
 
     id: Id
     when: Condition
     indicator: Indicator | None = None
     summary: Summary | None = None
-    detail: list[Line] | None = None
+    detail: Detail | None = None
     suggestions: list[SuggestionUse] | None = None
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from msgspec.structs import replace
 
 from cds_service.artifacts.evidence import Source
 from cds_service.artifacts.knowledge_base import KnowledgeBase
-from cds_service.artifacts.schema import Line, Rule, SuggestionUse, Variant
+from cds_service.artifacts.schema import PARTS, Line, Part, Rule, SuggestionUse, Variant
 from cds_service.facts.fact import Evidence, FactTable
 from cds_service.fhir.reference import leads_somewhere
 from cds_service.fhir.write.orders import DraftContext
@@ -36,19 +36,28 @@ _say = Texts("cards").get
 
 
 @dataclass(frozen=True, slots=True)
+class _LineText:
+    """A line in one language: when it is shown; its pieces, text and placeholder by turns; the documents behind it."""
+
+    part: Part
+    when: Test | None
+    pieces: Sequence[str]
+    ending: str
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Text:
     """A card's content for one rule and variant, in one language, with everything fixed made ready."""
 
     indicator: str
     summary: str
-    # When the line is shown; its pieces, text and placeholder by turns; the documents behind it.
-    lines: tuple[tuple[Test | None, Sequence[str], str], ...]
+    lines: tuple[_LineText, ...]
     evidence: Callable[[FactTable], tuple[Evidence, ...]]
     offers: tuple[Offer, ...]
     reasons: tuple[dict[str, str], ...]
     source: dict[str, str]
     title: str
-    footer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,22 +153,15 @@ class CardMaker:
         uses: list[SuggestionUse] = card.suggestions
         if variant is not None:
             # What a variant leaves out is the card's; an empty list is not left out: it offers nothing.
-            lines = lines if variant.detail is None else variant.detail
+            own = variant.detail or []
+            lines = [*(line for line in lines if line.part not in {one.part for one in own}), *own]
             uses = uses if variant.suggestions is None else variant.suggestions
         topic = knowledge.topics[knowledge.topic_of[rule.id]]
         primary = knowledge.source_of(rule.source[0])
-        stands_for = {"rule": rule.id, "version": rule.version, "knowledge": knowledge.version}
         return _Text(
             indicator=(variant and variant.indicator) or card.indicator,
             summary=((variant and variant.summary) or card.summary).in_language(language),
-            lines=tuple(
-                (
-                    compiled(line.when) if line.when else None,
-                    _PLACEHOLDER.split(line.in_language(language)),
-                    self._cited(line.cites, language),
-                )
-                for line in lines
-            ),
+            lines=tuple(self._line(line, language) for line in lines),
             evidence=evidence(rule.when),
             offers=tuple(make_offer(use, knowledge.orders[use.order], compiled) for use in uses),
             reasons=tuple(
@@ -172,7 +174,6 @@ class CardMaker:
             ),
             source=self._source(primary, language),
             title=rule.title.in_language(language),
-            footer=f"*{_say('rule', language, **stands_for)}*",
         )
 
     def _source(self, primary: Source, language: Language) -> dict[str, str]:
@@ -187,15 +188,17 @@ class CardMaker:
             source["icon"] = f"{self._catalogue}/icon.png"
         return source
 
-    def _cited(self, cites: Sequence[str], language: Language) -> str:
-        """The documents behind a line, as a reader knows them; what no seed document says is marked as an addition."""
-        if not cites:
-            return ""
-        sources = {source.id: source for source in (self.knowledge.source_of(cite) for cite in cites)}
-        names = [source.short.in_language(language) for source in sources.values()]
-        if all(source.kind == "addition" for source in sources.values()):
-            names.append(_say("addition", language))
-        return f" *({LANGUAGES[language].semicolon.join(names)})*"
+    def _line(self, line: Line, language: Language) -> _LineText:
+        """A line; what no seed document says is marked as an addition."""
+        sources = {source.id: source for source in map(self.knowledge.source_of, line.cites)}
+        added = bool(sources) and all(source.kind == "addition" for source in sources.values())
+        return _LineText(
+            line.part,
+            compiled(line.when) if line.when else None,
+            _PLACEHOLDER.split(line.in_language(language)),
+            f" *({_say('addition', language)})*" if added else "",
+            tuple(source.short.in_language(language) for source in sources.values()),
+        )
 
 
 class _CardWriter:
@@ -214,7 +217,7 @@ class _CardWriter:
         card: Json = {
             "uuid": self._context.new_id(),
             "summary": text.summary,
-            "detail": "\n\n".join([*self._lines(text), *notes, text.footer]),
+            "detail": self._detail(text, notes),
             "indicator": text.indicator,
             "source": text.source
             | {"topic": {"system": "urn:cds-service:rule", "code": capabilities.topic(rule.id), "display": text.title}},
@@ -233,17 +236,36 @@ class _CardWriter:
         if text.reasons:
             card["overrideReasons"] = list(text.reasons)
         if fresh:
-            card.update(_selection(fresh, capabilities, self._context.new_id))
-            written = zip(card["suggestions"], fresh, strict=True)
+            arranged, only_rivals = _arranged(fresh, capabilities.language)
+            card["suggestions"] = [one.message(self._context.new_id, capabilities) for one in arranged]
+            # CDS Hooks 2.0, Card Attributes: with at-most-one, at most one suggestion may be recommended.
+            card["selectionBehavior"] = "at-most-one" if only_rivals and not capabilities.any_selection else "any"
+            written = zip(card["suggestions"], arranged, strict=True)
             self.orders.update((message["uuid"], suggestion.key[0]) for message, suggestion in written)
         return card
 
-    def _lines(self, text: _Text) -> Iterator[str]:
-        facts = self._context.facts
-        for when, parts, cited in text.lines:
-            if when is None or when(facts) is True:
-                filled = (self._wording.placeholder(part, facts) if i % 2 else part for i, part in enumerate(parts))
-                yield "".join(filled) + cited
+    def _detail(self, text: _Text, notes: Sequence[str]) -> str:
+        """Three short paragraphs (found, do first, mind), notes on the suggestions, and the sources, each once."""
+        facts, language = self._context.facts, self._context.capabilities.language
+        shown = [line for line in text.lines if line.when is None or line.when(facts) is True]
+        paragraphs = [self._part(part, [line for line in shown if line.part == part]) for part in PARTS]
+        if sources := dict.fromkeys(name for line in shown for name in line.sources):
+            named = _say("sources", language, sources=LANGUAGES[language].semicolon.join(sources))
+            notes = (*notes, f"*{named}*")
+        return "\n\n".join(filter(None, (*paragraphs, *notes)))
+
+    def _part(self, part: Part, lines: Sequence[_LineText]) -> str:
+        """One part of the detail as a paragraph that begins with its name; "" if it has nothing to say."""
+        facts, language = self._context.facts, self._context.capabilities.language
+        if not lines:
+            return ""
+        said = (
+            "".join(self._wording.placeholder(piece, facts) if i % 2 else piece for i, piece in enumerate(line.pieces))
+            + line.ending
+            for line in lines
+        )
+        row = LANGUAGES[language]
+        return f"**{_say(part, language)}**{row.colon}{row.space.join(said)}"
 
     def _suggestions(self, text: _Text) -> tuple[list[Suggestion], list[str]]:
         """The suggestions of a card, and lines that name those offered above or not possible for this client."""
@@ -284,16 +306,18 @@ def _supporting(text: _Text, table: FactTable) -> tuple[str, ...]:
     )
 
 
-def _selection(
-    suggestions: list[Suggestion], capabilities: ClientCapabilities, new_id: Callable[[], str]
-) -> dict[str, Any]:
-    """CDS Hooks 2.0: suggestions come with selectionBehavior; with at-most-one only one may be recommended."""
-    one_of_them = any(s.treatment for s in suggestions)
-    recommended = [s for s in suggestions if s.recommended]
-    if one_of_them:
-        # Also for a client that takes `any` only: Epic ticks what is recommended, and two regimens are one too many.
-        recommended = recommended[:1]
-    return {
-        "suggestions": [s.message(new_id, capabilities, recommended=s in recommended) for s in suggestions],
-        "selectionBehavior": "any" if capabilities.any_selection or not one_of_them else "at-most-one",
-    }
+def _arranged(suggestions: Sequence[Suggestion], language: Language) -> tuple[list[Suggestion], bool]:
+    """The suggestions in the order of the rule, and whether they are nothing but rivals of each other.
+
+    Of rivals the recommended one, else the first, stays in its place. The others are not recommended; beside what can
+    be taken as well, they go to the end and their labels say that they stand instead of it.
+    """
+    first: dict[str, Suggestion] = {}
+    for one in sorted(suggestions, key=lambda one: not one.recommended):
+        first.setdefault(one.rivals, one)
+    only_rivals = len(suggestions) > 1 and "" not in first and len(first) == 1
+    chosen = [one for one in suggestions if not one.rivals or first[one.rivals] is one]
+    others = [dataclasses.replace(one, recommended=False) for one in suggestions if one not in chosen]
+    if not only_rivals:
+        others = [dataclasses.replace(one, label=_say("instead", language, label=one.label)) for one in others]
+    return [*chosen, *others], only_rivals

@@ -68,18 +68,24 @@ def make_offer(use: SuggestionUse, order: Order, compiled: Callable[[Condition],
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A suggestion before it is written: `key` names the order and, for products, which one."""
+    """A suggestion before it is written.
+
+    Attributes:
+        key: the order and, for products, which one.
+        rivals: suggestions of one card with the same word exclude each other: two regimens of a medicine, or two ways
+            of dealing with one product; "" for a test, which can always be taken.
+    """
 
     key: tuple[str, str]
     label: str
-    treatment: bool
+    rivals: str
     recommended: bool
     action: dict[str, Any]
 
-    def message(self, new_id: NewId, capabilities: ClientCapabilities, *, recommended: bool) -> dict[str, Any]:
+    def message(self, new_id: NewId, capabilities: ClientCapabilities) -> dict[str, Any]:
         """CDS Hooks 2.0, Suggestion: one action each, with a description that stands for itself."""
         message: dict[str, Any] = {"label": self.label, "uuid": new_id(), "actions": [capabilities.action(self.action)]}
-        if recommended:
+        if self.recommended:
             message["isRecommended"] = True
         return message
 
@@ -99,11 +105,12 @@ def suggest(offer: Offer, table: FactTable, draft_context: DraftContext, languag
     recommended = offer.recommended if isinstance(offer.recommended, bool) else offer.recommended(table) is True
     if order.test is not None:
         if not _fresh(order.test, offer.fresh, table) and not _pending(order.test, table):
-            yield Suggestion((offer.key, ""), label, False, recommended, _created(offer.test[language], draft_context))
+            yield Suggestion((offer.key, ""), label, "", recommended, _created(offer.test[language], draft_context))
     elif order.medicine is not None:
         for applies, medicine in offer.medicines:
             if applies is None or applies(table) is True:
-                yield Suggestion((offer.key, ""), label, True, recommended, _created(medicine[language], draft_context))
+                action = _created(medicine[language], draft_context)
+                yield Suggestion((offer.key, ""), label, "a regimen", recommended, action)
                 return
     else:
         yield from _about_products(offer, table, draft_context, language, label, recommended)
@@ -132,7 +139,7 @@ def _about_products(
                 continue
             # CDS Hooks 2.0, Action: an update carries the whole resource.
             action = {"type": "update", "description": description, "resource": resource}
-        yield Suggestion((offer.key, item.reference), name, True, recommended, action)
+        yield Suggestion((offer.key, item.reference), name, item.reference, recommended, action)
 
 
 def _named(label: str, use: MedicationUse, language: Language) -> str:

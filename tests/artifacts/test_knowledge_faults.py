@@ -47,7 +47,7 @@ FAULTS = {
     "a summary too long": Fault(RULE, "en: B12 is low.", f"en: {LONG}", "summary:", "140 characters; a summary has at most 139"),
     "a summary on two lines": Fault(RULE, "en: B12 is low.", 'en: "a\\nb"', "summary:", "line break"),
     "a placeholder in a summary": Fault(RULE, "B12偏低。", "B12偏低{x}。", "summary:", "same {placeholders}"),
-    "a placeholder in one language": Fault(RULE, "结果：{serum_b12}。", "结果。", 'en: "Result', "same {placeholders}"),
+    "a placeholder in one language": Fault(RULE, "结果：{serum_b12}。", "结果。", "part: found", "same {placeholders}"),
     "a word of its own": Fault(RULE, "below: adult_age", "under: adult_age", "unless:", "Extra inputs"),
     "two tests in one condition": Fault(RULE, "is: false}\nunless", "is: false, known: true}\nunless", "takes_b12, is", "exactly one"),
     "two variants of one id": Fault(RULE, "- id: second", "- id: first", "id: low", "two variants have one id"),

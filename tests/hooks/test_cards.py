@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from cds_service.artifacts.schema import Rule
 from cds_service.coding import RXNORM
@@ -141,7 +142,7 @@ def test_a_card_has_neither_link_nor_icon_where_the_pages_have_no_address() -> N
 def test_a_card_that_may_have_no_links_loses_nothing_else() -> None:
     with_links, without = published(one(offers=TESTS)), published(one(offers=TESTS), links=False)
     assert {name: value for name, value in with_links.items() if name != "links"} == without
-    assert "Rule one 1.0.0" in without["detail"]
+    assert without["extension"]["cds-service.rule"]["id"] == "one"
 
 
 # --- order and number --------------------------------------------------------------------------------------------
@@ -208,7 +209,7 @@ def test_a_card_names_rule_version_knowledge_statements_and_source() -> None:
     source = knowledge().sources["S0"]
     assert source.short.en in card["source"]["label"]
     assert f"evidence tier {source.tier}" in card["source"]["label"]
-    assert card["detail"].endswith(f"*Rule one 1.0.0, knowledge {knowledge().version}*")
+    assert card["detail"].endswith(f"*Sources: {source.short.en}.*")
 
 
 @pytest.mark.row("E-17")
@@ -226,15 +227,16 @@ def test_the_reasons_of_the_rule_come_before_those_of_the_topic() -> None:
 
 def test_a_line_is_printed_only_if_its_condition_surely_holds() -> None:
     lines = [
-        {"en": f"Line {word}.", "zh": f"行{word}。", "when": {"fact": "age", "known": wanted}}
+        {"part": "found", "en": f"Line {word}.", "zh": f"行{word}。", "when": {"fact": "age", "known": wanted}}
         for word, wanted in (("known", True), ("unknown", False))
-    ] + [{"en": "Line unread.", "zh": "行未读。", "when": {"fact": "takes_vka", "is": True}}]
+    ] + [{"part": "found", "en": "Line unread.", "zh": "行未读。", "when": {"fact": "takes_vka", "is": True}}]
     detail = cards(one(card={"detail": lines}), patient=record(unread=["medication-requests"]))[0]["detail"]
-    assert [line for line in detail.split("\n\n") if line.startswith("Line")] == ["Line known."]
+    assert detail == "**Found**: Line known."
 
 
 def test_a_line_prints_facts_and_limits_and_cites_its_documents() -> None:
     line = {
+        "part": "found",
         "en": "B12 {latest_serum_b12}; limit {b12_low}.",
         "zh": "B12 {latest_serum_b12}；界值{b12_low}。",
         "cites": ["S0-25", "G01"],
@@ -242,15 +244,51 @@ def test_a_line_prints_facts_and_limits_and_cites_its_documents() -> None:
     patient = record(labs=[lab("serum-vitamin-b12", 150, 10, reported="150 pg/mL")])
     detail = cards(one(card={"detail": [line]}), patient=patient)[0]["detail"]
     shorts = [knowledge().sources[source].short.en for source in ("S0", "G01")]
-    assert detail.startswith(f"B12 150 pg/mL on 10 Nov 2026; limit 200 pg/mL. *({'; '.join(shorts)})*")
+    said = "**Found**: B12 150 pg/mL on 10 Nov 2026; limit 200 pg/mL."
+    assert detail == f"{said}\n\n*Sources: {'; '.join(shorts)}.*"
+
+
+def test_the_parts_of_a_detail_are_paragraphs_and_name_each_source_once() -> None:
+    lines = [
+        {"part": part, "en": f"{part} {number}.", "zh": f"{part}{number}。", "cites": ["S0-25"]}
+        for part in ("found", "do", "mind")
+        for number in (1, 2)
+    ]
+    source = knowledge().sources["S0"].short
+    assert cards(one(card={"detail": lines}))[0]["detail"].split("\n\n") == [
+        "**Found**: found 1. found 2.",
+        "**Do first**: do 1. do 2.",
+        "**Mind**: mind 1. mind 2.",
+        f"*Sources: {source.en}.*",
+    ]
+    assert cards(one(card={"detail": lines}), language="zh")[0]["detail"].split("\n\n") == [
+        "**所见**：found1。found2。",
+        "**先做**：do1。do2。",
+        "**留意**：mind1。mind2。",
+        f"*来源：{source.zh}。*",
+    ]
+
+
+def test_lines_out_of_the_order_of_reading_are_refused() -> None:
+    lines = [{"part": part, "en": "A.", "zh": "一。"} for part in ("mind", "found")]
+    with pytest.raises(ValidationError, match="found, do, mind"):
+        rule("one", ALWAYS, card={"detail": lines})
+
+
+def test_a_variant_replaces_the_parts_that_it_has_lines_for() -> None:
+    lines = [{"part": part, "en": f"Card {part}.", "zh": "甲。"} for part in ("found", "do", "mind")]
+    own = [{"part": "do", "en": "Variant do.", "zh": "乙。"}]
+    variant = {"id": "v", "when": ALWAYS, "detail": own}
+    detail = cards(one(card={"detail": lines}, variants=[variant]))[0]["detail"]
+    assert detail.split("\n\n") == ["**Found**: Card found.", "**Do first**: Variant do.", "**Mind**: Card mind."]
 
 
 def test_a_line_that_no_seed_document_bears_is_marked_as_an_addition() -> None:
-    line = {"en": "A line.", "zh": "一行。", "cites": ["G01"]}
+    line = {"part": "mind", "en": "A line.", "zh": "一行。", "cites": ["G01"]}
     mixed = line | {"cites": ["S0-25", "G01"]}
-    for language, word in (("en", "; addition"), ("zh", "；补充")):
-        assert f"{word})*" in cards(one(card={"detail": [line]}), language=language)[0]["detail"]
-        assert word not in cards(one(card={"detail": [mixed]}), language=language)[0]["detail"]
+    for language, word in (("en", "A line. *(addition)*"), ("zh", "一行。 *(补充)*")):
+        assert word in cards(one(card={"detail": [line]}), language=language)[0]["detail"]
+        assert "*(" not in cards(one(card={"detail": [mixed]}), language=language)[0]["detail"]
 
 
 def test_a_variant_replaces_what_it_names_and_keeps_the_rest() -> None:
@@ -284,9 +322,19 @@ def test_ids_are_new_uuids_on_every_card_and_suggestion() -> None:
 # --- suggestions on a card ---------------------------------------------------------------------------------------
 
 
-def test_tests_can_all_be_chosen_and_of_medicines_one() -> None:
+def test_only_rivals_exclude_each_other() -> None:
     assert cards(one(offers=TESTS))[0]["selectionBehavior"] == "any"
-    assert cards(one(offers=MEDICINES))[0]["selectionBehavior"] == "at-most-one"
+    assert cards(one(offers=MEDICINES[:2]))[0]["selectionBehavior"] == "at-most-one"
+    assert cards(one(offers=MEDICINES))[0]["selectionBehavior"] == "any"
+
+
+@pytest.mark.parametrize(("language", "instead"), [("en", "Instead: "), ("zh", "或改用：")])
+def test_beside_tests_a_rival_comes_last_and_says_instead_of_what_is_recommended(language: str, instead: str) -> None:
+    offers = [{**MEDICINES[0], "recommended": False}, {**MEDICINES[1], "recommended": True}, *TESTS]
+    given = cards(one(offers=offers), language=language)[0]["suggestions"]
+    labels = [knowledge().orders[offer["order"]].label.in_language(language) for offer in offers]
+    assert [one["label"] for one in given] == [labels[1], *labels[2:], instead + labels[0]]
+    assert [one.get("isRecommended", False) for one in given] == [True] + [False] * (len(given) - 1)
 
 
 @pytest.mark.row("CRD-09", "E-14")

@@ -282,7 +282,7 @@ def test_a_draft_is_removed_by_its_reference() -> None:
     assert [s.action for s in found] == [
         {"type": "delete", "description": f"{found[0].label}", "resourceId": "MedicationRequest/d1"}
     ]
-    assert found[0].treatment
+    assert found[0].rivals == "MedicationRequest/d1"
     assert "menaquinone-7" in found[0].label
 
 

@@ -30,7 +30,7 @@ _MARKDOWN.linkify.set({"fuzzy_link": True, "fuzzy_ip": True, "fuzzy_email": True
 # What our own lines consist of.
 _OURS = frozenset(
     ("paragraph_open", "inline", "paragraph_close", "text", "text_special", "em_open", "em_close", "softbreak")
-)
+) | {"strong_open", "strong_close"}
 _BREAK = "\u200b"
 _BACKSLASH = "\\"
 
@@ -211,7 +211,10 @@ def test_whatever_a_record_says_the_cards_are_plain(
     spoiled(request, text)
     cards = service.ask_with(worked, request, noon(worked), language=language).by_rule
     for rule, card in cards.items():
-        assert {token.type for token in tokens(card["detail"])} <= _OURS
+        kinds = [token.type for token in tokens(card["detail"])]
+        assert set(kinds) <= _OURS
+        # The name of each part is strong, and nothing else.
+        assert kinds.count("strong_open") == sum(one.startswith("**") for one in card["detail"].split("\n\n"))
         assert 1 <= len(card["summary"]) <= 139
         assert card["summary"] in {one["summary"] for one in plain.values()} or rule not in plain
         assert not invisible(card["summary"])

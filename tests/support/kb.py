@@ -139,7 +139,7 @@ def condition(words: Mapping[str, Any]) -> schema.Condition:
 def rule(name: str, when: Mapping[str, Any], **more: Any) -> schema.Rule:
     """A rule in memory with a card that says little."""
     text = {"en": f"Card of {name}.", "zh": f"{name}的卡片。"}
-    card = {"indicator": "warning", "summary": text, "detail": [{**text, "cites": ["S0-25"]}]}
+    card = {"indicator": "warning", "summary": text, "detail": [{"part": "found", **text, "cites": ["S0-25"]}]}
     words: dict[str, Any] = {
         "id": name, "version": "1.0.0", "status": "active", "hooks": ["patient-view"], "priority": 1,
         "title": text, "why": text, "known_wrong": text, "source": ["S0-25"],

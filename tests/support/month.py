@@ -26,6 +26,7 @@ from cds_service.store.report_figures import Figures, Reason, SuggestionUptake
 from cds_service.store.report_query import Dimension
 from cds_service.store.tables import hook_call, to_utc_text
 from cds_service.web.app import create_app
+from tests.support.labels import plain_label
 from tests.support.real_inputs import SAMPLES, hooks_of, knowledge, sample_request, services
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -257,7 +258,7 @@ def _bodies() -> Iterator[tuple[str, str, bytes]]:
 
 def _order(label: str) -> str | None:
     """The catalogue's order behind a suggestion; a label may have the product's name behind it."""
-    found = [name for name, order in knowledge().orders.items() if label.startswith(order.label.en)]
+    found = [name for name, order in knowledge().orders.items() if plain_label(label).startswith(order.label.en)]
     return max(found, key=lambda name: len(knowledge().orders[name].label.en))
 
 

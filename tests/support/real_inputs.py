@@ -28,6 +28,7 @@ from cds_service.settings import Settings
 from cds_service.web.app import create_app
 from cds_service.web.context import Served
 from tests.support.databases import sqlite_url
+from tests.support.labels import plain_label
 
 Json = dict[str, Any]
 Answer = Callable[[str, HookRequest, CallContext], Json]
@@ -193,5 +194,5 @@ def orders_suggested(card: Told, language: str) -> set[str]:
         order_id
         for order_id, order in knowledge().orders.items()
         for label in card.suggestions
-        if label.startswith(order.label.in_language("zh" if language == "zh" else "en"))
+        if plain_label(label).startswith(order.label.in_language("zh" if language == "zh" else "en"))
     }

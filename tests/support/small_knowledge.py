@@ -115,7 +115,8 @@ card:
     en: B12 is low.
     zh: B12偏低。
   detail:
-    - en: "Result: {serum_b12}."
+    - part: found
+      en: "Result: {serum_b12}."
       zh: "结果：{serum_b12}。"
       cites: [S0-01]
   suggestions:
@@ -141,7 +142,7 @@ card:
   indicator: info
   summary: {en: Other., zh: 其他。}
   detail:
-    - {en: Other., zh: 其他。}
+    - {part: found, en: Other., zh: 其他。}
 known_wrong: {en: Rarely., zh: 少见。}
 source: [S0-01]
 author: A

@@ -20,6 +20,7 @@ from cds_service.rules.withheld import Reason
 from cds_service.sandbox.patients import WorkedResources, hook_request, patient_resources, prefetch_of
 from cds_service.security.clients import ClientProfile
 from cds_service.settings import Settings
+from tests.support.labels import plain_label
 
 Json = dict[str, Any]
 Answer = Callable[[str, HookRequest, CallContext], Json]
@@ -173,7 +174,7 @@ class WorkedService:
 
     def _key(self, suggestion: Json, language: str) -> str:
         labels = {order.label.in_language(language): key for key, order in self.knowledge.orders.items()}
-        fitting = [label for label in labels if suggestion["label"].startswith(label)]
+        fitting = [label for label in labels if plain_label(suggestion["label"]).startswith(label)]
         assert fitting, suggestion["label"]
         return labels[max(fitting, key=len)]
 

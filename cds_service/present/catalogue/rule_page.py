@@ -29,6 +29,9 @@ from cds_service.present.catalogue.phrases import Phrases, statement_link, switc
 from cds_service.present.catalogue.suggestion_words import offers
 from cds_service.present.catalogue.usage_index import facts_of
 from cds_service.present.texts import foreign, has_words, language_names, plain, say, side_by_side, words
+from cds_service.texts import Texts
+
+_card_word = Texts("cards").get
 
 
 def rule_page(knowledge: KnowledgeBase, rule: Rule, worked: Sequence[WorkedPatient], language: Language) -> Page:
@@ -173,7 +176,7 @@ class _Writer:
             rows.append(
                 Row(
                     (
-                        (self._word("line", number=number),),
+                        (self._part(line), self._word("comma"), self._word("line", number=number)),
                         *(self.phrases.card_line(line, code) for code in LANGUAGES),
                         self.phrases.inline(line.when) if line.when else (self._word("always"),),
                         self.phrases.cites(line.cites),
@@ -315,6 +318,9 @@ class _Writer:
 
     def _say(self, key: str, **values: object) -> str:
         return say(key, self.language, **values)
+
+    def _part(self, line: Line) -> Span:
+        return Span(_card_word(line.part, self.language))
 
     def _word(self, key: str, **values: object) -> Span:
         return words(key, self.language, **values)
