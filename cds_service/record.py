@@ -140,17 +140,23 @@ class Dispense(Private, frozen=True):
 
 
 class Problem(Private, frozen=True):
-    """A condition or a completed procedure, of a concept the knowledge names.
+    """A condition or a completed procedure, of a concept the knowledge names. Refuted entries and errors are not here.
 
-    `current` is what the entry says of itself (clinical status active, recurrence, relapse or missing; a completed
-    procedure is current). Refuted and entered-in-error entries are not here at all.
+    Attributes:
+        current: what the entry says of itself (clinical status active, recurrence, relapse or missing; a completed
+            procedure is current).
+        certain: False for a diagnosis that is provisional, differential or unconfirmed.
+        since: the day of onset, else of the entry; of a procedure, its first day.
+        recorded: the day on which the entry was made.
     """
 
     concepts: frozenset[str]
     text: str
     reference: str
     current: bool = True
+    certain: bool = True
     since: date | None = None
+    recorded: date | None = None
 
 
 class PendingTest(Private, frozen=True):

@@ -13,6 +13,7 @@ from cds_service.facts.registry import (
     COMPUTED,
     Computed,
     change,
+    condition_take,
     medication_take,
     observation_take,
     patient_fact,
@@ -79,7 +80,9 @@ class FactDefinition(Strict):
     medication: what `take` makes of the products of these value sets that are in a state. State recent: in use in the
         last days (`within`), or since the day of another fact (`since`). State raised or lowered: begun or dose raised,
         stopped or dose lowered, in the days (`within`) before the day of the fact named in `before`.
-    condition: a current condition or completed procedure (boolean).
+    condition: a current condition or completed procedure (boolean), or what `take` makes of those found. `without`:
+        entries that belong to one of these value sets, too, do not count. `within`: its onset or its entry lies in the
+        look-back, or has no day. `unconfirmed`: there is one whose diagnosis is not confirmed, and none that is.
     family: a condition recorded of a relative (boolean); without such a list, none is recorded.
     pending: the test is ordered or in progress (boolean).
     patient: one of the words about the patient.
@@ -107,6 +110,8 @@ class FactDefinition(Strict):
     state: Name | None = None
     route: list[Route] | None = None
     dose: Literal["known", "unknown"] | None = None
+    without: list[Id] | None = None
+    unconfirmed: Literal[True] | None = None
     except_: list[Name] = Field(default=[], alias="except")
     only: Name | None = None
 
@@ -119,7 +124,8 @@ class FactDefinition(Strict):
         """The value sets that it names itself."""
         if self.observation:
             return (self.observation,)
-        return tuple(self.medication or self.condition or self.family or self.pending or ())
+        named = self.medication or self.condition or self.family or self.pending or ()
+        return (*named, *(self.without or ()))
 
     @property
     def computed(self) -> tuple[Computed, ...]:
@@ -153,7 +159,7 @@ class FactDefinition(Strict):
         if len(origins) != 1:
             raise ValueError(f"a fact has exactly one of {', '.join(_ORIGINS)}")
         origin = origins[0]
-        members = ("take", "within", "since", "before", "state", "route", "dose", "only")
+        members = ("take", "within", "since", "before", "state", "route", "dose", "only", "without", "unconfirmed")
         given = [m for m in members if getattr(self, m) is not None]
         given += ["except"] if self.except_ else []
         if wrong := [m for m in given if m not in _MEMBERS[origin]]:
@@ -181,7 +187,8 @@ class FactDefinition(Strict):
 
     def _placed(self, origin: str) -> Iterator[tuple[str, str, tuple[Words[Any], ...]]]:
         """Each of its words with the member it stands in and the words that may stand there."""
-        takes = observation_take if origin == "observation" else medication_take
+        by_origin: dict[str, Words[Any]] = {"observation": observation_take, "condition": condition_take}
+        takes = by_origin.get(origin, medication_take)
         placed: tuple[tuple[str, str | None, tuple[Words[Any], ...]], ...] = (
             ("take", self.take, (takes,)),
             ("state", self.state, (state, change)),
@@ -196,7 +203,7 @@ _ORIGINS = ("observation", "medication", "condition", "family", "pending", "pati
 _MEMBERS: dict[str, set[str]] = {
     "observation": {"take", "within", "since"},
     "medication": {"take", "state", "within", "since", "before", "route", "dose", "except", "only"},
-    "condition": {"within"},
+    "condition": {"take", "within", "without", "unconfirmed"},
     "family": set(),
     "pending": {"within"},
     "patient": set(),

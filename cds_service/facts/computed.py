@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Generic, Literal, TypeVar
 
 from cds_service.facts.fact import NO, Fact, FactTable
-from cds_service.record import LabResult, MedicationUse, Source
+from cds_service.record import LabResult, MedicationUse, Problem, Source
 from cds_service.record_lists import sources_of
 
 
@@ -93,12 +93,16 @@ class Asked:
     """What a definition asks of a list of problems or orders.
 
     lifelong: those of the value sets whose conditions hold also when an entry marks them inactive.
+    without: an entry that belongs to one of these, too, does not count.
     within: the threshold of the look-back.
+    unconfirmed: only a diagnosis that is not confirmed is asked for.
     """
 
     concepts: frozenset[str]
     lifelong: frozenset[str] = frozenset()
+    without: frozenset[str] = frozenset()
     within: str | None = None
+    unconfirmed: bool = False
 
 
 FromResults = Callable[[FactTable, LabResult, Iterator[LabResult]], Fact]
@@ -107,6 +111,7 @@ InState = Callable[[FactTable, date], Iterable[MedicationUse]]
 Passes = Callable[[FactTable, MedicationUse], bool]
 FromPatient = Callable[[FactTable], Fact]
 FromEntries = Callable[[FactTable, Asked], "Fact | None"]
+FromProblems = Callable[[FactTable, tuple[Problem, ...]], Fact]
 
 # `take` over results: the newest usable result of the window, and the older ones.
 observation_take = Words[FromResults](reads=sources_of("laboratory"))
@@ -120,3 +125,5 @@ product_filter = Words[Passes]()
 patient_fact = Words[FromPatient]()
 # `condition`, `family`, `pending`: what was found; None if nothing was.
 entries = Words[FromEntries]()
+# `take` over conditions: the certain ones that were found, at least one.
+condition_take = Words[FromProblems]()

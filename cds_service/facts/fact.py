@@ -26,8 +26,9 @@ from cds_service.record_lists import has_default, is_awaited
 Evidence = LabResult | MedicationUse | Problem | PendingTest | Patient | InrGoal
 Value = Interval | bool | str
 # unread, incomplete: the list was not (wholly) read, so nothing can be said. The others were looked for:
-# absent: none recorded; unusable: recorded but not to be used; unstated: there, but the detail is not stated.
-Kind = Literal["unread", "incomplete", "absent", "unusable", "unstated"]
+# absent: none recorded; unusable: recorded but not to be used; unstated: there, but the detail is not stated;
+# unclear: there, but the entry (the evidence) does not tell whether it holds.
+Kind = Literal["unread", "incomplete", "absent", "unusable", "unstated", "unclear"]
 
 
 class Missing(msgspec.Struct, frozen=True):

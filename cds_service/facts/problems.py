@@ -2,29 +2,68 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable, Iterable
+from datetime import date
 
-from cds_service.facts.computed import Asked, Computed, entries
-from cds_service.facts.fact import YES, Fact, FactTable
+from cds_service.facts.computed import Asked, Computed, condition_take, entries
+from cds_service.facts.fact import YES, Fact, FactTable, Missing, unknown
+from cds_service.quantity import point
+from cds_service.record import Problem
 from cds_service.record_lists import sources_of
+
+_ABSENT = unknown("absent", "no such condition")
 
 
 @entries(Computed("condition", reads=sources_of("problem")))
 def condition(table: FactTable, asked: Asked) -> Fact | None:
-    """A current condition or a completed procedure; a lifelong one also when an entry marks it inactive."""
+    """A current condition or a completed procedure; a lifelong one also when an entry marks it inactive.
+
+    With a look-back, its onset or its entry must lie in that; one without a usable day counts as long as it is
+    current. A diagnosis that is not confirmed leaves open whether there is one.
+    """
     if asked.concepts.isdisjoint(table.concepts_present):
         return None
-    found = tuple(
-        problem
-        for problem in table.record.problems
-        if not asked.concepts.isdisjoint(problem.concepts)
-        and (problem.current or not asked.lifelong.isdisjoint(problem.concepts))
-        and (
-            asked.within is None
-            or (problem.since is not None and table.today - problem.since <= timedelta(days=table.limits[asked.within]))
-        )
-    )
-    return Fact(True, found) if found else None
+    found = tuple(problem for problem in table.record.problems if _counts(table, asked, problem))
+    certain = tuple(problem for problem in found if problem.certain)
+    if asked.unconfirmed:
+        return Fact(True, found) if found and not certain else None
+    if found and not certain:
+        return Fact(None, found, Missing("unclear", "the diagnosis is not confirmed"))
+    return Fact(True, certain) if certain else None
+
+
+def _counts(table: FactTable, asked: Asked, problem: Problem) -> bool:
+    if asked.concepts.isdisjoint(problem.concepts) or not asked.without.isdisjoint(problem.concepts):
+        return False
+    if not problem.current and asked.lifelong.isdisjoint(problem.concepts):
+        return False
+    days = _days(table, problem)
+    return asked.within is None or not days or (table.today - max(days)).days <= table.limits[asked.within]
+
+
+def _days(table: FactTable, problem: Problem) -> list[date]:
+    """The days of a condition that tell when it was; one that has not come tells nothing."""
+    return [day for day in (problem.since, problem.recorded) if day is not None and day <= table.today]
+
+
+@condition_take(Computed("days_since_last_date", gives="quantity", unit="d", none=_ABSENT))
+def days_since_last_date(table: FactTable, found: tuple[Problem, ...]) -> Fact:
+    """Days since the latest day that an entry of the condition names; its day is that day."""
+    return _days_since(table, found, max)
+
+
+@condition_take(Computed("days_since_onset", gives="quantity", unit="d", none=_ABSENT))
+def days_since_onset(table: FactTable, found: tuple[Problem, ...]) -> Fact:
+    """Days since the earliest day that an entry of the condition names; its day is that day."""
+    return _days_since(table, found, min)
+
+
+def _days_since(table: FactTable, found: tuple[Problem, ...], which: Callable[[Iterable[date]], date]) -> Fact:
+    dated = [(which(days), problem) for problem in found if (days := _days(table, problem))]
+    if not dated:
+        return Fact(None, found, Missing("unstated", "the date is not recorded"))
+    day = which(one for one, _ in dated)
+    return Fact(point((table.today - day).days), tuple(problem for one, problem in dated if one == day), on=day)
 
 
 @entries(Computed("family", reads=sources_of("family")))

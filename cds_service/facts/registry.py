@@ -17,6 +17,7 @@ from cds_service.facts.changes import change
 from cds_service.facts.computed import (
     COMPUTED,
     Computed,
+    condition_take,
     entries,
     medication_take,
     observation_take,
@@ -42,6 +43,7 @@ __all__ = [
     "MODULES",
     "Computed",
     "change",
+    "condition_take",
     "entries",
     "medication_take",
     "observation_take",

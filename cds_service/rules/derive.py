@@ -20,6 +20,7 @@ from cds_service.facts.observations import Window, refused, usable
 from cds_service.facts.registry import (
     COMPUTED,
     change,
+    condition_take,
     entries,
     medication_take,
     observation_take,
@@ -28,7 +29,7 @@ from cds_service.facts.registry import (
     state,
 )
 from cds_service.quantity import Interval
-from cds_service.record import MedicationUse, Source
+from cds_service.record import MedicationUse, Problem, Source
 from cds_service.rules import conditions
 
 Deriver = Callable[[FactTable], Fact]
@@ -150,13 +151,21 @@ def _filter(fact: FactDefinition) -> Passes:
 
 
 def _entries(knowledge: KnowledgeBase, fact: FactDefinition, reads: tuple[Source, ...]) -> Deriver:
-    concepts = frozenset(fact.value_sets)
+    concepts = frozenset(fact.condition or fact.family or fact.pending or ())
+    without = frozenset(fact.without or ())
     lifelong = frozenset(one for one in concepts if knowledge.value_sets[one].lifelong)
-    asked, find = Asked(concepts, lifelong, fact.within), entries[fact.origin]
-    none = COMPUTED[fact.origin].none
+    asked = Asked(concepts, lifelong, without, fact.within, fact.unconfirmed is True)
+    find, take = entries[fact.origin], condition_take[fact.take] if fact.take else None
+    none = COMPUTED[fact.take or fact.origin].none
 
     def derive(table: FactTable) -> Fact:
-        return find(table, asked) or _nothing_found(table, reads, none or NO)
+        found = find(table, asked)
+        if found is None:
+            return _nothing_found(table, reads, none or NO)
+        if found.value is None:
+            # What was not read could settle it.
+            return Fact(None, found.evidence, table.unread(reads) or found.missing)
+        return take(table, tuple(one for one in found.evidence if isinstance(one, Problem))) if take else found
 
     return derive
 

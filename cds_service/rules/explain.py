@@ -162,7 +162,8 @@ def evidence(item: Evidence) -> Node:
                 start=item.start, end=item.end, daily=daily, dosage=item.reported_dose, draft=item.status == "draft"
             )
         case Problem():
-            return {"reference": item.reference, "text": item.text} | _given(since=item.since)
+            undated = item.since is None
+            return {"reference": item.reference, "text": item.text} | _given(since=item.since, undated=undated)
         case PendingTest():
             return {"reference": item.reference, "pending": item.kind, "concepts": sorted(item.concepts)} | _given(
                 since=item.since
@@ -233,6 +234,7 @@ def _leaf_line(node: Node) -> str:
     parts.append(f"-> {node['outcome']}")
     if "because" in node:
         parts.append(f"because {node['because']}")
-    if references := [item["reference"] for item in node.get("evidence", ()) if item.get("reference")]:
+    referenced = [item for item in node.get("evidence", ()) if item.get("reference")]
+    if references := [item["reference"] + (" (no date)" if item.get("undated") else "") for item in referenced]:
         parts.append(" ".join(references))
     return "  ".join(str(part) for part in parts)

@@ -27,6 +27,7 @@ from cds_service.record import InrGoal, PendingTest, Problem
 # A clinical status that is missing says nothing against the problem.
 _CURRENT = frozenset(("active", "recurrence", "relapse"))
 _DENIED = frozenset(("refuted", ERRONEOUS))
+_UNCERTAIN = frozenset(("provisional", "differential", "unconfirmed"))
 _PURSUED = frozenset(
     (
         None,
@@ -60,28 +61,26 @@ def read_condition(raw: msgspec.Raw, reading: ReadContext, address: str) -> Prob
     concepts = reading.concepts("condition", condition.code)
     if not concepts:
         reading.count_unmatched("Condition", condition.code)
-    if not concepts or parse_concept(condition.verification_status).code in _DENIED:
+    verification = parse_concept(condition.verification_status).code
+    if not concepts or verification in _DENIED:
         return None
     if not reading.is_call_patient("Condition", condition.subject, condition.patient):
         return None
     status = parse_concept(condition.clinical_status).code
     if status == ERRONEOUS:
         return None
+    onset = (condition.onset_date_time, _start(condition.onset_period))
+    recorded = (condition.recorded_date, condition.asserted_date, condition.date_recorded)
     abated = (condition.abatement_date_time, condition.abatement_period, condition.abatement_boolean)
     over = any(member is not None and member is not False for member in abated)
-    dates = (
-        condition.onset_date_time,
-        _start(condition.onset_period),
-        condition.recorded_date,
-        condition.asserted_date,
-        condition.date_recorded,
-    )
     return Problem(
         concepts=concepts,
         text=parse_concept(condition.code).label,
         reference=f"Condition/{condition.id}" if condition.id else address,
         current=status in _CURRENT if status else not over,
-        since=_first(*dates),
+        certain=verification not in _UNCERTAIN,
+        since=_first(*onset, *recorded),
+        recorded=_first(*recorded),
     )
 
 

@@ -130,9 +130,10 @@ class Phrases:
 
     def _taken_from(self, definition: FactDefinition) -> Spans:
         performed = any(self._knowledge.value_sets[one].performed for one in definition.condition or ())
-        word = "condition_or_procedure" if performed else definition.take or definition.origin
-        said = say(word, self._language, what="\0") if performed else self._computed(word).format("\0")
-        parts: list[Spans] = [filled(said, self._value_sets(definition.value_sets))]
+        plainly = performed and definition.take is None
+        word = "condition_or_procedure" if plainly else definition.take or definition.origin
+        said = say(word, self._language, what="\0") if plainly else self._computed(word).format("\0")
+        parts: list[Spans] = [filled(said, self._value_sets(definition.condition or definition.value_sets))]
         if definition.state:
             parts.append((self._phrase(definition.state),))
         if definition.route:
@@ -144,13 +145,18 @@ class Phrases:
             window = say("change_before", self._language, window=self.limit(definition.within or ""), fact="\0")
             parts.append(filled(window, (self.fact_name(definition.before),)))
         elif definition.within:
-            parts.append((Span(say("within", self._language, window=self.limit(definition.within))),))
+            key = "within_or_undated" if definition.condition else "within"
+            parts.append((Span(say(key, self._language, window=self.limit(definition.within))),))
         if definition.since:
             parts.append(self._window(definition))
         for filtered in definition.except_:
             parts.append((Span(say("except", self._language, what=self._computed(filtered))),))
         if definition.only:
             parts.append((Span(say("only", self._language, what=self._computed(definition.only))),))
+        if definition.without:
+            parts.append(filled(say("without", self._language, what="\0"), self._value_sets(definition.without)))
+        if definition.unconfirmed:
+            parts.append((self._words("unconfirmed"),))
         if definition.condition and any(self._knowledge.value_sets[one].lifelong for one in definition.condition):
             parts.append((self._words("lifelong"),))
         return self._joined(parts, self._words("semicolon"))

@@ -135,7 +135,8 @@ class Clauses:
             ends = {end: number(item["target"][end], self._language) for end in ("low", "high")}
             return self._say("target", **ends)
         if "text" in item:
-            return clean(item["text"]) + self._dated("from", item.get("since"))
+            undated = self._say("undated") if item.get("undated") else ""
+            return clean(item["text"]) + self._dated("from", item.get("since")) + undated
         return self._say("birth date")
 
     def _result(self, item: Node) -> str:

@@ -94,6 +94,37 @@ def test_a_problem_that_is_not_refuted_exists(verification: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("verification", "certain"),
+    [
+        (None, True),
+        (status("confirmed"), True),
+        ("unknown", True),  # STU3
+        (status("provisional"), False),
+        (status("differential"), False),
+        ("unconfirmed", False),
+    ],
+)
+def test_a_diagnosis_that_is_only_considered_is_not_certain(verification: object, certain: bool) -> None:
+    (problem,) = read(condition(verificationStatus=verification)).problems
+    assert problem.certain is certain
+
+
+@pytest.mark.parametrize(
+    ("members", "recorded"),
+    [
+        ({"onsetDateTime": "2020-05", "recordedDate": "2021-01-01"}, date(2021, 1, 1)),
+        ({"onsetDateTime": "2020-05"}, None),
+        ({"assertedDate": "2019-01-01"}, date(2019, 1, 1)),
+        ({"dateRecorded": "2018-01-01"}, date(2018, 1, 1)),
+        ({"recordedDate": "last year"}, None),
+    ],
+)
+def test_when_the_entry_of_a_problem_was_made(members: dict[str, Any], recorded: date | None) -> None:
+    (problem,) = read(condition(**members)).problems
+    assert problem.recorded == recorded
+
+
+@pytest.mark.parametrize(
     ("members", "since"),
     [
         ({"onsetDateTime": "2020-05", "recordedDate": "2021-01-01"}, date(2020, 5, 31)),
