@@ -60,8 +60,8 @@ def make_shipped(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
     made: list[Flask] = []
 
     def make(**settings: Any) -> Flask:
-        values = {"open": True, "database_url": sqlite_url(tmp_path)} | settings
-        made.append(create_app(Settings(**values)))
+        values: dict[str, Any] = {"open": True, "database_url": sqlite_url(tmp_path)}
+        made.append(create_app(Settings(**values | settings)))
         return made[-1]
 
     yield make
