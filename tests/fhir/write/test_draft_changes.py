@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from cds_service.artifacts.schema import Order, Product, SuggestionUse
 from cds_service.fhir.write.draft_changes import clear_dose, put_on_hold, replace_product
 from cds_service.fhir.write.orders import DraftContext
-from cds_service.hooks.suggestions import Suggestion, make_offer, suggest
+from cds_service.hooks.cards.suggestions import Suggestion, make_offer, suggest
 from cds_service.record import DraftOrder
 from cds_service.rules.conditions import compiled
 from tests.support.kb import draft, facts, knowledge, med, record

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from cds_service.artifacts.schema import Order, SuggestionUse
 from cds_service.fhir.write.draft_changes import clear_dose, put_on_hold, replace_product
 from cds_service.fhir.write.orders import DraftContext, medication_request, service_request, stop_task
-from cds_service.hooks.suggestions import Suggestion, make_offer, suggest
+from cds_service.hooks.cards.suggestions import Suggestion, make_offer, suggest
 from cds_service.record import DraftOrder, LabResult, PatientRecord, PendingTest
 from cds_service.rules.conditions import compiled
 from tests.support.kb import ago, draft, facts, knowledge, lab, med, problem, record

@@ -15,8 +15,8 @@ from cds_service.coding import RXNORM
 from cds_service.evaluate import Evaluator
 from cds_service.fhir.write.orders import DraftContext
 from cds_service.hooks.call import _new_id
-from cds_service.hooks.cards import CardContext, CardMaker
-from cds_service.hooks.client_capabilities import ClientCapabilities
+from cds_service.hooks.cards.card_maker import CardContext, CardMaker
+from cds_service.hooks.cards.client_capabilities import ClientCapabilities
 from cds_service.hooks.response_models import HookResponse
 from cds_service.record import PatientRecord
 from tests.support.fhir_parts import is_uuid
