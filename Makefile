@@ -1,7 +1,7 @@
 # make run      the service with its sandbox on 127.0.0.1:8080, open to everybody (PORT=8081 for another port)
 # make test     all tests, in parallel (tests/README.md)
 # make quick    all but those that need a browser, a server, a process of the service, or much time
-# make lint     style, types of Python and of the page's scripts, and who may import whom
+# make lint     style, types of Python (tests too) and of the page's scripts, and who may import whom
 # make catalogue  docs/rules/ anew, from knowledge/
 # make conformance  docs/conformance.md anew: what the CDS Hooks text asks, and what came of the tests that show it
 # make screenshots  docs/screenshots/ anew, from the sandbox (needs Chromium: .ci/install)

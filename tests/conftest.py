@@ -57,7 +57,7 @@ def make_app(tmp_path: Path, recorder: Recorder) -> Iterator[Callable[..., Flask
     made: list[Flask] = []
 
     def make(**settings: Any) -> Flask:
-        values = {"open": True, "database_url": sqlite_url(tmp_path)} | settings
+        values: dict[str, Any] = {"open": True, "database_url": sqlite_url(tmp_path), **settings}
         if not values["open"]:
             values = {"public_url": "https://cds.example", "clients": one_client(tmp_path)} | values
         app = create_app(Settings(**values), served=Served(knowledge(), recorder, discovery))

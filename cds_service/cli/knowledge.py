@@ -24,8 +24,8 @@ from cds_service.fhir.bundle import Entry, ListResult, open_resource
 from cds_service.fhir.read.gather import BundleSource, gather
 from cds_service.fhir.read.record import read_record
 from cds_service.fhir.write.orders import DraftContext
-from cds_service.hooks.cards import CardContext, CardMaker
-from cds_service.hooks.client_capabilities import ClientCapabilities
+from cds_service.hooks.cards.card_maker import CardContext, CardMaker
+from cds_service.hooks.cards.client_capabilities import ClientCapabilities
 from cds_service.languages import FALLBACK, LANGUAGES, Language
 from cds_service.present.catalogue.catalogue import Catalogue
 from cds_service.present.catalogue.markdown import write

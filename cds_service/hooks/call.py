@@ -21,11 +21,11 @@ from cds_service.fhir.read.record import read_record
 from cds_service.fhir.write.orders import DraftContext
 from cds_service.gap_texts import gaps_text, note_text
 from cds_service.hooks.call_outcome import not_shown, shown
-from cds_service.hooks.cards import CardContext, CardMaker
-from cds_service.hooks.client_capabilities import ClientCapabilities, capabilities_of
+from cds_service.hooks.cards.card_maker import CardContext, CardMaker
+from cds_service.hooks.cards.client_capabilities import ClientCapabilities, capabilities_of
+from cds_service.hooks.cards.missing_data_card import incomplete_card, missing_parts
 from cds_service.hooks.complete_prefetch import RequestSource
 from cds_service.hooks.messages import CallContext, HookRequest
-from cds_service.hooks.missing_data_card import incomplete_card, missing_parts
 from cds_service.hooks.observer import CallObserver
 from cds_service.hooks.prefetch import PrefetchKey, prefetch_for
 from cds_service.hooks.snooze import Snoozed, SnoozeFilter, tell, without

@@ -16,7 +16,7 @@ from cds_service.artifacts.schema import Rule
 from cds_service.errors import SettingsError, Unavailable
 from cds_service.evaluate import Evaluation
 from cds_service.hooks.call_outcome import indicator_of
-from cds_service.hooks.cards import OVERRIDE_REASONS
+from cds_service.hooks.cards.card_maker import OVERRIDE_REASONS
 from cds_service.rules.decide import Decision
 from cds_service.settings import Settings
 from cds_service.store.pseudonym import Pseudonyms

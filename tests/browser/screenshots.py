@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from playwright.sync_api import Browser, expect, sync_playwright
 
@@ -80,7 +80,7 @@ def take(browser: Browser, base: str, picture: Picture, folder: Path) -> Path:
     """Writes one picture; the page must be without a fault on it."""
     file = folder / f"{picture.name}.png"
     size = _NARROW if picture.narrow else _WIDE
-    options = {"viewport": size, "color_scheme": picture.scheme, "locale": LOCALES[picture.language]}
+    options: dict[str, Any] = {"viewport": size, "color_scheme": picture.scheme, "locale": LOCALES[picture.language]}
     with visit(browser, base, reduced_motion="reduce", **options) as made:
         picture.pose(Reader(made, picture.language))
         made.page.wait_for_load_state("networkidle")

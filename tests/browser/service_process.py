@@ -66,6 +66,9 @@ def _until_ready(process: subprocess.Popen[bytes], base: str, log: Path, vouched
 
 def _answers(base: str, vouched_by: Path | None) -> bool:
     try:
-        return requests.get(f"{base}/health/ready", timeout=2, verify=vouched_by or True).status_code == 200
+        return (
+            requests.get(f"{base}/health/ready", timeout=2, verify=str(vouched_by) if vouched_by else True).status_code
+            == 200
+        )
     except requests.RequestException:
         return False

@@ -58,7 +58,10 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
     with fault_server() as ward:
         patient = {"resourceType": "Patient", "id": PATIENT, "birthDate": "1950-01-01", "name": [{"text": EVIL}]}
         ward.routes[f"Patient/{PATIENT}"] = lambda handler: _send(handler, patient)
-        settings = {"page_servers": f"ward={ward.base},gone={gone}", "fhir_allow": f"{ward.base},{gone}"}
+        settings: dict[str, Any] = {
+            "page_servers": f"ward={ward.base},gone={gone}",
+            "fhir_allow": f"{ward.base},{gone}",
+        }
         with served(tmp_path_factory.mktemp("elsewhere"), **settings) as base:
             yield Elsewhere(base, ward)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 from cds_service.egress.breaker import Breaker
-from cds_service.hooks.missing_data_card import list_name
+from cds_service.hooks.cards.missing_data_card import list_name
 from cds_service.languages import LANGUAGES
 from cds_service.record import ListName
 from cds_service.record_lists import RECORD_LISTS
@@ -35,7 +35,7 @@ from cds_service.artifacts.load import load_knowledge
 from cds_service.evaluate import Evaluator
 from cds_service.hooks.discovery import discovery
 from cds_service.gaps import Gap, GapKind
-from cds_service.hooks.missing_data_card import missing_parts
+from cds_service.hooks.cards.missing_data_card import missing_parts
 from cds_service.hooks.prefetch import prefetch_for
 from cds_service.fhir.bundle import ListResult
 from cds_service.record import Patient, PatientRecord

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.documents import ROOT, section, text
+from tests.support.documents import section, text
+from tests.support.paths import ROOT
 
 PAGE = "CONTRIBUTING.md"
 # `b12_low` in `knowledge/vitamin-b12/thresholds.yaml`

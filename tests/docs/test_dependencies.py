@@ -8,7 +8,8 @@ import sys
 import tomllib
 from importlib.metadata import packages_distributions
 
-from tests.support.documents import ROOT, rows, text
+from tests.support.documents import rows, text
+from tests.support.paths import ROOT
 
 PAGE = "docs/dependencies.md"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

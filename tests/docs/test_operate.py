@@ -34,7 +34,8 @@ from cds_service.store import snooze
 from cds_service.store.database import Database
 from cds_service.store.feedback import FeedbackEvent, FeedbackStore
 from cds_service.web.ops.metrics import Metrics
-from tests.support.documents import ROOT, events_in_source, quoted, rows, section, text
+from tests.support.documents import events_in_source, quoted, rows, section, text
+from tests.support.paths import ROOT
 
 PAGE = "docs/operate.md"
 GUIDE = text(PAGE)

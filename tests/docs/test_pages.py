@@ -12,7 +12,8 @@ from flask import Flask
 
 from cds_service.cli.main import main
 from cds_service.settings import unknown_variables
-from tests.support.documents import DOCS, HAND_WRITTEN, PAGES, ROOT, anchors, links, quoted, text
+from tests.support.documents import DOCS, HAND_WRITTEN, PAGES, anchors, links, quoted, text
+from tests.support.paths import ROOT
 
 each_page = pytest.mark.parametrize("page", HAND_WRITTEN, ids=str)
 METHODS = ("GET", "POST")

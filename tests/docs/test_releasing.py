@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from cds_service import __version__
-from tests.support.documents import ROOT, quoted, text
+from tests.support.documents import quoted, text
+from tests.support.paths import ROOT
 
 
 def test_every_file_that_holds_the_version_holds_that_of_the_program() -> None:

@@ -18,7 +18,8 @@ from cds_service.cli.main import main
 from cds_service.logs import ALLOWED
 from cds_service.present.report.report_text import COLUMNS
 from cds_service.web.api.openapi_texts import EXAMPLES
-from tests.support.documents import ROOT, events_in_source, quoted, rows, section, text
+from tests.support.documents import events_in_source, quoted, rows, section, text
+from tests.support.paths import ROOT
 from tests.support.recorder import VIEW
 from tests.support.small_knowledge import write
 

@@ -32,7 +32,7 @@ from tests.support.fault_server import (
 from tests.support.outgoing import get, port_of, refused
 
 LOOPBACK = [IPv4Network("127.0.0.0/8")]
-HOSPITAL = [IPv4Network("10.0.0.0/8"), IPv6Network("fd12:3456::/32")]
+HOSPITAL: list[IPv4Network | IPv6Network] = [IPv4Network("10.0.0.0/8"), IPv6Network("fd12:3456::/32")]
 
 Resolve = Callable[[str], list[str]]
 
@@ -132,7 +132,7 @@ def test_an_address_is_judged_by_the_address_it_carries(address: str) -> None:
     ],
 )
 def test_some_addresses_are_never_called_whatever_was_named(address: str) -> None:
-    everything = [IPv4Network("0.0.0.0/0"), IPv6Network("::/0")]
+    everything: list[IPv4Network | IPv6Network] = [IPv4Network("0.0.0.0/0"), IPv6Network("::/0")]
     assert not may_call(address, "ehr.example", everything)
     assert not may_call(address, address, everything)
 
@@ -145,7 +145,7 @@ def test_in_whatever_an_address_is_wrapped_it_is_judged_alike(address: IPv4Addre
         IPv6Address(int(IPv6Address("64:ff9b::")) | number),
         IPv6Address(0x2002 << 112 | number << 80 | 1),
     ]
-    for private in ([], HOSPITAL):
+    for private in (list[IPv4Network | IPv6Network](), HOSPITAL):
         plainly = may_call(str(address), "ehr.example", private)
         assert [may_call(str(outer), "ehr.example", private) for outer in wrapped] == [plainly] * 3
 

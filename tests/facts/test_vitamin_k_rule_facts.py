@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from cds_service.artifacts.vocabulary import FactDefinition
 from cds_service.facts.fact import Fact, FactTable
-from cds_service.hooks.texts import Wording
+from cds_service.hooks.cards.texts import Wording
 from cds_service.quantity import Interval, point
 from cds_service.record import InrGoal, MedicationUse
 from tests.support.kb import TODAY, ago, draft, facts, knowledge, lab, med, problem, record

@@ -28,7 +28,7 @@ TEXTS += ["${jndi:ldap://x}", "{{7*7}}", "%s%n", "\r\nSet-Cookie: a=b", "a" * 5_
 OTHERS = ["Patient/somebody-else", "https://other.example/fhir/Patient/somebody-else", "somebody-else", "#contained"]
 TYPES = ["Patient", "Observation", "Bundle", "Binary", "OperationOutcome", "", "observation", "Parameters", "Group"]
 
-_values = st.one_of(
+_values: st.SearchStrategy[Any] = st.one_of(
     st.sampled_from([None, True, False, [], {}, [[]], [{}], [None], {"": None}]),
     st.sampled_from(NUMBERS),
     st.sampled_from([*DATES, *UNITS, *TEXTS, *OTHERS, *TYPES, CANARY]),

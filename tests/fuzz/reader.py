@@ -39,7 +39,7 @@ def read(data: bytes) -> None:
     with suppress(RequestError):
         parse_feedback(data, "service")
     opened = open_resource(data)
-    obtained = [ListResult((), PATIENT), ListResult(("labs",), opened.entries)]
+    obtained = [ListResult((), PATIENT), ListResult(("observations",), opened.entries)]
     with suppress(RequestError):
         read_record("p", obtained, KNOWLEDGE.terminology, KNOWLEDGE.units, drafts=data)
 

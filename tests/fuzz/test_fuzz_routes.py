@@ -59,7 +59,7 @@ def _call(operation: Any, mode: GenerationMode) -> None:
 
     @settings(fuzzing, max_examples=max(fuzzing.max_examples // 10, 20))
     @given(case=operation.as_strategy(generation_mode=mode))
-    def calls(case: schemathesis.Case) -> None:
+    def calls(case: schemathesis.Case[Any]) -> None:
         case.call_and_validate(checks=CHECKS)
 
     calls()

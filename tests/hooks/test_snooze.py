@@ -120,7 +120,7 @@ def site(tmp_path: Path) -> Path:
 
 
 def settings(site: Path, **members: Any) -> Settings:
-    values = {"open": True, "database_url": sqlite_url(site.parent), "hash_key": KEY, "site": site}
+    values: dict[str, Any] = {"open": True, "database_url": sqlite_url(site.parent), "hash_key": KEY, "site": site}
     return Settings(**(values | members))
 
 
@@ -233,7 +233,7 @@ def test_the_answer_to_a_later_card_of_the_rule_counts(database: Database) -> No
 
 
 @pytest.mark.parametrize("other", [{"patient": "pat-2"}, {"client": "ehr"}], ids=str)
-def test_only_cards_of_this_patient_rest(database: Database, other: dict[str, str]) -> None:
+def test_only_cards_of_this_patient_rest(database: Database, other: dict[str, Any]) -> None:
     overridden(database)
     assert resting(database, speaks("b12-low"), **other) == []
 

@@ -12,8 +12,8 @@ from cds_service.artifacts.schema import Rule
 from cds_service.evaluate import Evaluation, Evaluator
 from cds_service.fhir.write.orders import DraftContext
 from cds_service.hooks.call import make_answer
-from cds_service.hooks.cards import CardContext, CardMaker, CardOutcome
-from cds_service.hooks.client_capabilities import ClientCapabilities
+from cds_service.hooks.cards.card_maker import CardContext, CardMaker, CardOutcome
+from cds_service.hooks.cards.client_capabilities import ClientCapabilities
 from cds_service.languages import Language
 from cds_service.present.explanation.explanation import worded
 from cds_service.record import PatientRecord

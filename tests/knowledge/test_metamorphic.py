@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from datetime import timedelta
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -181,7 +182,7 @@ def test_every_worked_patient_that_fails_is_named_and_the_others_are_checked() -
     patients = WORKED[:3]
     first, second, third = (worked.id for worked in patients)
     with pytest.raises(ExceptionGroup, match="2 of 3") as found:
-        test(worked=patients)
+        cast(Callable[..., None], test)(worked=patients)
     assert checked == [first, second, third]
     named = [failure.__notes__ for failure in found.value.exceptions]
     assert named == [[f"worked patient: {first}"], [f"worked patient: {third}"]]

@@ -17,7 +17,7 @@ from markdown_it.token import Token
 
 from cds_service.artifacts.worked_patients import WorkedPatient
 from cds_service.fhir.codeable_concept import capped
-from cds_service.hooks.texts import clean, escaped
+from cds_service.hooks.cards.texts import clean, escaped
 from tests.support.worked_service import WORKED, WorkedService, each_patient, noon, rule_id, service
 
 __all__ = ["service"]

@@ -66,7 +66,7 @@ def _texts() -> Iterator[tuple[str, Plain]]:
         for defect in source.defects:
             yield f"{source.id} {defect.en[:4]}", defect
     for term in _glossary():
-        yield f"{term['id']} term", Plain(en=term["en"], zh=term["zh"])
+        yield f"{term['id']} term", Plain.model_validate({"en": term["en"], "zh": term["zh"]})
         yield f"{term['id']} definition", Plain.model_validate(term["definition"])
 
 
@@ -112,7 +112,7 @@ def test_a_defect_bears_its_number_in_front_in_both_languages() -> None:
     for source in _sources().values():
         for defect in source.defects:
             assert re.match(r"T-\d{2}: ", defect.en), f"{source.id}: {defect.en}"
-            assert defect.zh.startswith(f"{defect.en[:4]}："), f"{source.id}: {defect.zh}"
+            assert defect.in_language("zh").startswith(f"{defect.en[:4]}："), f"{source.id}: {defect.in_language('zh')}"
 
 
 def test_a_source_records_each_defect_once() -> None:
@@ -148,19 +148,19 @@ def test_every_text_is_in_both_languages() -> None:
         assert not HAN.search(text.en), f"{name}: Chinese in the English text"
         # A name such as NICE NG239 or a term such as Shiraki, 2000 may stand alone in a short name.
         if not name.endswith(" short"):
-            assert HAN.search(text.zh), f"{name}: no Chinese in the Chinese text"
+            assert HAN.search(text.in_language("zh")), f"{name}: no Chinese in the Chinese text"
 
 
 def test_english_and_chinese_state_the_same_numbers() -> None:
     for name, text in _texts():
-        assert _numbers(text.en) == _numbers(text.zh), name
+        assert _numbers(text.en) == _numbers(text.in_language("zh")), name
 
 
 def test_no_statement_holds_an_address_or_tells_anyone_to_avoid_vegetables() -> None:
     for statement in _statements():
         said = [statement.text, *([statement.because] if statement.because else [])]
         for text in said:
-            assert not UNWANTED.search(text.en + text.zh), statement.id
+            assert not UNWANTED.search(text.en + text.in_language("zh")), statement.id
 
 
 def test_the_damaged_sentence_states_no_b12_limit() -> None:
@@ -183,7 +183,7 @@ def test_trust_follows_the_order_in_which_conflicts_are_settled() -> None:
 
 def test_a_source_is_named_for_a_reader_and_not_by_a_file() -> None:
     for source in _sources().values():
-        for text in (source.short.en, source.short.zh):
+        for text in (source.short.en, source.short.in_language("zh")):
             assert not re.search(r"\.(txt|pdf|html?)\b|\bseed\b|[0-9a-f]{16}", text), source.id
             assert len(text) <= 60, source.id
 

@@ -92,7 +92,9 @@ def test_no_two_worked_patients_have_one_id_or_one_name() -> None:
     assert [i for i, n in Counter(worked.id for worked in WORKED).items() if n > 1] == []
     for patients in BESIDE.values():
         assert [name for name, n in Counter(worked.name.en for worked in patients).items() if n > 1] == []
-        assert [name for name, n in Counter(worked.name.zh for worked in patients).items() if n > 1] == []
+        assert [
+            name for name, n in Counter(worked.name.in_language("zh") for worked in patients).items() if n > 1
+        ] == []
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

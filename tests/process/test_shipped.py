@@ -63,7 +63,7 @@ def test_ready_is_printed_when_it_answers(service: SimpleNamespace) -> None:
 
 
 def test_the_printed_call_brings_a_b12_card_and_a_warfarin_card(service: SimpleNamespace) -> None:
-    command = shlex.split(re.search(r"^curl .*", service.printed, re.MULTILINE | re.DOTALL)[0])  # type: ignore[index]
+    command = shlex.split(re.search(r"^curl .*", service.printed, re.MULTILINE | re.DOTALL)[0])
     body, url = json.loads(command[command.index("-d") + 1]), command[-1]
     assert "prefetch" not in body
     choices = re.search(r"\{(.*)\}", url)

@@ -19,7 +19,7 @@ from cds_service.record import PatientRecord
 from cds_service.record_lists import RECORD_LISTS, RecordList
 from cds_service.rules.derive import derivers, limits
 from cds_service.sandbox.patients import WorkedResources
-from tests.support.kb import facts, knowledge, record
+from tests.support.kb import UNAUTHORIZED, facts, knowledge, record
 from tests.support.worked_service import WORKED, WorkedService, noon, service
 
 __all__ = ["service"]
@@ -96,7 +96,7 @@ def read(
     for other in RECORD_LISTS:
         raw = [] if other is row else [json.dumps(one).encode() for one in resources.by_type[other.type]]
         entries = [Entry(msgspec.Raw(one), "", other.type) for one in raw]
-        lists.append(ListResult((other.source,), entries, "HTTP 500" if unread and other is row else None))
+        lists.append(ListResult((other.source,), entries, (UNAUTHORIZED,) if unread and other is row else ()))
     drafts = None if resources.drafts is None else json.dumps(resources.drafts).encode()
     return read_record(worked.id, lists, knowledge().terminology, knowledge().units, drafts=drafts)
 

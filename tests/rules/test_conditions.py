@@ -213,10 +213,10 @@ def test_what_reading_could_change_is_what_trying_every_outcome_finds(words: dic
     unread = [name for name, state in states.items() if state == "unread"]
     fixed = {name: STATES[state] for name, state in states.items()}
     outcomes = {
-        holds(plain, told(**(fixed | dict(zip(unread, tried, strict=True)))))
+        holds(plain, told(None, **(fixed | dict(zip(unread, tried, strict=True)))))
         for tried in product((Fact(True), Fact(False), ABSENT), repeat=len(unread))
     }
-    assert could(condition(plain))(told(**fixed)) == (True in outcomes, False in outcomes)
+    assert could(condition(plain))(told(None, **fixed)) == (True in outcomes, False in outcomes)
 
 
 def test_a_count_that_unread_lists_could_raise_may_end_on_either_side_of_its_limit() -> None:

@@ -20,14 +20,14 @@ Stated = Fact | bool | None
 def decide(*rules: Rule, asked: tuple[str, ...] | None = None, **facts: Stated) -> dict[str, Decision]:
     """The decisions of these rules, all of a topic that applies unless `in_scope` says otherwise."""
     decider = Decider(knowledge_with(*rules))
-    table = told(**({"in_scope": True} | facts))
+    table = told(None, **({"in_scope": True} | facts))
     decisions = decider.decide(table, asked or [r.id for r in rules])
     return {decision.rule.id: decision for decision in decisions}
 
 
 def outcome(*rules: Rule, **facts: Stated) -> str:
     """What became of the first rule."""
-    return decide(*rules, **facts)[rules[0].id].outcome
+    return decide(*rules, asked=None, **facts)[rules[0].id].outcome
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ TERMINOLOGY = Terminology(
         ConceptCodes("vitamin-k-antagonist", "medication", texts=("warfarin",)),
     ]
 )
-PEOPLE = [
+PEOPLE: list[dict[str, Any]] = [
     {
         "id": "ann",
         "labs": [

@@ -53,7 +53,8 @@ def make_reloading(tmp_path: Path) -> Iterator[Callable[..., Reloading]]:
     made: list[Runtime] = []
 
     def make(answer: Any = None, **given: Any) -> Reloading:
-        settings = Settings(**{"open": True, "database_url": sqlite_url(tmp_path)} | given)
+        members: dict[str, Any] = {"open": True, "database_url": sqlite_url(tmp_path)}
+        settings = Settings(**members | given)
         made.append(runtime := Runtime.of(settings))
         fake = {"served": Served(knowledge(), answer, discovery)} if answer else {}
         create = partial(create_app, settings, runtime=runtime, **fake)

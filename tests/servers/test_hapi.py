@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -222,7 +223,7 @@ def test_the_orders_that_cards_draft_are_valid_for_hapi(client: FlaskClient, hap
 # What HAPI itself can show of docs/faults.md
 
 
-def fetched(base: str, query: str, **limits: int) -> Fetched:
+def fetched(base: str, query: str, **limits: Any) -> Fetched:
     """One query, as the service asks it."""
     return fetch_all(Egress([base]), base, None, {"it": query}, deadline=time.monotonic() + 30, **limits)["it"]
 

@@ -19,7 +19,7 @@ def call(name: str = "call", at: datetime = AT, **members: Any) -> CallRecord:
         f"{name}-1", "b12-low", "severe", "critical", True, (SuggestionRecord(f"{name}-s", "b12", True),)
     )
     silent = CardRecord(f"{name}-2", "b12-borderline", None, "info", False)
-    values = {
+    values: dict[str, Any] = {
         "id": name,
         "at": at,
         "service": "vitamin-b12-patient-view",

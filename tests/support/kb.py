@@ -11,6 +11,7 @@ from typing import Any
 from cds_service.artifacts import schema
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.load import load_knowledge
+from cds_service.artifacts.vocabulary import Condition
 from cds_service.evaluate import Evaluator
 from cds_service.facts.fact import Fact, FactTable, Missing
 from cds_service.gaps import Gap, GapKind
@@ -121,7 +122,7 @@ def told(limits: Mapping[str, float] | None = None, **known: Fact | bool | float
     """A table in which facts are simply stated; None is unknown because it was looked for and not found."""
     stated = {name: _stated(value) for name, value in known.items()}
     derivers = {name: (lambda _, fact=fact: fact) for name, fact in stated.items()}
-    return FactTable(record(), NOW, derivers, limits or {"limit": B12_LIMIT})  # type: ignore[arg-type]
+    return FactTable(record(), NOW, derivers, limits or {"limit": B12_LIMIT})
 
 
 def _stated(value: Fact | bool | float | str | None) -> Fact:
@@ -132,8 +133,8 @@ def _stated(value: Fact | bool | float | str | None) -> Fact:
     return Fact(value if isinstance(value, bool | str) else point(value))
 
 
-def condition(words: Mapping[str, Any]) -> schema.Condition:
-    return schema.Condition.model_validate(words)
+def condition(words: Mapping[str, Any]) -> Condition:
+    return Condition.model_validate(words)
 
 
 def rule(name: str, when: Mapping[str, Any], **more: Any) -> schema.Rule:
@@ -152,11 +153,12 @@ def rule(name: str, when: Mapping[str, Any], **more: Any) -> schema.Rule:
 def knowledge_with(*rules: schema.Rule, **changes: Mapping[str, Any]) -> KnowledgeBase:
     """The shipped knowledge with only these rules, all of the topic vitamin-b12, and what else is changed."""
     base = knowledge()
+    more: dict[str, Any] = {name: {**getattr(base, name), **members} for name, members in changes.items()}
     where = {**base.where, **{f"rule:{r.id}": f"vitamin-b12/{r.id}.yaml:1" for r in rules}}
     return replace(
         base,
         rules={r.id: r for r in rules},
         topic_of={r.id: "vitamin-b12" for r in rules},
         where=where,
-        **{name: {**getattr(base, name), **members} for name, members in changes.items()},
+        **more,
     )

@@ -112,7 +112,7 @@ class Month:
         reply = response.get_json() if status == 200 else {"cards": []}
         self.calls.append({"id": correlation, "at": at, "service": service, "site": site, "status": status})
         self.calls[-1]["cards"] = len(reply["cards"])
-        where = {"site": site, "month": f"{at:%Y-%m}", "service": service, "patient": patient, "at": at}
+        where: dict[str, Any] = {"site": site, "month": f"{at:%Y-%m}", "service": service, "patient": patient, "at": at}
         for card in reply["cards"]:
             rule = card["extension"]["cds-service.rule"]
             self.cards.append(
@@ -161,7 +161,7 @@ class Month:
         for _ in range(self.random.choice((1, 1, 1, 1, 2, 3))):
             if card.suggestions and self.random.random() >= overridden:
                 taken = self.random.sample(sorted(card.suggestions), self.random.choice((1, 1, len(card.suggestions))))
-                more = {"outcome": "accepted", "acceptedSuggestions": [{"id": each} for each in taken]}
+                more: dict[str, Any] = {"outcome": "accepted", "acceptedSuggestions": [{"id": each} for each in taken]}
             else:
                 more = {"outcome": "overridden"}
                 kind = self.random.random()

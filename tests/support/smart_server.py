@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlencode
 
 import requests
 from flask import Flask, Response, jsonify, redirect, request
-from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler, make_server
 
 from tests.support.certificates import Authority
 
@@ -74,7 +74,7 @@ class Ehr:
 
     def authorize(self, address: str) -> requests.Response:
         """What the user's browser gets at the address that the app sent it to."""
-        return requests.get(address, verify=self.ca_file, allow_redirects=False, timeout=10)
+        return requests.get(address, verify=str(self.ca_file), allow_redirects=False, timeout=10)
 
 
 @contextmanager
@@ -92,6 +92,7 @@ def smart_server(folder: Path, records: Flask | str, **more: Any) -> Iterator[Eh
     ehr = Ehr(f"https://localhost:{server.port}/fhir", authority.ca_file, records, **more)
     _add_routes(app, ehr)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    assert isinstance(server, ThreadedWSGIServer)
     server.daemon_threads, server.block_on_close = True, False
     thread.start()
     try:

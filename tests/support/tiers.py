@@ -16,7 +16,7 @@ _MARKS = (*_FOLDERS, "slow", "postgres", "hapi", "npm")
 _LONG = ("browser", "hapi", "process", "slow", "fuzz")
 
 
-class _FileScheduling(LoadScopeScheduling):
+class _FileScheduling(LoadScopeScheduling):  # type: ignore[misc]  # the library has no types
     """Gives all tests of a file to one worker, so that module fixtures are made once.
 
     Two browsers at once are too much for two cores, so one worker takes all files of browser tests.

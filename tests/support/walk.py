@@ -36,8 +36,8 @@ def answers(language: str, patients: list[str]) -> Iterator[tuple[str, Any]]:
             yield ask(f"/rules/{name}".rstrip("/"))
     for path in ("/app/api/servers", "/app/api/orders", "/app/api/patients/sandbox"):
         yield ask(path)
-    orders = client.get("/app/api/orders", headers=heads).json["orders"]  # type: ignore[index]
-    for patient in client.get("/app/api/patients/sandbox").json["patients"]:  # type: ignore[index]
+    orders = client.get("/app/api/orders", headers=heads).json["orders"]
+    for patient in client.get("/app/api/patients/sandbox").json["patients"]:
         if patients and patient["id"] not in patients:
             continue
         where, chart = ask(f"/app/api/chart/sandbox/{patient['id']}")

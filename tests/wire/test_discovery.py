@@ -54,7 +54,7 @@ def test_discovery_without_a_token_is_refused_in_closed_mode(make_app: Callable[
 def test_a_slash_too_many_is_no_redirect(client: FlaskClient, path: str) -> None:
     """A client that is redirected repeats the call without its body"""
     assert client.post(path, json=request_body()).status_code == 200
-    feedback = {"feedback": []}
+    feedback: dict[str, list[Any]] = {"feedback": []}
     assert client.post(path.rstrip("/") + "/feedback", json=feedback).status_code == 200
     assert client.post(path.rstrip("/") + "/feedback/", json=feedback).status_code == 200
 

@@ -12,7 +12,7 @@ from cds_service.artifacts.evidence import Source, Threshold
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.schema import Line, Rule
 from cds_service.artifacts.vocabulary import Condition, FactDefinition
-from cds_service.hooks.texts import quantity
+from cds_service.hooks.cards.texts import quantity
 from cds_service.languages import FALLBACK, LANGUAGES, Language
 from cds_service.present.catalogue.page import HERE, Item, PageLink, Span, Spans
 from cds_service.present.catalogue.usage_index import details_of

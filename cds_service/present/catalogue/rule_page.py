@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterator, Sequence
 
 from cds_service.artifacts.evidence import Statement
 from cds_service.artifacts.knowledge_base import KnowledgeBase
@@ -11,13 +10,12 @@ from cds_service.artifacts.schema import Line, Rule, SuggestionUse, Variant
 from cds_service.artifacts.text import Summary, Text
 from cds_service.artifacts.vocabulary import Condition
 from cds_service.artifacts.worked_patients import WorkedPatient
-from cds_service.languages import FALLBACK, LANGUAGES, Language, LanguageRow
+from cds_service.languages import LANGUAGES, Language
 from cds_service.present.catalogue.page import (
     Block,
     Heading,
     Item,
     Page,
-    PageLink,
     Paragraph,
     Row,
     Span,
@@ -25,10 +23,11 @@ from cds_service.present.catalogue.page import (
     Table,
     Tree,
 )
-from cds_service.present.catalogue.phrases import Phrases, statement_link, switched
+from cds_service.present.catalogue.phrases import statement_link, switched
+from cds_service.present.catalogue.rule_page_parts import RulePageParts
 from cds_service.present.catalogue.suggestion_words import offers
 from cds_service.present.catalogue.usage_index import facts_of
-from cds_service.present.texts import foreign, has_words, language_names, plain, say, side_by_side, words
+from cds_service.present.texts import has_words, plain, side_by_side
 from cds_service.texts import Texts
 
 _card_word = Texts("cards").get
@@ -43,14 +42,7 @@ def rule_page(knowledge: KnowledgeBase, rule: Rule, worked: Sequence[WorkedPatie
     return _Writer(knowledge, rule, language).page(worked)
 
 
-class _Writer:
-    def __init__(self, knowledge: KnowledgeBase, rule: Rule, language: Language) -> None:
-        self.knowledge = knowledge
-        self.rule = rule
-        self.language = language
-        self.topic = knowledge.topics[knowledge.topic_of[rule.id]]
-        self.phrases = Phrases(knowledge, language)
-
+class _Writer(RulePageParts):
     def page(self, worked: Sequence[WorkedPatient]) -> Page:
         sections = [self._glance(), self._when()]
         if self.rule.variants:
@@ -68,26 +60,26 @@ class _Writer:
         rule, silence = self.rule, self.rule.kind == "silence"
         yield Paragraph(
             (
-                self._word("silence" if silence else "rule"),
+                self.word("silence" if silence else "rule"),
                 Span(" "),
                 Span(rule.id, look="code"),
-                self._word("comma"),
-                self._word("rule_version", version=rule.version),
+                self.word("comma"),
+                self.word("rule_version", version=rule.version),
             )
         )
         if silence:
-            yield Paragraph((self._word("silence_note"),))
-        yield self._heading("at_a_glance")
+            yield Paragraph((self.word("silence_note"),))
+        yield self.heading("at_a_glance")
         rows: list[tuple[str, Spans]] = [
             ("topic", (plain(self.topic.title, self.language),)),
             ("why", (plain(rule.why, self.language),)),
-            ("hooks", (Span(self._listed(self._say(hook) for hook in rule.hooks)),)),
+            ("hooks", (Span(self.listed(self.say(hook) for hook in rule.hooks)),)),
         ]
         if rule.card:
             rows.append(("severity", self._severities()))
             rows.append(("priority", (Span(str(rule.priority)),)))
         rows.append(("default", (switched(rule, self.language),)))
-        rows.append(("status", (self._word("active_status" if rule.status == "active" else rule.status),)))
+        rows.append(("status", (self.word("active_status" if rule.status == "active" else rule.status),)))
         others = self.knowledge.rules.values()
         for key, ids in (
             ("silenced_by", rule.silenced_by),
@@ -96,24 +88,24 @@ class _Writer:
             ("explained_by", [other.id for other in others if rule.id in other.explains]),
         ):
             if ids or (key == "silenced_by" and not silence):
-                rows.append((key, self._rules(ids)))
-        yield self._pairs("at_a_glance", rows)
+                rows.append((key, self.rules(ids)))
+        yield self.pairs("at_a_glance", rows)
 
     def _severities(self) -> Spans:
         assert self.rule.card is not None
-        spans: list[Span] = [Span(self._say(self.rule.card.indicator), look="strong")]
+        spans: list[Span] = [Span(self.say(self.rule.card.indicator), look="strong")]
         for variant in self.rule.variants:
             if variant.indicator and variant.indicator != self.rule.card.indicator:
                 spans += [
-                    self._word("semicolon"),
-                    Span(f"{variant.id}{self._say('colon')}{self._say(variant.indicator)}"),
+                    self.word("semicolon"),
+                    Span(f"{variant.id}{self.say('colon')}{self.say(variant.indicator)}"),
                 ]
         return tuple(spans)
 
     def _when(self) -> Iterator[Block]:
         silence = self.rule.kind == "silence"
-        yield self._heading("when_silent" if silence else "when", "when")
-        yield Paragraph((self._word("unknown_note"),))
+        yield self.heading("when_silent" if silence else "when", "when")
+        yield Paragraph((self.word("unknown_note"),))
         items = [
             self._branch("first", self.topic.applies),
             self._branch("then_silent" if silence else "then", self.rule.when),
@@ -129,21 +121,21 @@ class _Writer:
         return "info" in [*levels, *(variant.indicator for variant in self.rule.variants)]
 
     def _branch(self, key: str, condition: Condition) -> Item:
-        return self.phrases.under((Span(self._say(key), look="strong"), self._word("colon")), condition)
+        return self.phrases.under((Span(self.say(key), look="strong"), self.word("colon")), condition)
 
     def _variants(self) -> Iterator[Block]:
-        yield self._heading("variants")
-        yield Paragraph((self._word("variants_note"),))
+        yield self.heading("variants")
+        yield Paragraph((self.word("variants_note"),))
         yield Tree(
             tuple(
                 self.phrases.under(
                     (
                         Span(variant.id, look="code"),
-                        self._word("comma"),
-                        self._word(variant.indicator or (self.rule.card.indicator if self.rule.card else "none")),
-                        self._word("comma"),
-                        self._word("applies_if"),
-                        self._word("colon"),
+                        self.word("comma"),
+                        self.word(variant.indicator or (self.rule.card.indicator if self.rule.card else "none")),
+                        self.word("comma"),
+                        self.word("applies_if"),
+                        self.word("colon"),
                     ),
                     variant.when,
                     f"variant-{variant.id}",
@@ -156,12 +148,12 @@ class _Writer:
 
     def _card(self) -> Iterator[Block]:
         assert self.rule.card is not None
-        yield self._heading("card")
-        yield Paragraph((self._word("card_note"),))
-        yield self._said(self._say("card"), self.rule.card.summary, self.rule.card.detail, "line")
+        yield self.heading("card")
+        yield Paragraph((self.word("card_note"),))
+        yield self._said(self.say("card"), self.rule.card.summary, self.rule.card.detail, "line")
         for variant in self.rule.variants:
             if variant.summary is not None or variant.detail is not None:
-                name = self._say("card_of_variant", variant=variant.id)
+                name = self.say("card_of_variant", variant=variant.id)
                 yield Heading(name, 3, f"card-{variant.id}")
                 yield self._said(name, variant.summary, variant.detail or (), f"variant-{variant.id}-line")
 
@@ -170,41 +162,45 @@ class _Writer:
         rows = []
         if summary is not None:
             rows.append(
-                Row(((self._word("summary"),), *side_by_side(summary, self.language), (self._word("always"),), ()))
+                Row(((self.word("summary"),), *side_by_side(summary, self.language), (self.word("always"),), ()))
             )
         for number, line in enumerate(lines, start=1):
             rows.append(
                 Row(
                     (
-                        (self._part(line), self._word("comma"), self._word("line", number=number)),
+                        (
+                            Span(_card_word(line.part, self.language)),
+                            self.word("comma"),
+                            self.word("line", number=number),
+                        ),
                         *(self.phrases.card_line(line, code) for code in LANGUAGES),
-                        self.phrases.inline(line.when) if line.when else (self._word("always"),),
+                        self.phrases.inline(line.when) if line.when else (self.word("always"),),
                         self.phrases.cites(line.cites),
                     ),
                     f"{anchor}-{number}",
                 )
             )
-        return self._table(caption, ("part", LANGUAGES, "shown_if", "sources"), rows)
+        return self.table(caption, ("part", LANGUAGES, "shown_if", "sources"), rows)
 
     def _suggestions(self) -> Iterator[Block]:
         assert self.rule.card is not None
-        yield self._heading("suggestions")
+        yield self.heading("suggestions")
         uses: list[tuple[Variant | None, Sequence[SuggestionUse]]] = [(None, self.rule.card.suggestions)]
         uses += [(v, v.suggestions) for v in self.rule.variants if v.suggestions is not None]
         if not any(given for _, given in uses):
-            yield Paragraph((self._word("no_suggestions"),))
+            yield Paragraph((self.word("no_suggestions"),))
             return
-        yield Paragraph((self._word("suggestions_note"),))
+        yield Paragraph((self.word("suggestions_note"),))
         for variant, given in uses:
             if variant is not None:
-                name = self._say("suggestions_of_variant", variant=variant.id)
+                name = self.say("suggestions_of_variant", variant=variant.id)
                 yield Heading(name, 3, f"suggestions-{variant.id}")
             items = offers(self.knowledge, self.phrases, given, self.language)
-            yield Tree(items) if items else Paragraph((self._word("no_suggestions"),))
+            yield Tree(items) if items else Paragraph((self.word("no_suggestions"),))
 
     def _reasons(self) -> Iterator[Block]:
         assert self.rule.card is not None
-        yield self._heading("override_reasons")
+        yield self.heading("override_reasons")
         yield Tree(
             tuple(
                 Item(
@@ -217,11 +213,11 @@ class _Writer:
     # --- what it rests on ------------------------------------------------------------------------------------------
 
     def _wrong(self) -> Iterator[Block]:
-        yield self._heading("known_wrong")
+        yield self.heading("known_wrong")
         yield Paragraph((plain(self.rule.known_wrong, self.language),))
 
     def _basis(self) -> Iterator[Block]:
-        yield self._heading("basis")
+        yield self.heading("basis")
         rows = []
         for cite in self.rule.source:
             source = self.knowledge.source_of(cite)
@@ -239,121 +235,77 @@ class _Writer:
                 )
             )
         head = ("statement", LANGUAGES, "sources", "tier", "disposition")
-        yield self._table(self._say("basis"), head, rows)
+        yield self.table(self.say("basis"), head, rows)
 
     def _disposed(self, statement: Statement | None) -> Spans:
         if statement is None:
-            return (self._word("addition"),)
-        spans = [Span(self._listed(self._say(f"disposed_{one}") for one in statement.disposition))]
+            return (self.word("addition"),)
+        spans = [Span(self.listed(self.say(f"disposed_{one}") for one in statement.disposition))]
         if statement.because:
-            spans += [self._word("colon"), plain(statement.because, self.language)]
+            spans += [self.word("colon"), plain(statement.because, self.language)]
         return tuple(spans)
 
     def _facts(self) -> Iterator[Block]:
-        yield self._heading("facts")
-        yield Paragraph((self._word("facts_note"),))
+        yield self.heading("facts")
+        yield Paragraph((self.word("facts_note"),))
         yield Tree(tuple(self.phrases.fact(name) for name in facts_of(self.knowledge, self.rule)))
 
     # --- how it is proved, and by whom -----------------------------------------------------------------------------
 
     def _worked(self, worked: Sequence[WorkedPatient]) -> Iterator[Block]:
-        yield self._heading("worked")
-        yield Paragraph((self._word("worked_note"),))
+        yield self.heading("worked")
+        yield Paragraph((self.word("worked_note"),))
         rows = [
             Row(((plain(one.name, self.language), Span(" "), Span(one.id, look="small")), self._expected(one)))
             for one in worked
         ]
-        yield self._table(self._say("worked"), ("patient", "expected"), rows)
+        yield self.table(self.say("worked"), ("patient", "expected"), rows)
 
     def _expected(self, patient: WorkedPatient) -> Spans:
         said: list[Spans] = []
         for rule, expected in patient.expect.items():
-            words_ = [*self._rules([rule]), self._word("colon"), self._word(expected.severity)]
+            words_ = [*self.rules([rule]), self.word("colon"), self.word(expected.severity)]
             for key, orders in (("suggests", expected.suggest), ("not_suggests", expected.forbid)):
                 if orders:
                     words_ += [
-                        self._word("comma"),
-                        Span(self._say(key, orders=self._listed(self._label(o) for o in orders))),
+                        self.word("comma"),
+                        Span(self.say(key, orders=self.listed(self.label(o) for o in orders))),
                     ]
             said.append(tuple(words_))
         if not patient.expect:
-            said.append((self._word("no_card"),))
+            said.append((self.word("no_card"),))
         for key, rules in (("stays_silent", patient.silent), ("cannot_tell", list(patient.undecided))):
             if rules:
-                said.append((Span(self._say(key, rules=self._listed(self._title(rule) for rule in rules))),))
+                said.append((Span(self.say(key, rules=self.listed(self.title(rule) for rule in rules))),))
         if patient.enable:
-            said.append((Span(self._say("with_enabled", rules=self._listed(self._title(r) for r in patient.enable))),))
+            said.append((Span(self.say("with_enabled", rules=self.listed(self.title(r) for r in patient.enable))),))
         return tuple(
-            span for index, part in enumerate(said) for span in ((self._word("semicolon"), *part) if index else part)
+            span for index, part in enumerate(said) for span in ((self.word("semicolon"), *part) if index else part)
         )
 
     def _responsible(self) -> Iterator[Block]:
         rule, attributes = self.rule, self.topic.attributes
-        yield self._heading("responsible")
-        uses = self._listed(self._say(f"uses_{u}") if has_words(f"uses_{u}") else u for u in attributes.uses)
+        yield self.heading("responsible")
+        uses = self.listed(self.say(f"uses_{u}") if has_words(f"uses_{u}") else u for u in attributes.uses)
         rows: list[tuple[str, Spans]] = [
-            ("author", (self._english(rule.author),)),
-            ("checked_by", (Span(rule.checked_by),) if rule.checked_by else (self._word("not_checked"),)),
-            ("reviewed", (Span(rule.reviewed),) if rule.reviewed else (self._word("not_checked"),)),
+            ("author", (self.english(rule.author),)),
+            ("checked_by", (Span(rule.checked_by),) if rule.checked_by else (self.word("not_checked"),)),
+            ("reviewed", (Span(rule.reviewed),) if rule.reviewed else (self.word("not_checked"),)),
             ("next_review", (Span(rule.next_review),)),
-            ("owner", (self._english(self.topic.owner),)),
+            ("owner", (self.english(self.topic.owner),)),
             ("scope", (plain(self.topic.scope, self.language),)),
         ]
         if change := self.knowledge.site_changes.get(f"rule:{rule.id}"):
             rows.append(("site_change", (Span(change.decided),)))
-        yield self._pairs("responsible", rows)
-        yield Paragraph((self._word("hti_note"),))
-        yield self._pairs(
+        yield self.pairs("responsible", rows)
+        yield Paragraph((self.word("hti_note"),))
+        yield self.pairs(
             "hti_note",
             [
                 ("citation", self.phrases.cites(rule.source)),
-                ("developer", (self._english(attributes.developer),)),
-                ("funding", (self._english(attributes.funding),)),
+                ("developer", (self.english(attributes.developer),)),
+                ("funding", (self.english(attributes.funding),)),
                 ("version", (Span(rule.version),)),
                 ("data_used", (Span(uses),)),
             ],
-        )
-
-    # --- small parts -----------------------------------------------------------------------------------------------
-
-    def _say(self, key: str, **values: object) -> str:
-        return say(key, self.language, **values)
-
-    def _part(self, line: Line) -> Span:
-        return Span(_card_word(line.part, self.language))
-
-    def _word(self, key: str, **values: object) -> Span:
-        return words(key, self.language, **values)
-
-    def _english(self, text: str) -> Span:
-        """Words that the knowledge holds in English only."""
-        return foreign(text, FALLBACK, self.language)
-
-    def _heading(self, key: str, anchor: str = "") -> Heading:
-        return Heading(self._say(key), 2, (anchor or key).replace("_", "-"))
-
-    def _listed(self, parts: Iterable[str]) -> str:
-        return self._say("listing").join(parts)
-
-    def _title(self, rule: str) -> str:
-        return self.knowledge.rules[rule].title.in_language(self.language)
-
-    def _label(self, order: str) -> str:
-        return self.knowledge.orders[order].label.in_language(self.language)
-
-    def _rules(self, ids: Sequence[str]) -> Spans:
-        spans: list[Span] = []
-        for one in ids:
-            spans += [self._word("semicolon")] if spans else []
-            spans.append(Span(self._title(one), to=PageLink(one)))
-        return tuple(spans) or (self._word("none"),)
-
-    def _table(self, caption: str, head: Sequence[str | Mapping[str, LanguageRow]], rows: Sequence[Row]) -> Table:
-        """Args: head: the key of each column; LANGUAGES for one column per language."""
-        heads = [(self._say(key),) if isinstance(key, str) else language_names(self.language) for key in head]
-        return Table(caption, tuple(chain.from_iterable(heads)), tuple(rows))
-
-    def _pairs(self, caption: str, rows: Iterable[tuple[str, Spans]]) -> Table:
-        return self._table(
-            self._say(caption), ("attribute", "content"), [Row(((self._word(key),), value)) for key, value in rows]
         )

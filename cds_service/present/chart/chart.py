@@ -14,8 +14,8 @@ from cds_service.facts.observations import is_future
 from cds_service.facts.patient import age_in_years
 from cds_service.gap_texts import gaps_text
 from cds_service.gaps import GapKind, Gaps
-from cds_service.hooks.missing_data_card import list_name
-from cds_service.hooks.texts import clean, quantity, unit_name
+from cds_service.hooks.cards.missing_data_card import list_name
+from cds_service.hooks.cards.texts import clean, quantity, unit_name
 from cds_service.json_types import Json
 from cds_service.languages import LANGUAGES, Language
 from cds_service.present.chart.series import TRENDS, as_written, flag_of, own_range, trends

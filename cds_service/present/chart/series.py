@@ -12,7 +12,7 @@ from cds_service.artifacts.walk import conditions_of, facts_behind, leaves
 from cds_service.facts.fact import FactTable
 from cds_service.facts.observations import inr_target, is_future
 from cds_service.fhir.read.observation import alias
-from cds_service.hooks.texts import unit_name
+from cds_service.hooks.cards.texts import unit_name
 from cds_service.json_types import Json
 from cds_service.languages import LANGUAGES, Language
 from cds_service.present.chart.texts import chart_say

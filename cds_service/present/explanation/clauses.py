@@ -9,7 +9,7 @@ from math import inf
 from typing import Any
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
-from cds_service.hooks.texts import clean, day, number, quantity, unit_name
+from cds_service.hooks.cards.texts import clean, day, number, quantity, unit_name
 from cds_service.languages import Language
 from cds_service.present.chart.texts import chart_say
 from cds_service.present.explanation.texts import reason_said, unusable_said, why_say

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cds_service.hooks.missing_data_card import list_name
+from cds_service.hooks.cards.missing_data_card import list_name
 from cds_service.languages import Language
 from cds_service.texts import Texts
 

@@ -14,8 +14,8 @@ from datetime import datetime
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.review_limits import ReviewLimit, ReviewLimits
 from cds_service.artifacts.text import Text
-from cds_service.hooks.cards import OVERRIDE_REASONS
-from cds_service.hooks.missing_data_card import RULE as INCOMPLETE
+from cds_service.hooks.cards.card_maker import OVERRIDE_REASONS
+from cds_service.hooks.cards.missing_data_card import RULE as INCOMPLETE
 from cds_service.languages import Language
 from cds_service.present.report.texts import OTHER_ORDER, say
 from cds_service.store.database import Database

@@ -22,9 +22,9 @@ from cds_service.fhir.read.record import read_record
 from cds_service.fhir.reference import PatientMatcher, is_other_patient, normal_base
 from cds_service.fhir.shapes import ConditionShape
 from cds_service.gap_texts import gap_text
+from cds_service.hooks.cards.texts import clean
 from cds_service.hooks.complete_prefetch import entries_of, from_fetch
 from cds_service.hooks.prefetch import PrefetchKey, needs_of_all
-from cds_service.hooks.texts import clean
 from cds_service.json_types import Json
 from cds_service.languages import Language
 from cds_service.present.chart.chart import ChartExtras, chart

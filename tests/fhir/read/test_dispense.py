@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from cds_service.coding import RXNORM
 from cds_service.quantity import point
 from cds_service.record import Dispense, PatientRecord
-from tests.support.small_terminology import ME, RXNORM, read
+from tests.support.small_terminology import ME, read
 
 WARFARIN = {"coding": [{"system": RXNORM, "code": "855332", "display": "Warfarin Sodium 5 MG Oral Tablet"}]}
 SOURCE = "medication-dispenses"

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from cds_service.artifacts.schema import Order, Product, SuggestionUse
 from cds_service.fhir.write.draft_changes import clear_dose, put_on_hold, replace_product
 from cds_service.fhir.write.orders import DraftContext
-from cds_service.hooks.suggestions import Suggestion, make_offer, suggest
+from cds_service.hooks.cards.suggestions import Suggestion, make_offer, suggest
 from cds_service.record import DraftOrder
 from cds_service.rules.conditions import compiled
 from tests.support.kb import draft, facts, knowledge, med, record
@@ -245,7 +245,7 @@ def test_a_changed_draft_is_offered_as_an_update_of_the_whole(
     order: str, fact: str, concept: str, member: dict[str, str]
 ) -> None:
     (found,) = offered(order, fact, replace(draft(concept, name="d1"), written=written()))
-    assert found.treatment
+    assert found.rivals
     assert found.action["type"] == "update"
     assert found.action["resource"].items() >= {"id": "d1", **member}.items()
     assert "resourceId" not in found.action

@@ -15,9 +15,9 @@ from cds_service.evaluate import Evaluation, Evaluator
 from cds_service.fhir.bundle import Entry, ListResult, open_resource
 from cds_service.fhir.read.record import read_record
 from cds_service.fhir.write.orders import DraftContext
-from cds_service.hooks.cards import CardContext, CardMaker
-from cds_service.hooks.client_capabilities import ClientCapabilities
-from cds_service.hooks.missing_data_card import incomplete_card
+from cds_service.hooks.cards.card_maker import CardContext, CardMaker
+from cds_service.hooks.cards.client_capabilities import ClientCapabilities
+from cds_service.hooks.cards.missing_data_card import incomplete_card
 from cds_service.hooks.prefetch import prefetch_for
 from cds_service.record import PatientRecord
 from cds_service.rules.explain import explain

@@ -25,16 +25,17 @@ Json = dict[str, Any]
 
 
 def charted(patient: PatientRecord, language: str = "en", **beside: Any) -> Json:
-    made = chart(knowledge(), facts(patient), ChartExtras(**beside), language)  # type: ignore[arg-type]
-    return msgspec.json.decode(msgspec.json.encode(made))
+    made = chart(knowledge(), facts(patient), ChartExtras(**beside), language)
+    return msgspec.json.decode(msgspec.json.encode(made), type=dict)
 
 
 def curve(patient: PatientRecord, analyte: str) -> Json:
+    found: Json
     (found,) = [one for one in charted(patient)["series"] if one["analyte"] == analyte]
     return found
 
 
-def b12(value: float, days: int = 1, **more: Any) -> LabResult:
+def b12(value: float, days: int | None = 1, **more: Any) -> LabResult:
     return lab("serum-vitamin-b12", value, days, **({"reported": f"{value:g} pg/mL"} | more))
 
 

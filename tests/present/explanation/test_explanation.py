@@ -13,6 +13,7 @@ import pytest
 
 import cds_service
 from cds_service.artifacts.worked_patients import WorkedPatient
+from cds_service.facts.fact import Evidence
 from cds_service.hooks.messages import CallContext, HookRequest
 from cds_service.languages import LANGUAGES, Language
 from cds_service.present.explanation.clauses import Clauses, interval
@@ -219,7 +220,7 @@ def test_a_limit_that_a_site_has_set_says_so() -> None:
 def test_the_sources_of_a_rule_say_what_they_state() -> None:
     node = of(record(), "b12-low", "zh")
     assert [one["id"] for one in node["sources"]] == node["statements"]
-    assert node["sources"][0]["text"] == knowledge().statements[node["statements"][0]].text.zh
+    assert node["sources"][0]["text"] == knowledge().statements[node["statements"][0]].text.in_language("zh")
 
 
 def test_evidence_leads_to_the_entry_of_the_record_and_a_draft_to_none() -> None:
@@ -239,7 +240,7 @@ def test_evidence_leads_to_the_entry_of_the_record_and_a_draft_to_none() -> None
 
 def test_entries_of_every_kind_have_words() -> None:
     clauses = Clauses(knowledge(), "en", NOW.date())
-    entries = [
+    entries: list[Evidence] = [
         lab("serum-vitamin-b12", 150, 3, reported="150 pg/mL", flag="L"),
         lab("inr", 2.5, 3, reported="2.5 {INR}"),
         lab("serum-vitamin-b12", None, 3, reported="150"),
@@ -277,7 +278,7 @@ def test_every_reason_for_a_missing_fact_has_words(language: Language) -> None:
         for path in (*(root / "facts").glob("*.py"), *(root / "rules").glob("*.py"))
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in ("Missing", "unknown")
-        if isinstance(call.args[1], ast.Constant)
+        if isinstance(call.args[1], ast.Constant) and isinstance(call.args[1].value, str)
     }
     assert len(reasons) > 5
     for reason in reasons:
@@ -287,7 +288,9 @@ def test_every_reason_for_a_missing_fact_has_words(language: Language) -> None:
 
 def test_only_an_answer_with_a_trace_is_put_into_words() -> None:
     trace = [{"rule": "b12-low", "outcome": "counted"}]
-    replies = iter([{"cards": [], "extension": {}}, {"cards": [], "extension": {"cds-service.explain": trace}}])
+    replies: Iterator[dict[str, Any]] = iter(
+        [{"cards": [], "extension": {}}, {"cards": [], "extension": {"cds-service.explain": trace}}]
+    )
     answer = worded(knowledge(), lambda service, request, call: next(replies))
     request = HookRequest("patient-view", "", "p1", "")
     call = CallContext(ClientProfile(name="tests"), "zh", NOW)

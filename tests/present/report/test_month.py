@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from io import StringIO
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,8 @@ def reported(month: Month, selection: Selection) -> Report:
 
 def comparable(figures: Figures) -> Figures:
     """The database reckons with milliseconds."""
-    return replace(figures, seconds=None if figures.seconds is None else pytest.approx(figures.seconds, abs=0.01))
+    seconds: Any = None if figures.seconds is None else pytest.approx(figures.seconds, abs=0.01)
+    return replace(figures, seconds=seconds)
 
 
 def test_the_month_has_everything_that_is_to_be_counted(month: Month) -> None:

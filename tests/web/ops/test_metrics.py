@@ -60,8 +60,8 @@ def make_shipped(tmp_path: Path) -> Iterator[Callable[..., Flask]]:
     made: list[Flask] = []
 
     def make(**settings: Any) -> Flask:
-        values = {"open": True, "database_url": sqlite_url(tmp_path)} | settings
-        made.append(create_app(Settings(**values)))
+        values: dict[str, Any] = {"open": True, "database_url": sqlite_url(tmp_path)}
+        made.append(create_app(Settings(**values | settings)))
         return made[-1]
 
     yield make
@@ -382,6 +382,8 @@ def test_several_processes_are_added_up_and_a_dead_one_no_longer_says_how_it_is(
     try:
         for _ in range(40):
             assert requests.post(server.base + VIEW, json=request_body(), timeout=10).status_code == 200
+        # A process writes its gauges when it has started, which may be after the other has answered everything.
+        wait_for(lambda: told_by(server).get(version) == 2)
         for _ in range(4):  # whichever process answers
             found = told_by(server)
             assert (found[calls], found[version]) == (40, 2)

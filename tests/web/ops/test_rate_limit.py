@@ -237,7 +237,7 @@ def test_a_storage_that_fails_stops_no_call(log: LogFile, make_app: Callable[...
 class _Failing(SharedStorage):
     """A storage somewhere in the network that is not there."""
 
-    STORAGE_SCHEME = ("failing",)
+    STORAGE_SCHEME = ["failing"]  # noqa: RUF012  # as the library declares it
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         raise ConnectionError(key)

@@ -44,7 +44,8 @@ class Traced:
         self.exporter = InMemorySpanExporter()
         self.provider = make_provider(SimpleSpanProcessor(self.exporter))
         given = settings.pop("app", {})
-        values = Settings(**{"open": True, "database_url": sqlite_url(folder)} | settings)
+        members: dict[str, Any] = {"open": True, "database_url": sqlite_url(folder)}
+        values = Settings(**members | settings)
         self.runtime = Runtime.of(values)
         self.runtime.tracing = Tracing(self.provider.get_tracer("test"), self.runtime.metrics)
         self.client: FlaskClient = create_app(values, runtime=self.runtime, **given).test_client()
@@ -129,6 +130,8 @@ def test_each_list_that_is_fetched_is_a_span_of_its_own(make_traced: Callable[..
     for span in fetched.values():
         assert span.parent is not None
         assert span.parent.span_id == acquire.context.span_id
+        assert span.start_time is not None
+        assert span.end_time is not None
         assert span.start_time < span.end_time
     assert 'cds_fetches_total{list="patient",outcome="whole"} 1.0' in traced.client.get("/metrics").text
 

@@ -64,7 +64,8 @@ def elsewhere(linked: tuple[Flask, FaultServer]) -> tuple[FlaskClient, FaultServ
 
 
 def settings(folder: Path, **more: Any) -> Settings:
-    return Settings(**({"open": True, "database_url": sqlite_url(folder)} | more))
+    members: dict[str, Any] = {"open": True, "database_url": sqlite_url(folder)}
+    return Settings(**members | more)
 
 
 def queries(patient: str) -> dict[str, str]:

@@ -119,14 +119,14 @@ def sign_in(browser: FlaskClient, ehr: Ehr, patient: str = PATIENT) -> TestRespo
 
 
 def servers(browser: FlaskClient) -> list[Json]:
-    found: list[Json] = browser.get("/app/api/servers", base_url=PUBLIC).json["servers"]  # type: ignore[index]
+    found: list[Json] = browser.get("/app/api/servers", base_url=PUBLIC).json["servers"]
     return found
 
 
 def chart_of(browser: FlaskClient) -> Json:
     reply = browser.get(f"/app/api/chart/smart/{PATIENT}", base_url=PUBLIC)
     assert reply.status_code == 200, reply.text
-    chart: Json = reply.json
+    chart: Json = reply.get_json()
     return chart
 
 
@@ -581,7 +581,7 @@ def test_a_session_opens_no_route_that_asks_for_a_token(browser: FlaskClient, eh
 
 
 def test_the_routes_of_a_launch_are_described(browser: FlaskClient, ehr: Ehr) -> None:
-    document = browser.get("/openapi.json", base_url=PUBLIC).json
+    document = browser.get("/openapi.json", base_url=PUBLIC).get_json()
     assert [str(error) for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
     described = {
         path: set(entry["get" if "get" in entry else "post"]["responses"]) for path, entry in document["paths"].items()

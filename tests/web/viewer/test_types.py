@@ -66,21 +66,21 @@ def called(page: FlaskClient, service: Json, chart: Json, draft: Json | None = N
         f"/cds-services/{service['id']}", json=body | {"prefetch": prefetch}, headers={"X-CDS-Explain": "1"}
     )
     assert reply.status_code == 200, reply.text
-    found: Json = reply.json
+    found: Json = reply.get_json()
     return found
 
 
 def answers(page: FlaskClient) -> Iterator[tuple[str, Any]]:
     """Answers of the service, each with the name of its type."""
-    discovery = page.get("/cds-services").json
-    orders = page.get("/app/api/orders").json
+    discovery = page.get("/cds-services").get_json()
+    orders = page.get("/app/api/orders").get_json()
     yield "Discovery", discovery
     yield "OrderList", orders
     yield "ServerList", page.get("/app/api/servers").json
     patients = page.get("/app/api/patients/sandbox").json
     yield "PatientList", patients
     for patient in patients["patients"]:
-        chart = page.get(f"/app/api/chart/sandbox/{patient['id']}").json
+        chart = page.get(f"/app/api/chart/sandbox/{patient['id']}").get_json()
         yield "Chart", chart
         if patient["id"] not in CALLED:
             continue

@@ -148,7 +148,8 @@ class Table:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """In a parallel run the reports are all that is told of the tests."""
-        for file, name, *rows in (value for key, value in report.user_properties if key == _PROPERTY):
+        kept: list[list[str]] = [value for key, value in report.user_properties if key == _PROPERTY]  # type: ignore[misc]
+        for file, name, *rows in kept:
             shown = Shown(file, name)
             for row in rows:
                 self._tests[row].add(shown)

@@ -243,7 +243,7 @@ def test_one_drug_leads_to_one_card_however_it_is_written(client: FlaskClient, e
 def test_what_was_included_helps_to_read_and_is_nothing_by_itself(client: FlaskClient) -> None:
     """A product that is only included is not taken by anybody."""
     body = about("healthy-adult")
-    loratadine = {"resourceType": "MedicationRequest", "id": "r1", "status": "active", "intent": "order"}
+    loratadine: Json = {"resourceType": "MedicationRequest", "id": "r1", "status": "active", "intent": "order"}
     subject = {"subject": {"reference": "Patient/healthy-adult"}}
     loratadine |= subject | {"medicationCodeableConcept": {"text": "Loratadine"}}
     included = [{"resource": each, "search": {"mode": "include"}} for each in (K1, {"resourceType": "Practitioner"})]

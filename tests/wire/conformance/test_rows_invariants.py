@@ -61,8 +61,8 @@ FEEDBACK: dict[str, tuple[str, Json, int]] = {
 
 
 @lru_cache
-def _compiled(expression: str) -> Callable[[Json], list[Any]]:
-    return fhirpathpy.compile(expression)  # type: ignore[no-any-return]
+def _compiled(expression: str) -> Callable[..., list[Any]]:
+    return fhirpathpy.compile(expression)
 
 
 def holds(expression: str, body: Json) -> bool:

@@ -21,7 +21,7 @@ UNDESCRIBED = {"pddi-order-select.json", "pddi-order-sign.json"}
 @pytest.fixture(scope="module")
 def document(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Json]:
     with shipped_service(tmp_path_factory.mktemp("schemas")) as client:
-        yield client.get("/openapi.json").json
+        yield client.get("/openapi.json").get_json()
 
 
 def validator(document: Json, name: str) -> Draft202012Validator:

@@ -9,9 +9,9 @@ from typing import Any
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.fhir.bundle import ListResult
 from cds_service.gap_texts import gaps_text
-from cds_service.hooks.client_capabilities import ClientCapabilities
+from cds_service.hooks.cards.client_capabilities import ClientCapabilities
+from cds_service.hooks.cards.suggestions import NewId
 from cds_service.hooks.prefetch import PrefetchKey
-from cds_service.hooks.suggestions import NewId
 from cds_service.languages import Language
 from cds_service.record import PatientRecord
 from cds_service.record_lists import has_default, is_awaited

@@ -16,8 +16,8 @@ from cds_service.coding import RXNORM
 from cds_service.evaluate import Evaluator
 from cds_service.fhir.write.orders import DraftContext
 from cds_service.hooks.call import _new_id
-from cds_service.hooks.cards import CardContext, CardMaker
-from cds_service.hooks.client_capabilities import ClientCapabilities
+from cds_service.hooks.cards.card_maker import CardContext, CardMaker
+from cds_service.hooks.cards.client_capabilities import ClientCapabilities
 from cds_service.hooks.response_models import HookResponse
 from cds_service.record import PatientRecord
 from tests.support.fhir_parts import is_uuid
@@ -26,8 +26,8 @@ from tests.support.kb import NOW, draft, knowledge, knowledge_with, lab, med, pr
 Card = dict[str, Any]
 ALWAYS = {"fact": "patient_is_alive", "is": True}
 SETTING = DraftContext("Patient/p1", "2026-11-20T12:00:00+00:00", "", "Encounter/e1", "Practitioner/7")
-TESTS = [{"order": "order-mma"}, {"order": "order-hcy"}]
-MEDICINES = [
+TESTS: list[dict[str, Any]] = [{"order": "order-mma"}, {"order": "order-hcy"}]
+MEDICINES: list[dict[str, Any]] = [
     {"order": "b12-im-regimen", "recommended": True},
     {"order": "b12-oral-1000", "recommended": True},
     {"order": "order-mma"},
@@ -265,7 +265,7 @@ def test_the_parts_of_a_detail_are_paragraphs_and_name_each_source_once() -> Non
         "**所见**：found1。found2。",
         "**先做**：do1。do2。",
         "**留意**：mind1。mind2。",
-        f"*来源：{source.zh}。*",
+        f"*来源：{source.in_language('zh')}。*",
     ]
 
 

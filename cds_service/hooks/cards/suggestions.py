@@ -14,8 +14,8 @@ from cds_service.facts.observations import Window, usable
 from cds_service.fhir.reference import leads_somewhere
 from cds_service.fhir.write.draft_changes import clear_dose, put_on_hold, replace_product
 from cds_service.fhir.write.orders import Draft, DraftContext, medication_request, service_request, stop_task
-from cds_service.hooks.client_capabilities import ClientCapabilities
-from cds_service.hooks.texts import clean
+from cds_service.hooks.cards.client_capabilities import ClientCapabilities
+from cds_service.hooks.cards.texts import clean
 from cds_service.languages import LANGUAGES, Language
 from cds_service.record import MedicationUse
 from cds_service.rules.conditions import Test

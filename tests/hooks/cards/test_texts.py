@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cds_service.facts.fact import Evidence, Fact, Missing
-from cds_service.hooks.texts import Wording, clean, day, escaped, number, quantity
+from cds_service.hooks.cards.texts import Wording, clean, day, escaped, number, quantity
 from cds_service.quantity import Interval, point
 from cds_service.record import InrGoal, Patient, PendingTest
 from tests.support.kb import TODAY, ago, facts, knowledge, lab, med, problem, record

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from cds_service.artifacts.schema import Order, SuggestionUse
 from cds_service.fhir.write.draft_changes import clear_dose, put_on_hold, replace_product
 from cds_service.fhir.write.orders import DraftContext, medication_request, service_request, stop_task
-from cds_service.hooks.suggestions import Suggestion, make_offer, suggest
+from cds_service.hooks.cards.suggestions import Suggestion, make_offer, suggest
 from cds_service.record import DraftOrder, LabResult, PatientRecord, PendingTest
 from cds_service.rules.conditions import compiled
 from tests.support.kb import ago, draft, facts, knowledge, lab, med, problem, record
@@ -27,7 +27,7 @@ SETTING = DraftContext(
     "Practitioner/7",
     ("Observation/o1", "MedicationStatement/m1", "Condition/c1", "Procedure/x1"),
 )
-MODELS = {"ServiceRequest": ServiceRequest, "MedicationRequest": MedicationRequest, "Task": Task}
+MODELS: dict[str, Any] = {"ServiceRequest": ServiceRequest, "MedicationRequest": MedicationRequest, "Task": Task}
 MMA = "methylmalonic-acid"
 DRAFT = (
     b'{"resourceType": "MedicationRequest", "id": "example", "status": "draft", "intent": "order",'
@@ -64,7 +64,7 @@ LHON = record(problems=(problem("leber-optic-neuropathy"),))
 AUTHORS = ("Practitioner/7", "PractitionerRole/7", "Patient/p1", "RelatedPerson/7", None)
 
 
-def every() -> list[tuple[str, dict[str, str]]]:
+def every() -> list[tuple[str, dict[str, Any]]]:
     """Every order of the catalogue that drafts something, with what it is used with."""
     orders = knowledge().orders.items()
     return [(n, {"of": "takes_vitamin_k"} if o.stop else {}) for n, o in orders if o.test or o.medicine or o.stop]
@@ -107,9 +107,9 @@ def drafts_of(order: Order, language: str) -> Iterator[dict[str, Any]]:
     for choice in (*(order.medicine or ()), *regimens):
         yield medication_request(choice.medicine, language)(SETTING)
     if order.hold:
-        yield put_on_hold(DRAFT)
+        yield put_on_hold(DRAFT) or {}
     if order.replace:
-        yield replace_product(DRAFT, order.replace, language)
+        yield replace_product(DRAFT, order.replace, language) or {}
     if order.correct_unit:
         yield clear_dose(DRAFT, "mg", language) or {}
     if order.stop:

@@ -15,9 +15,9 @@ from cds_service.artifacts.schema import PARTS, Line, Part, Rule, SuggestionUse,
 from cds_service.facts.fact import Evidence, FactTable
 from cds_service.fhir.reference import leads_somewhere
 from cds_service.fhir.write.orders import DraftContext
-from cds_service.hooks.client_capabilities import ClientCapabilities
-from cds_service.hooks.suggestions import NewId, Offer, Suggestion, make_offer, suggest
-from cds_service.hooks.texts import Wording, neutral
+from cds_service.hooks.cards.client_capabilities import ClientCapabilities
+from cds_service.hooks.cards.suggestions import NewId, Offer, Suggestion, make_offer, suggest
+from cds_service.hooks.cards.texts import Wording, neutral
 from cds_service.json_types import Json
 from cds_service.languages import LANGUAGES, Language
 from cds_service.record import LabResult, MedicationUse, Problem
