@@ -39,8 +39,6 @@ from cds_service.settings import load_settings
 from cds_service.store.database import Database
 from cds_service.store.purge import purge
 
-# The five seed documents make 62 + 40 + 39 + 57 + 34 statements.
-REGISTER = 232
 HOOKS = ("patient-view", "order-select", "order-sign", "encounter-start", "encounter-discharge")
 
 
@@ -83,8 +81,8 @@ def check_command(folder: Path | None, site: Path | None, quiet: bool, clients: 
         click.echo(
             f"knowledge {knowledge.version}: {len(knowledge.rules)} rules, {len(knowledge.facts)} facts, "
             f"{len(knowledge.thresholds)} thresholds, {len(knowledge.value_sets)} value sets, "
-            f"{len(knowledge.statements)} of {REGISTER} statements disposed, "
-            f"{len(cited(knowledge) & knowledge.statements.keys())} cited; "
+            f"{len(knowledge.statements)} statements, "
+            f"{len(cited(knowledge) & knowledge.statements.keys())} of them cited; "
             f"{errors} errors, {len(findings) - errors} warnings"
         )
     if errors:
