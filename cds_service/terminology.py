@@ -14,6 +14,11 @@ from cds_service.coding import NDC, Coding, system_uri
 
 Kind = Literal["observation", "medication", "condition"]
 
+# Dashes and apostrophes are written in many ways, and mean the same in a name.
+_SAME = str.maketrans({**dict.fromkeys("‐‑‒–—―−", "-"), **dict.fromkeys("‘’ʼ", "'")})
+# What denies the condition whose name it stands right before; it is at most ten characters long.
+_DENIED = re.compile(r"((?<![a-z0-9])(no|not|not an?|non|without|never|neither|nor|absent)[ -]|无|非|未|不|没有)$")
+
 
 @dataclass(frozen=True, slots=True)
 class Analyte:
@@ -110,9 +115,10 @@ class _Matcher:
         self._exact = {key: frozenset(ids) for key, ids in exact.items()}
         self._prefixes = prefixes
         self._whole = {value_set.id: value_set.part_of for value_set in mine if value_set.part_of}
+        self._may_be_denied = kind == "condition"
         self._excluded = frozenset[tuple[str, str]]().union(*(value_set.excluded for value_set in mine))
         self._texts = [
-            (value_set.id, [_pattern(t) for t in value_set.texts], [_pattern(t) for t in value_set.not_texts])
+            (value_set.id, _prepared(value_set.texts), _prepared(value_set.not_texts))
             for value_set in mine
             if value_set.texts
         ]
@@ -150,11 +156,20 @@ class _Matcher:
         return found.union(concept for prefix, concept in self._prefixes.get(system, ()) if code.startswith(prefix))
 
     def _of_text(self, written: str) -> frozenset[str]:
+        text = _Written(written)
         return frozenset(
             concept
-            for concept, synonyms, exclusions in self._texts
-            if any(p.search(written) for p in synonyms) and not any(p.search(written) for p in exclusions)
+            for concept, names, exclusions in self._texts
+            if any(self._says(name, text) for name in text.may_hold(names))
+            and not any(name.starts(text) for name in text.may_hold(exclusions))
         )
+
+    def _says(self, name: _Name, text: _Written) -> bool:
+        """Whether the text has the name. A condition may be denied in a word; "no warfarin" is nobody's product."""
+        starts = name.starts(text)
+        if not self._may_be_denied:
+            return bool(starts)
+        return any(not _DENIED.search(text.plain, max(start - 10, 0), start) for start in starts)
 
 
 def _plain(system: str, code: str) -> tuple[str, str]:
@@ -163,14 +178,45 @@ def _plain(system: str, code: str) -> tuple[str, str]:
 
 
 def normalised(text: str) -> str:
-    """The text for comparison: NFKC, lower case, one space between words."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    """The text for comparison: NFKC, lower case, plain dashes and apostrophes, one space between words."""
+    return " ".join(unicodedata.normalize("NFKC", text).translate(_SAME).casefold().split())
 
 
-def _pattern(synonym: str) -> re.Pattern[str]:
-    """The pattern of a synonym: a word boundary at an end in Latin script, none at another end."""
-    plain = normalised(synonym)
-    before = r"(?<![a-z0-9])" if plain[0].isascii() else ""
-    after = r"(?![a-z0-9])" if plain[-1].isascii() else ""
-    gap = r"\ \.\.\.\ "  # " ... ", as re.escape writes it
-    return re.compile(before + re.escape(plain).replace(gap, ".*").replace(r"\ ", r"\s*") + after)
+class _Name:
+    """A name of a value set: a word boundary at an end in Latin script, none at another end."""
+
+    __slots__ = ("_pattern", "part")
+
+    def __init__(self, synonym: str) -> None:
+        plain = normalised(synonym)
+        before = r"(?<![a-z0-9])" if plain[0].isascii() else ""
+        after = r"(?![a-z0-9])" if plain[-1].isascii() else ""
+        gap = r"\ \.\.\.\ "  # " ... ", as re.escape writes it
+        self._pattern = re.compile(before + re.escape(plain).replace(gap, ".*").replace(r"\ ", r"\s*") + after)
+        self.part = _squeezed(plain.partition(" ... ")[0])
+
+    def starts(self, text: _Written) -> list[int]:
+        """Where in the text this name begins."""
+        return [found.start() for found in self._pattern.finditer(text.plain)]
+
+
+class _Written:
+    """A text that names are looked for in."""
+
+    def __init__(self, plain: str) -> None:
+        self.plain = plain
+        self._squeezed = _squeezed(plain)
+
+    def may_hold(self, names: Sequence[tuple[str, _Name]]) -> list[_Name]:
+        """Those of the names that a search for plain characters does not rule out: of most texts, hardly any."""
+        squeezed = self._squeezed
+        return [name for part, name in names if part in squeezed]
+
+
+def _squeezed(text: str) -> str:
+    return text.replace(" ", "")
+
+
+def _prepared(texts: Iterable[str]) -> list[tuple[str, _Name]]:
+    """Names with the characters that a text must hold if it has the name."""
+    return [(name.part, name) for name in map(_Name, texts)]

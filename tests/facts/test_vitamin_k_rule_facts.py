@@ -322,19 +322,39 @@ def test_a_course_is_recent_for_14_days(end: int, days: int) -> None:
     "concept",
     [
         *("cystic-fibrosis", "coeliac-disease", "cholestasis", "gastric-bypass", "short-bowel", "malnutrition"),
-        *("chronic-kidney-disease", "chronic-kidney-disease-3-to-5", "dialysis", "parenteral-nutrition"),
+        *("parenteral-nutrition", "pancreatic-insufficiency", "anorexia-nervosa"),
     ],
 )
-def test_each_of_these_conditions_is_a_risk_other_than_the_liver(concept: str) -> None:
+def test_each_of_these_conditions_is_a_risk_beyond_liver_and_kidney(concept: str) -> None:
     table = facts(record(problems=(problem(concept),)))
-    assert table["vitamin_k_deficiency_risk_other_than_liver"].value is True
+    assert table["vitamin_k_deficiency_may_be_warned_of"].value is True
     assert table["vitamin_k_deficiency_condition"].value is True
 
 
-def test_liver_disease_is_a_risk_and_no_other_than_the_liver() -> None:
-    table = facts(record(problems=(problem("chronic-liver-disease"),)))
+@pytest.mark.parametrize(
+    "concept",
+    [
+        *("chronic-kidney-disease", "chronic-kidney-disease-3-to-5", "dialysis"),
+        *("chronic-liver-disease", "alcohol-use-disorder"),
+    ],
+)
+def test_liver_and_kidney_disease_and_alcohol_are_a_risk_of_their_own_kind(concept: str) -> None:
+    table = facts(record(problems=(problem(concept), problem("dialysis"), problem("chronic-liver-disease"))))
     assert table["vitamin_k_deficiency_risk"].value is True
-    assert table["vitamin_k_deficiency_risk_other_than_liver"].value is False
+    assert table["vitamin_k_deficiency_may_be_warned_of"].value is False
+
+
+@pytest.mark.parametrize(("days", "warned_of"), [(6, False), (7, True)])
+def test_a_week_without_food_is_a_risk(days: int, warned_of: bool) -> None:
+    table = facts(record(problems=(problem("nil-by-mouth", since=ago(days)),)))
+    assert table["vitamin_k_deficiency_may_be_warned_of"].value is warned_of
+
+
+@pytest.mark.parametrize(("days", "warned_of"), [(30, False), (31, True), (None, False)])
+def test_acute_liver_injury_lets_no_risk_carry_a_warning(days: int | None, warned_of: bool) -> None:
+    injury = problem("acute-liver-injury", since=None if days is None else ago(days))
+    table = facts(record(problems=(injury, problem("malnutrition"))))
+    assert table["vitamin_k_deficiency_may_be_warned_of"].value is warned_of
 
 
 def test_an_antibiotic_is_a_risk_but_no_condition() -> None:
