@@ -64,6 +64,14 @@ class Interval(msgspec.Struct, frozen=True):
             self.high_open or other.high_open,
         )
 
+    def hull(self, other: Interval) -> Interval:
+        """The smallest interval that holds both."""
+        low, high = (
+            min((self, other), key=lambda one: (one.low, one.low_open)),
+            max((self, other), key=lambda one: (one.high, not one.high_open)),
+        )
+        return Interval(low.low, high.high, low.low_open, high.high_open)
+
 
 def point(value: float) -> Interval:
     """The interval of exactly this value."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -29,6 +29,9 @@ ListName = Literal[
 ]
 Source = Literal[ListName, "draft-orders"]
 ADMINISTRATION = "MedicationAdministration"
+UseStatus = Literal["active", "held", "ended", "unclear", "draft"]
+# Why an entry does not tell whether the product is in use; the words stand in `texts/facts.yaml`.
+Doubt = Literal["on hold", "status not recorded", "stopped, day not recorded"]
 Route = Literal["oral", "sublingual", "nasal", "im", "sc", "iv", "parenteral", "topical"]
 
 
@@ -83,15 +86,21 @@ class MedicationUse(Private, frozen=True):
         concepts: ids of the medication value sets that the product belongs to.
         product: the product's name as the record writes it.
         resource: FHIR type of the entry ("MedicationRequest", ...).
-        status: "active" as the entry says, "ended" (stopped, completed), or "draft".
+        status: what the entry says of itself: "active", "held" (on hold), "ended" (stopped, completed), "unclear" (its
+            status is missing, unknown or no status), or "draft".
+        ran_out: it ended as completed: nobody is said to have stopped it.
         start, end: first and last day of this entry; None: not recorded. A partial start is its last day.
+        recorded: the day on which the entry was written or asserted.
         daily_dose: micrograms a day; None: not stated, as needed, or not readable without doubt.
+        daily_units: international units a day, where the dose is stated in them.
+        as_needed: taken when needed, so that no day has a dose of its own.
         dose: micrograms at one time, under the same condition.
         reported_dose: the dosage as a person would read it, e.g. "15 mg three times a day"; "" if nothing was written.
         single_dose: given once.
         course_days: stated length of the course in days.
         strength: micrograms per unit of the product (a 5 mg capsule: 5000), where the record tells.
         reasons: ids of condition value sets that the stated reason belongs to.
+        rests_on: references of the entries that it is about or came from ("MedicationRequest/m1").
         partial_start: only a month or a year was written for the start; its last day may lie ahead and then means
             today.
     """
@@ -100,10 +109,14 @@ class MedicationUse(Private, frozen=True):
     product: str
     resource: str
     reference: str
-    status: Literal["active", "ended", "draft"]
+    status: UseStatus
+    ran_out: bool = False
     start: date | None = None
     end: date | None = None
+    recorded: date | None = None
     daily_dose: Interval | None = None
+    daily_units: Interval | None = None
+    as_needed: bool = False
     dose: Interval | None = None
     reported_dose: str = ""
     route: Route | None = None
@@ -111,7 +124,26 @@ class MedicationUse(Private, frozen=True):
     course_days: float | None = None
     strength: float | None = None
     reasons: frozenset[str] = frozenset()
+    rests_on: frozenset[str] = frozenset()
     partial_start: bool = False
+
+    @property
+    def last_day(self) -> date | None:
+        """The last day of an entry: its end, or of one that has ended the end of its course; None: not known."""
+        if self.end is not None or self.status != "ended" or self.start is None:
+            return self.end
+        if self.single_dose:
+            return self.start
+        return None if self.course_days is None else self.start + timedelta(days=self.course_days)
+
+    @property
+    def doubt(self) -> Doubt | None:
+        """What keeps the entry from telling whether the product is in use; None: it does tell."""
+        if self.status == "held":
+            return "on hold"
+        if self.status == "unclear":
+            return "status not recorded"
+        return "stopped, day not recorded" if self.status == "ended" and self.last_day is None else None
 
 
 class Dispense(Private, frozen=True):
@@ -123,6 +155,7 @@ class Dispense(Private, frozen=True):
         supply_days: for how many days it is meant to last.
         daily_dose: micrograms a day by its dosage instruction; None: not stated or not readable without doubt.
         strength: micrograms per unit of the product, where the record tells.
+        rests_on: references of the orders that it was handed over for.
     """
 
     concepts: frozenset[str]
@@ -137,6 +170,7 @@ class Dispense(Private, frozen=True):
     reported_dose: str = ""
     route: Route | None = None
     strength: float | None = None
+    rests_on: frozenset[str] = frozenset()
 
 
 class Problem(Private, frozen=True):
@@ -208,6 +242,8 @@ class PatientRecord(Private, frozen=True):
         labs: per observation value set, newest first, usable and unusable; undated ones last.
         orders: draft orders of the session; None when no orders are in hand (a chart is being viewed).
         dispensed: what was handed over; undated entries, too.
+        unused: entries that say themselves that the product is not used: cancelled, not taken, in error. They tell
+            only that it was once listed.
         family: conditions of relatives, of concepts the knowledge names.
         unread: lists that could not be read at all, each with the reasons.
         incomplete: lists of which a part could not be read (a page, an entry), each with the reasons.
@@ -220,6 +256,7 @@ class PatientRecord(Private, frozen=True):
     labs: Mapping[str, tuple[LabResult, ...]] = msgspec.field(default_factory=dict)
     medications: tuple[MedicationUse, ...] = ()
     dispensed: tuple[Dispense, ...] = ()
+    unused: tuple[MedicationUse, ...] = ()
     problems: tuple[Problem, ...] = ()
     pending: tuple[PendingTest, ...] = ()
     family: tuple[Problem, ...] = ()

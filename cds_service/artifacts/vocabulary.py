@@ -86,7 +86,8 @@ class FactDefinition(Strict):
     family: a condition recorded of a relative (boolean); without such a list, none is recorded.
     pending: the test is ordered or in progress (boolean).
     patient: one of the words about the patient.
-    when: a named condition over other facts (boolean).
+    when: a named condition over other facts (boolean). With `perhaps` it only leaves the fact open: unknown where the
+        condition holds, no where it does not.
     count: how many of the named facts are true (quantity).
 
     The words of take, state, except, only and patient are declared in cds_service/facts/ and explained in
@@ -101,6 +102,7 @@ class FactDefinition(Strict):
     pending: list[Id] | None = None
     patient: Name | None = None
     when: Condition | None = None
+    perhaps: Literal[True] | None = None
     count: list[Name] | None = None
     take: Name | None = None
     unit: str | None = None
@@ -159,8 +161,7 @@ class FactDefinition(Strict):
         if len(origins) != 1:
             raise ValueError(f"a fact has exactly one of {', '.join(_ORIGINS)}")
         origin = origins[0]
-        members = ("take", "within", "since", "before", "state", "route", "dose", "only", "without", "unconfirmed")
-        given = [m for m in members if getattr(self, m) is not None]
+        given = [m for m in _OPTIONAL if getattr(self, m) is not None]
         given += ["except"] if self.except_ else []
         if wrong := [m for m in given if m not in _MEMBERS[origin]]:
             raise ValueError(f"{wrong[0]} means nothing for a fact from {origin}")
@@ -172,8 +173,12 @@ class FactDefinition(Strict):
             if not any(word in place for place in places):
                 known = ", ".join(map(str, places))
                 raise ValueError(f"{member}: {word} means nothing for a fact from {origin}; known are {known}")
-        if self.state == "recent" and (self.within is None) == (self.since is None):
-            raise ValueError("state: recent needs within or since")
+        if (
+            (asked := COMPUTED.get(self.state or ""))
+            and asked.windowed
+            and (self.within is None) == (self.since is None)
+        ):
+            raise ValueError(f"state: {self.state} needs within or since")
         changed = self.state in change
         if changed != (self.before is not None):
             raise ValueError("before goes with state: raised or lowered")
@@ -200,6 +205,10 @@ class FactDefinition(Strict):
 
 
 _ORIGINS = ("observation", "medication", "condition", "family", "pending", "patient", "when", "count")
+_OPTIONAL = (
+    *("take", "within", "since", "before", "state", "route", "dose", "only"),
+    *("without", "unconfirmed", "perhaps"),
+)
 _MEMBERS: dict[str, set[str]] = {
     "observation": {"take", "within", "since"},
     "medication": {"take", "state", "within", "since", "before", "route", "dose", "except", "only"},
@@ -207,7 +216,7 @@ _MEMBERS: dict[str, set[str]] = {
     "family": set(),
     "pending": {"within"},
     "patient": set(),
-    "when": set(),
+    "when": {"perhaps"},
     "count": set(),
 }
 

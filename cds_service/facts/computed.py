@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Generic, Literal, TypeVar
 
 from cds_service.facts.fact import NO, Fact, FactTable
+from cds_service.facts.use import Member
 from cds_service.record import LabResult, MedicationUse, Problem, Source
 from cds_service.record_lists import sources_of
 
@@ -30,6 +31,7 @@ class Computed:
         reads: the lists that the function looks at.
         thresholds, facts, value_sets: the names that the function reads; each must exist where a fact uses the word.
         extends: another word whose declaration and meaning are part of this one.
+        windowed: a state that is asked of a window of days (`within` or `since`).
         none: the fact if the lists were read and hold no such entry; None: unknown, with the reason found there.
     """
 
@@ -42,6 +44,7 @@ class Computed:
     facts: tuple[str, ...] = ()
     value_sets: tuple[str, ...] = ()
     extends: str | None = None
+    windowed: bool = False
     none: Fact | None = NO
 
 
@@ -107,7 +110,7 @@ class Asked:
 
 FromResults = Callable[[FactTable, LabResult, Iterator[LabResult]], Fact]
 FromUses = Callable[[FactTable, tuple[MedicationUse, ...]], Fact]
-InState = Callable[[FactTable, date], Iterable[MedicationUse]]
+InState = Callable[[FactTable, frozenset[str], date], Iterable[Member]]
 Passes = Callable[[FactTable, MedicationUse], bool]
 FromPatient = Callable[[FactTable], Fact]
 FromEntries = Callable[[FactTable, Asked], "Fact | None"]
@@ -117,7 +120,7 @@ FromProblems = Callable[[FactTable, tuple[Problem, ...]], Fact]
 observation_take = Words[FromResults](reads=sources_of("laboratory"))
 # `take` over products: those found, at least one.
 medication_take = Words[FromUses]()
-# `state`: the products in that state; of recent ones, those in use since a day.
+# `state`: the products in that state, of these value sets; of a windowed state, those that were in it since a day.
 state = Words[InState]()
 # `except` and `only`: whether a product belongs to a group.
 product_filter = Words[Passes]()

@@ -133,5 +133,5 @@ def first_awaited(missing: Iterable[Missing]) -> Missing | None:
 def _concepts_present(record: PatientRecord) -> frozenset[str]:
     """The value sets of everything in the record that is no result: products, drafts, conditions and procedures."""
     drafts = (order.use.concepts for order in record.orders or () if order.use is not None)
-    entries = (entry.concepts for entries in (record.medications, record.problems) for entry in entries)
-    return frozenset[str]().union(*drafts, *entries)
+    lists = (record.medications, record.unused, record.dispensed, record.problems)
+    return frozenset[str]().union(*drafts, *(entry.concepts for entries in lists for entry in entries))

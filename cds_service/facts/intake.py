@@ -1,4 +1,4 @@
-"""Arithmetic over one medication entry and its history: daily dose, active, start of the chain, unchanged since."""
+"""Arithmetic over one medication entry and its history: daily dose, start of the chain, unchanged since."""
 
 from __future__ import annotations
 
@@ -16,15 +16,6 @@ MEDICATION_LISTS = sources_of("medication")
 def daily_dose(use: MedicationUse) -> Interval | None:
     """Micrograms on a day of use: the daily dose, or the one dose of a single-dose order."""
     return use.daily_dose or (use.dose if use.single_dose else None)
-
-
-def is_active(table: FactTable, use: MedicationUse) -> bool:
-    """Active by its status, begun, and not yet ended (clinical reading: start <= today, no end or end >= today)."""
-    return (
-        use.status == "active"
-        and (use.start is None or use.start <= table.today)
-        and (use.end is None or use.end >= table.today)
-    )
 
 
 def chain_start(use: MedicationUse, others: Iterable[MedicationUse], table: FactTable) -> date | None:

@@ -7,7 +7,8 @@ from datetime import date, timedelta
 
 from cds_service.facts.computed import Computed, medication_take, state
 from cds_service.facts.fact import Fact, FactTable, Missing, unknown
-from cds_service.facts.intake import MEDICATION_LISTS, chain_start, daily_dose, is_active, unchanged_since
+from cds_service.facts.intake import MEDICATION_LISTS, chain_start, daily_dose, unchanged_since
+from cds_service.facts.use import LIMITS, Member, in_use, on_hold, perhaps_in_use, since, uses_of
 from cds_service.quantity import Interval, point
 from cds_service.record import MedicationUse
 
@@ -15,29 +16,53 @@ from cds_service.record import MedicationUse
 _NONE_TAKEN = Fact(point(0))
 
 
-@state(Computed("active", reads=MEDICATION_LISTS))
-def active(table: FactTable, since: date) -> Iterator[MedicationUse]:
-    return (use for use in table.record.medications if is_active(table, use))
+@state(Computed("active", reads=MEDICATION_LISTS, thresholds=LIMITS))
+def active(table: FactTable, concepts: frozenset[str], first: date) -> Iterator[Member]:
+    return in_use(table, uses_of(table, concepts))
 
 
-@state(Computed("recent", reads=MEDICATION_LISTS))
-def recent(table: FactTable, since: date) -> Iterator[MedicationUse]:
-    """In use now, or until a day in the window: the last day of sure use is the end, else the start."""
-    for use in table.record.medications:
-        day = use.end or use.start
-        begun = use.start is None or use.start <= table.today
-        if is_active(table, use) or (day is not None and begun and day >= since):
-            yield use
+@state(Computed("held", reads=MEDICATION_LISTS, thresholds=LIMITS))
+def held(table: FactTable, concepts: frozenset[str], first: date) -> Iterator[Member]:
+    return on_hold(table, uses_of(table, concepts))
+
+
+@state(Computed("perhaps_active", reads=MEDICATION_LISTS, thresholds=LIMITS))
+def perhaps_active(table: FactTable, concepts: frozenset[str], first: date) -> Iterator[Member]:
+    return perhaps_in_use(table, uses_of(table, concepts))
+
+
+@state(Computed("recent", reads=MEDICATION_LISTS, thresholds=LIMITS, windowed=True))
+def recent(table: FactTable, concepts: frozenset[str], first: date) -> Iterator[Member]:
+    """In use since a day, for what must not be missed: what is on hold counts."""
+    return since(table, uses_of(table, concepts), first, held=True)
+
+
+@state(Computed("given", reads=MEDICATION_LISTS, thresholds=LIMITS, windowed=True))
+def given(table: FactTable, concepts: frozenset[str], first: date) -> Iterator[Member]:
+    """In use since a day, for what must be sure: a treatment."""
+    return since(table, uses_of(table, concepts), first, held=False)
+
+
+@state(Computed("unclear", reads=MEDICATION_LISTS, thresholds=LIMITS, windowed=True))
+def unclear(table: FactTable, concepts: frozenset[str], first: date) -> Iterator[Member]:
+    """The entries that leave open whether they were in use since a day."""
+    return (Member(use) for use, sure in since(table, uses_of(table, concepts), first, held=True) if not sure)
+
+
+@state(Computed("listed", reads=MEDICATION_LISTS, thresholds=LIMITS))
+def listed(table: FactTable, concepts: frozenset[str], first: date) -> Iterator[Member]:
+    """Anywhere in the record, whatever the entry says and however old it is."""
+    return map(Member, (*uses_of(table, concepts), *table.record.unused))
 
 
 @state(Computed("selected", reads=("draft-orders",)))
-def selected(table: FactTable, since: date) -> Iterator[MedicationUse]:
-    return (order.use for order in table.record.orders or () if order.use is not None and order.selected)
+def selected(table: FactTable, concepts: frozenset[str], first: date) -> Iterator[Member]:
+    return (Member(order.use) for order in table.record.orders or () if order.use is not None and order.selected)
 
 
 @state(Computed("drafted", reads=("draft-orders",)))
-def drafted(table: FactTable, since: date) -> Iterator[MedicationUse]:
-    return (order.use for order in table.record.orders or () if order.use is not None)
+def drafted(table: FactTable, concepts: frozenset[str], first: date) -> Iterator[Member]:
+    return (Member(order.use) for order in table.record.orders or () if order.use is not None)
 
 
 @medication_take(Computed("exists"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from cds_service.facts.computed import Computed, medication_take, product_filter
 from cds_service.facts.fact import Fact, FactTable, Missing
-from cds_service.facts.intake import chain_start, daily_dose, is_active
+from cds_service.facts.intake import chain_start, daily_dose
+from cds_service.facts.use import LIMITS, is_active
 from cds_service.quantity import point
 from cds_service.record import MedicationUse
 
@@ -14,7 +15,7 @@ _B12 = frozenset(
 _INJECTED = frozenset({"im", "sc", "iv", "parenteral"})
 
 
-@product_filter(Computed("replacement", thresholds=("b12_therapy_min_dose",), value_sets=tuple(sorted(_B12))))
+@product_filter(Computed("replacement", thresholds=("b12_therapy_min_dose", *LIMITS), value_sets=tuple(sorted(_B12))))
 def is_replacement(table: FactTable, use: MedicationUse) -> bool:
     """In use as replacement: an injection whose effect may last, or a product taken now in a sufficient dose.
 

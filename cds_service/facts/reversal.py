@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from cds_service.facts.computed import Computed, product_filter
 from cds_service.facts.fact import FactTable
-from cds_service.facts.intake import MEDICATION_LISTS, daily_dose, is_active, unchanged_since
+from cds_service.facts.intake import MEDICATION_LISTS, daily_dose, unchanged_since
 from cds_service.facts.observations import Window, is_future, usable
+from cds_service.facts.use import LIMITS, is_active
 from cds_service.record import MedicationUse
 
 _K1 = frozenset({"phytomenadione", "vitamin-k-unspecified"})
@@ -19,7 +20,7 @@ def topical(table: FactTable, use: MedicationUse) -> bool:
     return use.route == "topical"
 
 
-@product_filter(Computed("unchanged_renewal", reads=MEDICATION_LISTS, thresholds=("medication_gap", "renewal_min")))
+@product_filter(Computed("unchanged_renewal", reads=MEDICATION_LISTS, thresholds=(*LIMITS, "renewal_min")))
 def unchanged_renewal(table: FactTable, draft: MedicationUse) -> bool:
     """A draft of what is already taken: same product and daily dose, active for at least `renewal_min` days."""
     dose = daily_dose(draft)

@@ -153,6 +153,10 @@ class MedicationEntry(msgspec.Struct, rename="camel"):
     authored_on: Any = None
     date_written: Any = None
     date_ended: Any = None
+    date_asserted: Any = None
+    based_on: msgspec.Raw = NOTHING
+    derived_from: msgspec.Raw = NOTHING
+    authorizing_prescription: msgspec.Raw = NOTHING
     effective_date_time: Any = None
     effective_period: msgspec.Raw = NOTHING
     occurence_date_time: Any = None  # R5 spells it so for MedicationAdministration
@@ -171,6 +175,9 @@ class MedicationEntry(msgspec.Struct, rename="camel"):
 
 class DispenseShape(msgspec.Struct, rename="camel"):
     expected_supply_duration: QuantityShape | None = None
+    quantity: QuantityShape | None = None
+    number_of_repeats_allowed: int | None = None
+    validity_period: PeriodShape | None = None
 
 
 class AdherenceShape(msgspec.Struct):

@@ -96,14 +96,30 @@ def _medication(fact: FactDefinition, reads: tuple[Source, ...]) -> Deriver:
             first = table.today - timedelta(days=table.limits[within]) if within else table.today
             if since is not None and opened is not None and opened.on is not None:
                 first = opened.on + timedelta(days=since.days)
-            found = tuple(
-                use for use in in_state(table, first) if not concepts.isdisjoint(use.concepts) and passes(table, use)
-            )
-            if found:
-                return take(table, found)
+            found = [
+                member
+                for member in in_state(table, concepts, first)
+                if not concepts.isdisjoint(member.use.concepts) and passes(table, member.use)
+            ]
+            sure = tuple(use for use, is_sure in found if is_sure)
+            if len(sure) < len(found):
+                certain = take(table, sure) if sure else none or NO
+                return _perhaps(certain, take(table, tuple(use for use, _ in found)), table.unread(reads))
+            if sure:
+                return take(table, sure)
         return _nothing_found(table, reads, none or NO)
 
     return derive
+
+
+def _perhaps(certain: Fact, all_: Fact, unread: Missing | None) -> Fact:
+    """The fact of what is sure, beside that of all there may be; unknown where the open entries make a difference."""
+    if certain.value is not None and certain.value == all_.value:
+        return certain
+    missing = unread or Missing("unclear", "whether it is or was in use")
+    if isinstance(certain.value, Interval) and isinstance(all_.value, Interval):
+        return Fact(certain.value.hull(all_.value), all_.evidence, missing, certain.on)
+    return Fact(None, all_.evidence, missing)
 
 
 def _change(fact: FactDefinition, reads: tuple[Source, ...]) -> Deriver:
@@ -197,6 +213,7 @@ def _named_condition(fact: FactDefinition) -> Deriver:
     could = conditions.could(fact.when)
     evidence = conditions.evidence(fact.when)
     names = [leaf.fact for leaf in leaves(fact.when) if leaf.fact]
+    perhaps = fact.perhaps is True
 
     def derive(table: FactTable) -> Fact:
         value, about = holds(table), "a fact in its definition is unknown"
@@ -206,7 +223,13 @@ def _named_condition(fact: FactDefinition) -> Deriver:
         if value is None:
             awaited = any(could(table))
             unread = awaited or any((missing := table[name].missing) and missing.unread for name in names)
-            return Fact(None, missing=Missing("unread", about, awaited) if unread else Missing("absent", about))
+            if unread:
+                return Fact(None, missing=Missing("unread", about, awaited))
+            unclear = [one for one in map(table.__getitem__, names) if one.missing and one.missing.kind == "unclear"]
+            entries = tuple(item for one in unclear for item in one.evidence)
+            return Fact(None, entries, Missing("unclear" if entries else "absent", about))
+        if value and perhaps:
+            return Fact(None, evidence(table), Missing("unclear", "a condition that leaves it open holds"))
         return Fact(value, evidence(table) if value else ())
 
     return derive

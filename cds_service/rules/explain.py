@@ -159,7 +159,12 @@ def evidence(item: Evidence) -> Node:
         case MedicationUse():
             daily = None if item.daily_dose is None or item.single_dose else _value(item.daily_dose, "ug")
             return {"reference": item.reference, "product": item.product} | _given(
-                start=item.start, end=item.end, daily=daily, dosage=item.reported_dose, draft=item.status == "draft"
+                start=item.start,
+                end=item.last_day,
+                daily=daily,
+                dosage=item.reported_dose,
+                draft=item.status == "draft",
+                doubt=item.doubt,
             )
         case Problem():
             undated = item.since is None
@@ -234,6 +239,7 @@ def _leaf_line(node: Node) -> str:
     parts.append(f"-> {node['outcome']}")
     if "because" in node:
         parts.append(f"because {node['because']}")
+    parts += [f"({item['product']}: {item['doubt']})" for item in node.get("evidence", ()) if item.get("doubt")]
     referenced = [item for item in node.get("evidence", ()) if item.get("reference")]
     if references := [item["reference"] + (" (no date)" if item.get("undated") else "") for item in referenced]:
         parts.append(" ".join(references))

@@ -48,6 +48,7 @@ MEDICATIONS = [
     "adenosylcobalamin", "vitamin-b12-unspecified", "b12-combination", "folic-acid", "metformin",
     "proton-pump-inhibitor", "h2-receptor-antagonist", "systemic-glucocorticoid", "broad-spectrum-antibiotic",
     "methotrexate", "macrocytosis-drug", "pemetrexed", "enoxaparin", "fondaparinux",
+    "warfarin", "phenprocoumon", "acenocoumarol", "apixaban", "rivaroxaban", "edoxaban", "dabigatran",
 ]  # fmt: skip
 KINDS: dict[str, Kind] = dict.fromkeys(OBSERVATIONS, "observation")
 KINDS |= dict.fromkeys(CONDITIONS, "condition")
@@ -241,16 +242,16 @@ CODES: list[tuple[Kind, str, str, str]] = [
     ("observation", "loinc", "787-2", "mcv"),
     ("observation", "loinc", "2160-0", "creatinine"),
     ("observation", "snomed", "26604007", "complete-blood-count"),
-    ("medication", "rxnorm", "11289", "vitamin-k-antagonist"),
-    ("medication", "rxnorm", "855336", "vitamin-k-antagonist"),  # a brand, at product level
-    ("medication", "ndc", "00056-0168-99", "vitamin-k-antagonist"),  # another package of a listed product
+    ("medication", "rxnorm", "11289", "vitamin-k-antagonist warfarin"),
+    ("medication", "rxnorm", "855336", "vitamin-k-antagonist warfarin"),  # a brand, at product level
+    ("medication", "ndc", "00056-0168-99", "vitamin-k-antagonist warfarin"),  # another package of a listed product
     ("medication", "nhsa", "XB01AAH053A001010100000", "vitamin-k-antagonist"),
-    ("medication", "atc", "B01AA07", "vitamin-k-antagonist"),
-    ("medication", "snomed", "319735007", "vitamin-k-antagonist"),
-    ("medication", "snomed", "32751311000001101", "vitamin-k-antagonist"),  # UK generic capsules
-    ("medication", "rxnorm", "1114198", "direct-oral-anticoagulant"),
-    ("medication", "atc", "B01AF02", "direct-oral-anticoagulant"),
-    ("medication", "atc", "B01AE07", "direct-oral-anticoagulant"),
+    ("medication", "atc", "B01AA07", "acenocoumarol vitamin-k-antagonist"),
+    ("medication", "snomed", "319735007", "vitamin-k-antagonist warfarin"),
+    ("medication", "snomed", "32751311000001101", "vitamin-k-antagonist warfarin"),  # UK generic capsules
+    ("medication", "rxnorm", "1114198", "direct-oral-anticoagulant rivaroxaban"),
+    ("medication", "atc", "B01AF02", "apixaban direct-oral-anticoagulant"),
+    ("medication", "atc", "B01AE07", "dabigatran direct-oral-anticoagulant"),
     ("medication", "atc", "B01AB05", "enoxaparin heparin-or-parenteral-anticoagulant"),
     ("medication", "rxnorm", "854235", "enoxaparin heparin-or-parenteral-anticoagulant"),
     ("medication", "rxnorm", "861364", "fondaparinux heparin-or-parenteral-anticoagulant"),  # a brand
@@ -346,7 +347,7 @@ def test_a_code_is_read_as_its_concepts_and_no_others(
         ("rxnorm", "5224", "Lovenox 40 MG/0.4ML", "enoxaparin heparin-or-parenteral-anticoagulant"),
         ("atc", "B01AB", "Heparin 5000 units", "heparin-or-parenteral-anticoagulant"),
         ("atc", "B01AB05", "Arixtra", "enoxaparin heparin-or-parenteral-anticoagulant"),  # the code names a part
-        ("rxnorm", "11289", "Lovenox", "vitamin-k-antagonist"),  # a code of something else
+        ("rxnorm", "11289", "Lovenox", "vitamin-k-antagonist warfarin"),  # a code of something else
     ],
 )
 def test_a_text_tells_the_part_of_a_value_set_where_the_code_names_only_the_whole(
@@ -370,11 +371,11 @@ def test_the_preferred_code_of_a_value_set_is_read_as_it(terminology: Terminolog
 
 TEXTS: list[tuple[Kind, str, str]] = [
     # kind, text, expected value sets
-    ("medication", "Warfarin 3 mg", "vitamin-k-antagonist"),
-    ("medication", "华法林钠片 2.5mg", "vitamin-k-antagonist"),
+    ("medication", "Warfarin 3 mg", "vitamin-k-antagonist warfarin"),
+    ("medication", "华法林钠片 2.5mg", "vitamin-k-antagonist warfarin"),
     ("medication", "Vitamin K antagonist", "vitamin-k-antagonist"),
     ("medication", "Vitamin K for warfarin reversal", "vitamin-k-unspecified"),
-    ("medication", "利伐沙班片", "direct-oral-anticoagulant"),
+    ("medication", "利伐沙班片", "direct-oral-anticoagulant rivaroxaban"),
     ("medication", "低分子肝素钠注射液", "heparin-or-parenteral-anticoagulant"),
     ("medication", "Heparin lock flush 10 units/mL", ""),
     ("medication", "肝素封管液", ""),

@@ -86,7 +86,7 @@ adult_age:
 """
     + "".join(
         f"{name}: {{label: {{en: N, zh: 数}}, unit: d, values: [{{since: 2025-01-01, value: 3}}], source: [S0-01]}}\n"
-        for name in PENDING_LIMITS.values()
+        for name in (*PENDING_LIMITS.values(), "medication_gap", "single_dose_effect")
     ),
     "computed.yaml": (knowledge_dir() / "computed.yaml").read_text(encoding="utf-8"),
     "b12/low.yaml": """\

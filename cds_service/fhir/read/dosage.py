@@ -213,13 +213,14 @@ def _dose(dosage: DosageShape, text: TextDose, strength: Strength) -> Interval |
 
 def _structured_dose(dose: QuantityShape | RangeShape, strength: Strength) -> Interval | None:
     if isinstance(dose, QuantityShape):
-        return _mass(dose, strength)
-    low = _mass(dose.low, strength) if dose.low is not None else None
-    high = _mass(dose.high, strength) if dose.high is not None else None
+        return mass_of(dose, strength)
+    low = mass_of(dose.low, strength) if dose.low is not None else None
+    high = mass_of(dose.high, strength) if dose.high is not None else None
     return Interval(low.low, high.high) if low is not None and high is not None and low.low <= high.high else None
 
 
-def _mass(quantity: QuantityShape, strength: Strength) -> Interval | None:
+def mass_of(quantity: QuantityShape, strength: Strength) -> Interval | None:
+    """An amount of a product in micrograms; None if its unit does not tell."""
     kind = unit_of(quantity)
     if kind is None or quantity.value is None or quantity.value <= 0 or quantity.comparator:
         return None

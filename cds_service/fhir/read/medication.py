@@ -1,7 +1,8 @@
 """FHIR medication entries to MedicationUse: which product, is it taken, since when, how much.
 
 MedicationRequest, MedicationStatement and MedicationAdministration of R4, R4B, R5 and STU3, and DSTU2's
-MedicationOrder. What is not taken (draft, on hold, cancelled, intended, not taken, unknown, refused) is not here.
+MedicationOrder. An entry that says that the product is not used (draft, cancelled, intended, not taken, refused, in
+error) is kept apart; one that does not say is kept as unclear.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from cds_service.fhir.bundle import UNREADABLE
 from cds_service.fhir.codeable_concept import Concept, concepts_of, optional, parse_concept, read_reference
 from cds_service.fhir.dates import Moment, moment
 from cds_service.fhir.read.context import ERRONEOUS, ReadContext
-from cds_service.fhir.read.dosage import Dosing, read_dosing, unit_of
+from cds_service.fhir.read.dosage import Dosing, mass_of, read_dosing, unit_of
 from cds_service.fhir.read.strength import UNKNOWN, Strength, strength_in_name, strength_of_ratio
 from cds_service.fhir.read.timing import duration_days
+from cds_service.fhir.reference import literal
 from cds_service.fhir.shapes import (
     AdherenceShape,
     DispenseShape,
@@ -32,18 +34,30 @@ from cds_service.fhir.shapes import (
     ReferenceShape,
 )
 from cds_service.gaps import GapKind, Note, NoteKind
-from cds_service.record import ADMINISTRATION, MedicationUse
+from cds_service.quantity import tidy
+from cds_service.record import ADMINISTRATION, MedicationUse, UseStatus
 from cds_service.terminology import Terminology
 
-# Intents under which a medicine is really to be taken; DSTU2 had none.
-_ORDERED = frozenset((None, "order", "plan", "original-order", "reflex-order", "filler-order", "instance-order"))
 _REQUESTS = ("MedicationRequest", "MedicationOrder")
-_Status = Literal["active", "ended"]
-_REQUESTED: dict[str | None, _Status] = {"active": "active", "completed": "ended", "stopped": "ended", "ended": "ended"}
-_STATED: dict[str | None, _Status] = {"active": "active", "completed": "ended", "stopped": "ended"}
-GIVEN: dict[str | None, _Status] = {"in-progress": "active", "completed": "ended", "stopped": "ended"}
-_TAKING = frozenset(("taking", "taking-as-directed", "taking-not-as-directed"))
-_STOPPED = frozenset(("stopped", "stopped-as-directed", "stopped-not-as-directed"))
+# Intents under which nothing was ordered yet; DSTU2 had no intents.
+_NOT_ORDERED = frozenset(("proposal", "option"))
+_ORDERED = frozenset((None, "order", "plan", "original-order", "reflex-order", "filler-order", "instance-order"))
+# What the statuses of an entry mean. Any other status, and none, leaves it unclear.
+_Said = Literal["active", "held", "ended", "unused"]
+_NEVER: dict[str, _Said] = {ERRONEOUS: "unused", "cancelled": "unused", "draft": "unused"}
+_ENDED: dict[str, _Said] = {"completed": "ended", "stopped": "ended", "ended": "ended"}
+_REQUESTED: dict[str, _Said] = {**_NEVER, **_ENDED, "active": "active", "on-hold": "held"}
+_STATED: dict[str, _Said] = {**_REQUESTED, "intended": "unused", "not-taken": "unused"}
+_GIVEN: dict[str, _Said] = {**_NEVER, **_ENDED, "in-progress": "active", "not-done": "unused", "on-hold": "unused"}
+_ADHERENCE: dict[str, _Said] = {
+    "": "active",
+    **dict.fromkeys(("taking", "taking-as-directed", "taking-not-as-directed"), "active"),
+    **dict.fromkeys(("on-hold", "on-hold-as-directed", "on-hold-not-as-directed"), "held"),
+    **dict.fromkeys(("stopped", "stopped-as-directed", "stopped-not-as-directed"), "ended"),
+    "not-taking": "unused",
+}
+# Ended of itself: nobody is said to have stopped it.
+_RAN_OUT = frozenset(("completed", "ended"))
 # An order that is one of these is not signed any more. Signing an active order again is judged.
 _PAST_ORDERS = frozenset((ERRONEOUS, "cancelled", "stopped", "completed", "ended"))
 
@@ -58,6 +72,12 @@ _ingredients = msgspec.json.Decoder(list[IngredientShape] | None)
 _drug_product = msgspec.json.Decoder(DrugProductShape | None)
 _many = msgspec.json.Decoder(list[msgspec.Raw])
 _references = msgspec.json.Decoder(list[ReferenceShape] | ReferenceShape | None)
+
+
+class UnusedEntry(NamedTuple):
+    """An entry that says that the product is not used."""
+
+    use: MedicationUse
 
 
 class Product(NamedTuple):
@@ -78,28 +98,25 @@ class Product(NamedTuple):
     written: Concept = Concept()
 
 
-def read_medication(raw: msgspec.Raw, kind: str, reading: ReadContext, address: str) -> MedicationUse | None:
-    """One entry of the medication lists; None if it is not of this patient, not taken, or of no interest.
+def read_medication(
+    raw: msgspec.Raw, kind: str, reading: ReadContext, address: str
+) -> MedicationUse | UnusedEntry | None:
+    """One entry of the medication lists; None if it is not of this patient or of no interest.
 
     Raises:
         msgspec.DecodeError: it has not the shape of a medication resource.
     """
     entry = _entry.decode(raw)
     status = _status(entry, kind)
-    # Without a status nobody can say whether it is taken: that is neither yes nor no (HL7's PDDI examples have such).
-    unclear = status is None and entry.status is None and (entry.intent in _ORDERED or kind not in _REQUESTS)
-    if (status is None and not unclear) or entry.do_not_perform is True:
-        return None
     if not reading.is_call_patient(kind, entry.subject, entry.patient):
         return None
-    product = product_of(entry, reading)
+    product = product_of(entry, reading, in_use=status is not None)
+    if status is None:
+        return UnusedEntry(_use(entry, kind, "unclear", product, reading, address)) if product.concepts else None
     if not product.known:
         reading.note_gap(kind, GapKind.MEDICINE_NOT_FOUND)
     if not product.concepts:
         reading.unmatched[kind, product.written] += 1
-        return None
-    if status is None:
-        reading.note_gap(kind, GapKind.STATUS_MISSING)
         return None
     return _use(entry, kind, status, product, reading, address)
 
@@ -124,32 +141,42 @@ def read_draft(
     return reference, _use(entry, kind, "draft", product, reading, reference) if product.concepts else None
 
 
-def _status(entry: MedicationEntry, kind: str) -> _Status | None:
-    """Active or ended, as the entry says of itself; None if it is neither, or says that nothing was taken."""
-    if kind in _REQUESTS:
-        if entry.intent not in _ORDERED:
-            return None
-        return _REQUESTED.get(entry.status)
-    if entry.taken in ("n", "na") or True in (entry.was_not_taken, entry.not_given, entry.was_not_given):
+def _status(entry: MedicationEntry, kind: str) -> UseStatus | None:
+    """What the entry says of itself; None if it says that the product is not used."""
+    if entry.do_not_perform is True or entry.taken in ("n", "na"):
+        return None
+    if True in (entry.was_not_taken, entry.not_given, entry.was_not_given):
         return None
     if kind == ADMINISTRATION:
-        return GIVEN.get(entry.status)
-    if entry.status == "recorded":
-        return _by_adherence(entry)
-    return _STATED.get(entry.status)
+        said = _GIVEN.get(entry.status or "")
+    elif kind in _REQUESTS:
+        said = "unused" if entry.intent in _NOT_ORDERED else _REQUESTED.get(entry.status or "")
+        if said == "active" and entry.intent not in _ORDERED:
+            said = None
+    elif entry.status == "recorded":
+        said = _by_adherence(entry)
+    else:
+        said = _STATED.get(entry.status or "")
+    if said is None:
+        return "unclear"
+    return None if said == "unused" else said
 
 
-def _by_adherence(entry: MedicationEntry) -> _Status | None:
+def _by_adherence(entry: MedicationEntry) -> _Said | None:
     """R5 says in `adherence` what `status` said before; a statement without it is one that the medicine is taken."""
     adherence = optional(_adherence, entry.adherence)
-    code = parse_concept(adherence.code).code if adherence is not None else ""
-    if not code or code in _TAKING:
-        return "active"
-    return "ended" if code in _STOPPED else None
+    return _ADHERENCE.get(parse_concept(adherence.code).code if adherence is not None else "")
 
 
-def product_of(entry: MedicationEntry, reading: ReadContext, *, may_be_blank: bool = False) -> Product:
-    """The product, from codes and text, from the Medication referred to, or from the reference's display."""
+def product_of(
+    entry: MedicationEntry, reading: ReadContext, *, may_be_blank: bool = False, in_use: bool = True
+) -> Product:
+    """The product, from codes and text, from the Medication referred to, or from the reference's display.
+
+    Args:
+        may_be_blank: no medicine at all is no unknown one.
+        in_use: a Medication that is not at hand is worth looking up, a text that nothing names worth a remark.
+    """
     raw, reference = entry.medication_codeable_concept, read_reference(entry.medication_reference)
     if bytes(entry.medication):  # R5: a CodeableReference
         raw = entry.medication
@@ -160,11 +187,11 @@ def product_of(entry: MedicationEntry, reading: ReadContext, *, may_be_blank: bo
         product = _recognised(reading.terminology, parse_concept(raw), _display(reference), medication)
     else:
         product = _recognised_by_code(reading.terminology, written)
-    if not product.concepts and product.by_text:
+    if in_use and not product.concepts and product.by_text:
         reading.notes[Note(NoteKind.MEDICINE_NOT_KNOWN)] += 1
     if not reference.reference:
         return product._replace(known=True) if may_be_blank else product
-    if not product.known and (address := reading.medications.address(reference.reference)):
+    if in_use and not product.known and (address := reading.medications.address(reference.reference)):
         reading.lookups.add(address)
     return product
 
@@ -270,23 +297,16 @@ def _form(medication: MedicationShape | None) -> str:
 
 
 def _use(
-    entry: MedicationEntry,
-    kind: str,
-    status: _Status | Literal["draft"],
-    product: Product,
-    reading: ReadContext,
-    address: str,
+    entry: MedicationEntry, kind: str, status: UseStatus, product: Product, reading: ReadContext, address: str
 ) -> MedicationUse:
     # MedicationRequest has `dosageInstruction`; Epic's examples put the members of older versions beside it.
     raw = entry.dosage_instruction if bytes(entry.dosage_instruction) else entry.dosage
     dosing = read_dosing(raw, product.strength, product.name, product.form)
     if dosing.unreadable:
         reading.notes[Note(NoteKind.DOSAGE_UNREADABLE, kind)] += 1
-    start, end, at_once = _dates(entry, kind, status, dosing)
-    course = dosing.course_days
-    if course is None:
-        dispense = optional(_dispense, entry.dispense_request)
-        course = duration_days(dispense.expected_supply_duration) if dispense is not None else None
+    supply = optional(_dispense, entry.dispense_request) or DispenseShape()
+    start, end, at_once = _dates(entry, kind, status, dosing, supply)
+    recorded = _first(entry.authored_on, entry.date_written, entry.date_asserted)
     administered = kind == ADMINISTRATION
     return MedicationUse(
         concepts=product.concepts,
@@ -294,40 +314,72 @@ def _use(
         resource=kind,
         reference=f"{kind}/{entry.id}" if entry.id else address,
         status=status,
+        ran_out=status == "ended" and entry.status in _RAN_OUT,
         start=start.day if start else None,
         end=end.day if end else None,
+        recorded=recorded.day if recorded else None,
         # An administration tells what was given then, not what is given on a day.
         daily_dose=None if administered else dosing.daily,
         dose=dosing.dose,
         reported_dose=dosing.reported,
         route=dosing.route,
         single_dose=dosing.single or (administered and at_once),
-        course_days=course,
+        course_days=dosing.course_days or _supplied_days(supply, dosing, product.strength),
         strength=product.strength.each,
         reasons=_reasons(entry, reading),
+        rests_on=references_in(entry.based_on, entry.derived_from),
         partial_start=start.partial if start else False,
     )
 
 
-def _dates(entry: MedicationEntry, kind: str, status: str, dosing: Dosing) -> tuple[Moment | None, Moment | None, bool]:
-    """First and last day, and whether the entry is of one moment (an `effectiveDateTime`)."""
-    if kind in ("MedicationRequest", "MedicationOrder"):
-        start = dosing.start or moment(entry.authored_on) or moment(entry.date_written)
-        return start, dosing.end or moment(entry.date_ended), False
-    moments = (
+def _dates(
+    entry: MedicationEntry, kind: str, status: UseStatus, dosing: Dosing, supply: DispenseShape
+) -> tuple[Moment | None, Moment | None, bool]:
+    """First and last day, and whether the entry is of one moment (an `effectiveDateTime`).
+
+    The start never stands in for the end, except of what was given at one moment.
+    """
+    if kind in _REQUESTS:
+        start = dosing.start or _first(entry.authored_on, entry.date_written)
+        validity = supply.validity_period if status == "ended" else None
+        return start, dosing.end or moment(entry.date_ended) or moment(validity.end if validity else None), False
+    at = _first(
         entry.effective_date_time,
         entry.occurence_date_time,
         entry.occurrence_date_time,
         entry.effective_time_date_time,
     )
-    at = next(filter(None, map(moment, moments)), None)
     periods = (entry.effective_period, entry.occurence_period, entry.occurrence_period, entry.effective_time_period)
     for raw in periods:
         period = optional(_period, raw)
         if period is not None:
-            return moment(period.start), moment(period.end), False
-    # One date on an entry that has ended is all that is known of both its ends.
-    return at, at if status == "ended" else None, at is not None
+            return moment(period.start) or dosing.start, moment(period.end) or dosing.end, False
+    given = kind == ADMINISTRATION and status != "active"
+    return at or dosing.start, at if given else dosing.end, at is not None
+
+
+def _first(*written: object) -> Moment | None:
+    return next(filter(None, map(moment, written)), None)
+
+
+def _supplied_days(supply: DispenseShape, dosing: Dosing, strength: Strength) -> float | None:
+    """How long what may be handed over lasts, all repeats included."""
+    days = duration_days(supply.expected_supply_duration)
+    if days is None and supply.quantity is not None and dosing.daily is not None and dosing.daily.low > 0:
+        amount = mass_of(supply.quantity, strength)
+        days = None if amount is None else tidy(amount.high / dosing.daily.low)
+    repeats = supply.number_of_repeats_allowed or 0
+    return None if days is None or repeats < 0 else days * (1 + repeats)
+
+
+def references_in(*written: msgspec.Raw) -> frozenset[str]:
+    """The entries that members such as `basedOn` and `derivedFrom` lead to, as `Type/id`."""
+    found = []
+    for raw in written:
+        references = optional(_references, raw) or []
+        found += references if isinstance(references, list) else [references]
+    parts = (literal(one.reference) for one in found if one.reference)
+    return frozenset(f"{part.type}/{part.id}" for part in parts if part is not None)
 
 
 def _reasons(entry: MedicationEntry, reading: ReadContext) -> frozenset[str]:

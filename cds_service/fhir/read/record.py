@@ -15,11 +15,10 @@ import msgspec
 from cds_service.errors import TooLarge, Unprocessable
 from cds_service.fhir.bundle import MAX_ENTRIES, UNREADABLE, Entry, ListResult, open_resource, resource_type
 from cds_service.fhir.dates import moment
-from cds_service.fhir.read.administration import read_administration
 from cds_service.fhir.read.context import ReadContext
 from cds_service.fhir.read.dispense import read_dispense
 from cds_service.fhir.read.drafts import read_drafts, selected
-from cds_service.fhir.read.medication import read_medication
+from cds_service.fhir.read.medication import UnusedEntry, read_medication
 from cds_service.fhir.read.observation import read_observation
 from cds_service.fhir.read.problems import (
     DatedGoal,
@@ -60,6 +59,7 @@ class _Lists:
     labs: dict[str, list[LabResult]] = field(default_factory=dict)
     medications: list[MedicationUse] = field(default_factory=list)
     dispensed: list[Dispense] = field(default_factory=list)
+    unused: list[MedicationUse] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     family: list[Problem] = field(default_factory=list)
     pending: list[PendingTest] = field(default_factory=list)
@@ -132,6 +132,7 @@ def read_record(
         labs={concept: tuple(sorted(results, key=_recency, reverse=True)) for concept, results in lists.labs.items()},
         medications=tuple(lists.medications),
         dispensed=tuple(lists.dispensed),
+        unused=tuple(lists.unused),
         problems=tuple(lists.problems),
         family=tuple(lists.family),
         pending=tuple(lists.pending),
@@ -204,7 +205,7 @@ def _read_one(source: ListName, kind: str, entry: Entry, reading: ReadContext, l
             case "observations":
                 for result in read_observation(raw, reading, address):
                     _keep(result, lists)
-            case "medication-requests" | "medication-statements":
+            case "medication-requests" | "medication-statements" | "medication-administrations":
                 _keep(read_medication(raw, kind, reading, address), lists)
             case "conditions":
                 _keep(read_condition(raw, reading, address), lists)
@@ -216,8 +217,6 @@ def _read_one(source: ListName, kind: str, entry: Entry, reading: ReadContext, l
                 _keep(read_goal(raw, reading, address), lists)
             case "medication-dispenses":
                 _keep(read_dispense(raw, reading, address), lists)
-            case "medication-administrations":
-                _keep(read_administration(raw, reading, address), lists)
             case "family-history":
                 lists.family += read_family_history(raw, reading, address)
             case _:
@@ -227,7 +226,7 @@ def _read_one(source: ListName, kind: str, entry: Entry, reading: ReadContext, l
             reading.note_gap(kind, GapKind.RESOURCE_UNREADABLE)
 
 
-_Found = LabResult | MedicationUse | Dispense | Problem | PendingTest | DatedGoal
+_Found = LabResult | MedicationUse | UnusedEntry | Dispense | Problem | PendingTest | DatedGoal
 
 
 def _keep(found: _Found | None, lists: _Lists) -> None:
@@ -236,6 +235,9 @@ def _keep(found: _Found | None, lists: _Lists) -> None:
         return
     if isinstance(found, DatedGoal):
         lists.goals.append(found)
+        return
+    if isinstance(found, UnusedEntry):
+        lists.unused.append(found.use)
         return
     if "/" in found.reference:
         # One Observation may hold several results, in its components.

@@ -14,6 +14,7 @@ from babel.numbers import format_decimal
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.facts.fact import Evidence, Fact, FactTable
 from cds_service.facts.patient import age_in_years
+from cds_service.facts.use import DISPENSE
 from cds_service.languages import LANGUAGES, Language
 from cds_service.quantity import Interval
 from cds_service.record import InrGoal, LabResult, MedicationUse, Patient, PendingTest, Problem
@@ -145,7 +146,7 @@ class Wording:
             case LabResult():
                 return self._lab(item, labelled)
             case MedicationUse():
-                return escaped(item.product) + self._dose(item) + self._since(item.start) + self._until(item)
+                return escaped(item.product) + self._dose(item) + self._from_to(item)
             case Problem():
                 return escaped(item.text) + self._since(item.since)
             case PendingTest():
@@ -169,10 +170,14 @@ class Wording:
     def _since(self, start: date | None) -> str:
         return self._say("since", day=day(start, self._language)) if start else ""
 
-    def _until(self, use: MedicationUse) -> str:
-        """The last day of a product that is no longer taken."""
-        ended = use.end is not None and use.end < self._today
-        return self._say("until", day=day(use.end, self._language)) if use.end and ended else ""
+    def _from_to(self, use: MedicationUse) -> str:
+        """First day, last day of a product that is no longer taken, and what keeps its entry from telling."""
+        if use.resource == DISPENSE:
+            return self._say("dispensed", day=day(use.start, self._language)) if use.start else ""
+        text = self._since(use.start)
+        if use.last_day is not None and use.last_day < self._today:
+            text += self._say("until", day=day(use.last_day, self._language))
+        return text + (self._say(use.doubt) if use.doubt else "")
 
     def _lab(self, result: LabResult, labelled: bool) -> str:
         value_set = self._knowledge.terminology.value_sets[result.concept]

@@ -98,7 +98,7 @@ class Phrases:
     def fact(self, name: str) -> Item:
         """A fact with where it is taken from; a named condition with its tree."""
         definition = self._knowledge.facts[name]
-        head = (
+        head: Spans = (
             Span(definition.label.in_language(self._language), look="strong"),
             Span(" "),
             Span(name, look="code"),
@@ -108,6 +108,8 @@ class Phrases:
         said: Spans
         match definition.origin:
             case "when":
+                if definition.perhaps:
+                    head = (*head, self._words("perhaps"), self._words("colon"))
                 return self.under(head, cast(Condition, definition.when), f"fact-{name}")
             case "count":
                 said = (self._words("count"), self._words("colon"))

@@ -9,9 +9,10 @@ from datetime import date
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.facts.fact import FactTable
-from cds_service.facts.intake import daily_dose, is_active
+from cds_service.facts.intake import daily_dose
 from cds_service.facts.observations import is_future
 from cds_service.facts.patient import age_in_years
+from cds_service.facts.use import is_active
 from cds_service.gap_texts import gaps_text
 from cds_service.gaps import GapKind, Gaps
 from cds_service.hooks.cards.missing_data_card import list_name

@@ -159,6 +159,7 @@ class Clauses:
         elif "dosage" in item:
             text += self._say("at", what=clean(item["dosage"]))
         text += self._dated("from", item.get("start")) + self._dated("until", item.get("end"))
+        text += self._say(item["doubt"]) if item.get("doubt") else ""
         return text + (self._say("draft") if item.get("draft") else "")
 
     def _dated(self, key: str, iso: str | None) -> str:

@@ -58,9 +58,28 @@ def test_an_order_that_is_over_has_ended(status: str) -> None:
     assert only(request(status=status)).status == "ended"
 
 
-@pytest.mark.parametrize("status", ["draft", "on-hold", "cancelled", "entered-in-error", "unknown", None])
-def test_an_order_of_another_status_is_not_taken(status: str | None) -> None:
-    assert read(request(status=status)).medications == ()
+@pytest.mark.parametrize("status", ["draft", "cancelled", "entered-in-error"])
+def test_an_order_that_says_it_is_not_used_is_only_known_to_have_been_listed(status: str) -> None:
+    record = read(request(status=status))
+    assert record.medications == ()
+    assert [use.concepts for use in record.unused] == [{"vitamin-k-antagonist"}]
+
+
+@pytest.mark.parametrize(("status", "kept"), [("on-hold", "held"), ("unknown", "unclear"), (None, "unclear")])
+def test_an_order_that_does_not_say_that_it_is_not_used_is_kept(status: str | None, kept: str) -> None:
+    record = read(request(status=status))
+    (use,) = record.medications
+    assert (use.status, incomplete(record)) == (kept, {})
+
+
+@pytest.mark.parametrize("status", ["ACTIVE", "in-progress", "", "活动"])
+def test_a_status_that_nobody_knows_is_unclear_and_never_a_no(status: str) -> None:
+    assert only(request(status=status)).status == "unclear"
+    assert only(statement(status=status)).status == "unclear"
+
+
+def test_an_intent_that_nobody_knows_leaves_an_order_unclear() -> None:
+    assert only(request(intent="wish")).status == "unclear"
 
 
 @pytest.mark.parametrize("intent", ["proposal", "option"])
@@ -89,7 +108,7 @@ def test_a_partial_start_is_its_last_day_and_says_so() -> None:
         ({"effectiveDateTime": "2025-03-04"}, date(2025, 3, 4), None),
         ({"effectivePeriod": {"start": "2025-03-04"}}, date(2025, 3, 4), None),
         ({"effectivePeriod": {"start": "2025-03-04", "end": "2025-04"}}, date(2025, 3, 4), date(2025, 4, 30)),
-        ({"effectiveDateTime": "2025-03-04", "status": "completed"}, date(2025, 3, 4), date(2025, 3, 4)),
+        ({"effectiveDateTime": "2025-03-04", "status": "completed"}, date(2025, 3, 4), None),
         ({"dateAsserted": "2025-03-04"}, None, None),
         ({"effectivePeriod": "2025"}, None, None),
     ],
@@ -99,9 +118,15 @@ def test_the_dates_of_a_statement(members: dict[str, Any], start: date | None, e
     assert (use.start, use.end) == (start, end)
 
 
-@pytest.mark.parametrize("status", ["intended", "not-taken", "on-hold", "unknown", "entered-in-error", None])
-def test_a_statement_of_another_status_is_not_taken(status: str | None) -> None:
-    assert read(statement(status=status)).medications == ()
+@pytest.mark.parametrize("status", ["intended", "not-taken", "entered-in-error"])
+def test_a_statement_that_says_it_is_not_used_is_only_known_to_have_been_listed(status: str) -> None:
+    record = read(statement(status=status))
+    assert (record.medications, len(record.unused)) == ((), 1)
+
+
+@pytest.mark.parametrize(("status", "kept"), [("on-hold", "held"), ("unknown", "unclear"), (None, "unclear")])
+def test_a_statement_that_does_not_say_that_it_is_not_used_is_kept(status: str | None, kept: str) -> None:
+    assert only(statement(status=status)).status == kept
 
 
 @pytest.mark.parametrize(("taken", "count"), [("y", 1), ("unk", 1), ("n", 0), ("na", 0)])
@@ -124,6 +149,9 @@ def test_an_stu3_dose_quantity_is_read() -> None:
         ("taking-not-as-directed", "active"),
         ("stopped", "ended"),
         ("stopped-as-directed", "ended"),
+        ("on-hold", "held"),
+        ("on-hold-as-directed", "held"),
+        ("unknown", "unclear"),
     ],
 )
 def test_r5_says_in_adherence_whether_it_is_taken(adherence: str | None, status: str) -> None:
@@ -134,9 +162,8 @@ def test_r5_says_in_adherence_whether_it_is_taken(adherence: str | None, status:
     assert only(r5).status == status
 
 
-@pytest.mark.parametrize("adherence", ["not-taking", "on-hold", "unknown"])
-def test_an_r5_statement_that_it_is_not_taken_is_left_out(adherence: str) -> None:
-    told = {"code": {"coding": [{"code": adherence}]}}
+def test_an_r5_statement_that_it_is_not_taken_is_left_out() -> None:
+    told = {"code": {"coding": [{"code": "not-taking"}]}}
     assert read(statement(status="recorded", adherence=told)).medications == ()
 
 
