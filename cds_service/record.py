@@ -63,6 +63,8 @@ class LabResult(Private, frozen=True):
         effective_at: the instant, where the record has one.
         flag: the laboratory's own interpretation, e.g. "L", "LL", "H".
         reference: e.g. "Observation/o17".
+        lab_range: the laboratory's own reference range in words.
+        lab_low, lab_high: the ends of that range in the canonical unit; None: none stated, or not readable.
         partial_date: only a month or a year was written; its last day may lie ahead and then means today.
     """
 
@@ -75,6 +77,8 @@ class LabResult(Private, frozen=True):
     effective_at: datetime | None = None
     issued: datetime | None = None
     lab_range: str | None = None
+    lab_low: float | None = None
+    lab_high: float | None = None
     flag: str | None = None
     partial_date: bool = False
 

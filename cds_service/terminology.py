@@ -27,6 +27,8 @@ class Analyte:
     Attributes:
         unit: canonical UCUM unit.
         molar_mass: g/mol, converts between mass and amount of substance; None if no conversion is wanted.
+        least_range_top: a result whose own reference range ends at or below this, in the canonical unit, is one of
+            another test (active B12 under the name of total B12); None if ranges are not looked at.
         low, high: plausible values in the canonical unit, inclusive; outside them a result is unusable.
         refused_units: UCUM units in which this analyte is never reported.
         ratio: a dimensionless number (INR): no unit, `1`, `{INR}`, `{ratio}` and `INR` are accepted.
@@ -38,6 +40,7 @@ class Analyte:
     high: float | None = None
     refused_units: frozenset[str] = frozenset()
     ratio: bool = False
+    least_range_top: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class ConceptCodes:
             " ... " inside one stands for anything in between ("D3 ... K2").
         not_texts: if the text contains one of these, the synonyms are ignored.
         lifelong: a condition that holds also when an entry marks it inactive.
+        instead_of: a value set of which a code does not count where a code or the wording belongs to this one ("active
+            B12" under a code of total B12).
         part_of: the wider value set whose codes leave it to the text whether this one is meant.
         preferred: the code to write when an entry of this concept is made (draft orders, sample patients).
         title: the name for people, by language.
@@ -66,6 +71,7 @@ class ConceptCodes:
     not_texts: tuple[str, ...] = ()
     lifelong: bool = False
     part_of: str | None = None
+    instead_of: str | None = None
     analyte: Analyte | None = None
     preferred: Coding | None = None
     title: Mapping[str, str] = field(default_factory=dict)
@@ -85,7 +91,8 @@ class Terminology:
 
         Every coding counts. If no coding is known, the text and the displays of the codings decide: a local code with
         the text "Warfarin 3 mg" is warfarin. They also decide if the codings name a whole value set and none of its
-        parts: a heparin with the text "Lovenox" is enoxaparin. With an excluded code the result is empty.
+        parts: a heparin with the text "Lovenox" is enoxaparin. With an excluded code the result is empty. Wording never
+        turns a code into another product or test but where a value set says so (`instead_of`), and that takes it out.
         """
         return self._matchers[kind].concepts(tuple(codings), text)
 
@@ -97,6 +104,10 @@ class Terminology:
             for kind, matcher in self._matchers.items()
         }
         return made
+
+    def excludes(self, concept: str, text: str) -> bool:
+        """Whether a text has one of the words with which a name does not mean this value set (`not_texts`)."""
+        return self._matchers[self.value_sets[concept].kind].excludes(concept, text)
 
     def analyte(self, concept: str) -> Analyte | None:
         return self.value_sets[concept].analyte
@@ -116,6 +127,7 @@ class _Matcher:
         self._prefixes = prefixes
         self._whole = {value_set.id: value_set.part_of for value_set in mine if value_set.part_of}
         self._may_be_denied = kind == "condition"
+        self._instead = {value_set.id: value_set.instead_of for value_set in mine if value_set.instead_of}
         self._excluded = frozenset[tuple[str, str]]().union(*(value_set.excluded for value_set in mine))
         self._texts = [
             (value_set.id, _prepared(value_set.texts), _prepared(value_set.not_texts))
@@ -144,11 +156,25 @@ class _Matcher:
             found |= self._coded(*key)
         # Wholes of which the codes name no part.
         wholes = (found & {*self._whole.values()}) - {self._whole.get(concept) for concept in found}
-        if found and not wholes:
+        if found and not wholes and found.isdisjoint(self._instead.values()):
             return found
         written = " | ".join(normalised(part) for part in (text, *(coding.display for coding in codings)) if part)
         named = self._of_text(written) if written else frozenset[str]()
-        return found.union(concept for concept in named if self._whole.get(concept) in wholes) if found else named
+        if not found:
+            found = named
+        else:
+            found = found.union(concept for concept in named if self._whole.get(concept) in wholes)
+            found = found.union(concept for concept in named if self._instead.get(concept) in found)
+        return found - {self._instead.get(concept) for concept in found}
+
+    def excludes(self, concept: str, text: str) -> bool:
+        written = _Written(normalised(text))
+        return any(
+            name.starts(written)
+            for one, _, exclusions in self._texts
+            if one == concept
+            for name in written.may_hold(exclusions)
+        )
 
     def _of_code(self, system: str, code: str) -> frozenset[str]:
         system, code = _plain(system, code)
@@ -183,21 +209,32 @@ def normalised(text: str) -> str:
 
 
 class _Name:
-    """A name of a value set: a word boundary at an end in Latin script, none at another end."""
+    """A name of a value set: a word boundary at an end in Latin script, none at another end.
+
+    Beside " ... ", which stands for anything, a piece may be glued to a number ("D3K2") or an ending ("aktives B12"),
+    but its first letter begins a word.
+    """
 
     __slots__ = ("_pattern", "part")
 
     def __init__(self, synonym: str) -> None:
-        plain = normalised(synonym)
-        before = r"(?<![a-z0-9])" if plain[0].isascii() else ""
-        after = r"(?![a-z0-9])" if plain[-1].isascii() else ""
-        gap = r"\ \.\.\.\ "  # " ... ", as re.escape writes it
-        self._pattern = re.compile(before + re.escape(plain).replace(gap, ".*").replace(r"\ ", r"\s*") + after)
-        self.part = _squeezed(plain.partition(" ... ")[0])
+        pieces = normalised(synonym).split(" ... ")
+        before = r"(?<![a-z0-9])" if pieces[0][0].isascii() else ""
+        after = r"(?![a-z0-9])" if pieces[-1][-1].isascii() else ""
+        inner = ".*".join(
+            (r"(?<![a-z])" if i and piece[0].isascii() else "") + _spaced(piece) for i, piece in enumerate(pieces)
+        )
+        self._pattern = re.compile(before + inner + after)
+        self.part = _squeezed(pieces[0])
 
     def starts(self, text: _Written) -> list[int]:
         """Where in the text this name begins."""
         return [found.start() for found in self._pattern.finditer(text.plain)]
+
+
+def _spaced(piece: str) -> str:
+    """The pattern of a piece, with or without its blanks."""
+    return re.escape(piece).replace(r"\ ", r"\s*")
 
 
 class _Written:

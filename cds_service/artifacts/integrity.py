@@ -109,6 +109,13 @@ def _check_condition(knowledge: KnowledgeBase, key: str, condition: Condition) -
 
 def _check_value_sets(knowledge: KnowledgeBase) -> None:
     """Whatever belongs to a part of a value set belongs to the whole."""
+    for one in knowledge.value_sets.values():
+        if one.instead_of is not None:
+            other = knowledge.value_sets.get(one.instead_of)
+            if other is None or other.kind != one.kind or other.instead_of is not None:
+                what = f"{one.instead_of} is no {one.kind} value set that another may stand instead of."
+                where = f"valueset:{one.id}"
+                raise _fail(knowledge, where, what, "See knowledge/valuesets/.", "instead_of", one.instead_of)
     for part in knowledge.value_sets.values():
         if part.part_of is None:
             continue

@@ -231,6 +231,7 @@ class _Reader:
             not_texts=tuple(value_set.not_text),
             lifelong=value_set.lifelong,
             part_of=value_set.part_of,
+            instead_of=value_set.instead_of,
             analyte=_analyte(value_set.analyte),
             preferred=preferred,
             title={code: value_set.title.in_language(code) for code in LANGUAGES},
@@ -281,6 +282,7 @@ def _analyte(declared: schema.AnalyteDefinition | None) -> Analyte | None:
         high=high,
         refused_units=frozenset(declared.refused_units),
         ratio=declared.ratio,
+        least_range_top=declared.least_range_top,
     )
 
 

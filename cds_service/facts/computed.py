@@ -30,6 +30,7 @@ class Computed:
         words: the values of a fact that is a word.
         reads: the lists that the function looks at.
         thresholds, facts, value_sets: the names that the function reads; each must exist where a fact uses the word.
+        of: which results a word over results looks at.
         extends: another word whose declaration and meaning are part of this one.
         windowed: a state that is asked of a window of days (`within` or `since`).
         none: the fact if the lists were read and hold no such entry; None: unknown, with the reason found there.
@@ -43,6 +44,7 @@ class Computed:
     thresholds: tuple[str, ...] = ()
     facts: tuple[str, ...] = ()
     value_sets: tuple[str, ...] = ()
+    of: Literal["usable", "flagged", "unusable"] = "usable"
     extends: str | None = None
     windowed: bool = False
     none: Fact | None = NO

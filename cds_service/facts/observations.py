@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
 from cds_service.facts.computed import Computed, observation_take
 from cds_service.facts.fact import Fact, FactTable, Missing
@@ -13,8 +13,8 @@ from cds_service.record import LabResult
 from cds_service.record_lists import sources_of
 
 # HL7 v3 ObservationInterpretation: low, critically low, below absolute low, significantly low; and the same for high.
-_LOW_FLAGS = frozenset({"L", "LL", "<", "LU"})
-_HIGH_FLAGS = frozenset({"H", "HH", ">", "HU"})
+LOW_FLAGS = frozenset({"L", "LL", "<", "LU"})
+HIGH_FLAGS = frozenset({"H", "HH", ">", "HU"})
 
 
 class SinceFact(Protocol):
@@ -76,12 +76,34 @@ def usable(table: FactTable, concept: str, window: Window) -> Iterator[LabResult
             yield result
 
 
-def refused(table: FactTable, concept: str, window: Window) -> LabResult | None:
-    """The newest result that would count if it were usable."""
+def unusable(table: FactTable, concept: str, window: Window) -> Iterator[LabResult]:
+    """Results that would count if they were usable, newest first."""
     for result in table.record.labs.get(concept, ()):
         if result.value is None and (result.effective is None or window.admits(table, result)):
-            return result
-    return None
+            yield result
+
+
+def flagged(table: FactTable, concept: str, window: Window) -> Iterator[LabResult]:
+    """Results inside the window that have a value or a flag ("Low" without a number), newest first."""
+    for result in table.record.labs.get(concept, ()):
+        if (result.value is not None or result.flag is not None) and window.admits(table, result):
+            yield result
+
+
+def is_low(result: LabResult) -> bool:
+    """Low by the laboratory's own words: its flag, or below its own reference range."""
+    return result.flag in LOW_FLAGS or _outside(result, result.lab_low, "below")
+
+
+def is_high(result: LabResult) -> bool:
+    """High by the laboratory's own words: its flag, or above its own reference range."""
+    return result.flag in HIGH_FLAGS or _outside(result, result.lab_high, "above")
+
+
+def _outside(result: LabResult, end: float | None, side: Literal["below", "above"]) -> bool:
+    if result.flag is not None or result.value is None or end is None:
+        return False
+    return (result.value.below(end) if side == "below" else result.value.above(end)) is True
 
 
 @observation_take(Computed("latest", gives="quantity", none=None))
@@ -102,14 +124,19 @@ def tested(table: FactTable, newest: LabResult, older: Iterator[LabResult]) -> F
     return Fact(True, (newest,), on=newest.effective)
 
 
-@observation_take(Computed("flagged_low", none=None))
+@observation_take(Computed("flagged_low", of="flagged", none=None))
 def flagged_low(table: FactTable, newest: LabResult, older: Iterator[LabResult]) -> Fact:
-    return Fact(newest.flag in _LOW_FLAGS, (newest,), on=newest.effective)
+    return Fact(is_low(newest), (newest,), on=newest.effective)
 
 
-@observation_take(Computed("flagged_high", none=None))
+@observation_take(Computed("flagged_high", of="flagged", none=None))
 def flagged_high(table: FactTable, newest: LabResult, older: Iterator[LabResult]) -> Fact:
-    return Fact(newest.flag in _HIGH_FLAGS, (newest,), on=newest.effective)
+    return Fact(is_high(newest), (newest,), on=newest.effective)
+
+
+@observation_take(Computed("unreadable", of="unusable"))
+def unreadable(table: FactTable, newest: LabResult, older: Iterator[LabResult]) -> Fact:
+    return Fact(True, (newest,), on=newest.effective)
 
 
 @observation_take(

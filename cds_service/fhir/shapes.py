@@ -92,6 +92,7 @@ class ObservationShape(ResultShape, rename="camel"):
     effective_period: PeriodShape | None = None
     issued: Any = None
     component: list[ResultShape] | None = None
+    specimen: msgspec.Raw = NOTHING
     has_member: msgspec.Raw = NOTHING
     related: msgspec.Raw = NOTHING
 

@@ -16,7 +16,7 @@ from cds_service.facts.changes import Span, same_product
 from cds_service.facts.computed import Asked, Passes
 from cds_service.facts.fact import NO, Evidence, Fact, FactTable, Missing, first_awaited
 from cds_service.facts.intake import daily_dose
-from cds_service.facts.observations import Window, refused, usable
+from cds_service.facts.observations import Window, flagged, unusable, usable
 from cds_service.facts.registry import (
     COMPUTED,
     change,
@@ -33,6 +33,8 @@ from cds_service.record import MedicationUse, Problem, Source
 from cds_service.rules import conditions
 
 Deriver = Callable[[FactTable], Fact]
+# The results that a word looks at (`Computed.of`).
+_RESULTS = {"usable": usable, "flagged": flagged, "unusable": unusable}
 
 
 def derivers(knowledge: KnowledgeBase) -> Mapping[str, Deriver]:
@@ -64,17 +66,17 @@ def _deriver(knowledge: KnowledgeBase, fact: FactDefinition) -> Deriver:
 
 def _observation(fact: FactDefinition, window: Window, reads: tuple[Source, ...]) -> Deriver:
     concept, word = fact.observation or "", fact.take or ""
-    take, none = observation_take[word], COMPUTED[word].none
+    take, none, results_of = observation_take[word], COMPUTED[word].none, _RESULTS[COMPUTED[word].of]
 
     def derive(table: FactTable) -> Fact:
-        results = usable(table, concept, window)
+        results = results_of(table, concept, window)
         newest = next(results, None)
         if newest is not None:
             return take(table, newest, results)
         missing = window.missing(table) or table.unread(reads)
         if none is not None:
             return Fact(None, missing=missing) if missing is not None and missing.unread else none
-        if missing is None and (unfit := refused(table, concept, window)):
+        if missing is None and (unfit := next(unusable(table, concept, window), None)):
             return Fact(None, (unfit,), Missing("unusable", unfit.unusable or "unusable"))
         return Fact(None, missing=missing or Missing("absent", "no usable result in the look-back"))
 

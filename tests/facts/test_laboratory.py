@@ -144,8 +144,17 @@ def test_the_flag_of_an_older_result_is_not_that_of_the_latest() -> None:
     assert of(lab(B12, 210, 1), lab(B12, 190, 5, flag="L"))["serum_b12_flagged_low"].value is False
 
 
-def test_without_a_usable_result_it_is_not_known_whether_it_was_flagged() -> None:
-    assert of(lab(B12, None, flag="L"))["serum_b12_flagged_low"].value is None
+def test_a_word_of_the_laboratory_without_a_number_is_its_flag() -> None:
+    assert of(lab(B12, None, flag="L"))["serum_b12_flagged_low"].value is True
+    assert of(lab(B12, None))["serum_b12_flagged_low"].value is None
+
+
+@pytest.mark.parametrize(
+    ("more", "low"),
+    [({"lab_low": 260}, True), ({"lab_low": 250}, False), ({"lab_low": 260, "flag": "N"}, False), ({}, False)],
+)
+def test_a_result_below_the_laboratorys_own_range_is_flagged_low_unless_it_says_otherwise(more: Any, low: bool) -> None:
+    assert of(lab(B12, 250, **more))["serum_b12_flagged_low"].value is low
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ KNOWLEDGE = ROOT / "knowledge"
 FOLDER = KNOWLEDGE / "valuesets"
 
 OBSERVATIONS = [
+    "active-vitamin-b12", "urine-methylmalonic-acid",
     "serum-vitamin-b12", "methylmalonic-acid", "homocysteine", "red-cell-folate", "serum-folate", "egfr", "mcv",
     "haemoglobin", "potassium", "inr", "prothrombin-time", "creatinine", "complete-blood-count", "liver-panel",
     "reticulocytes",
@@ -218,12 +219,12 @@ CODES: list[tuple[Kind, str, str, str]] = [
     # kind, system, code, expected value sets
     ("observation", "loinc", "2132-9", "serum-vitamin-b12"),
     ("observation", "loinc", "14685-2", "serum-vitamin-b12"),
-    ("observation", "loinc", "72160-5", ""),  # holotranscobalamin
+    ("observation", "loinc", "72160-5", "active-vitamin-b12"),
     ("observation", "loinc", "2171-7", ""),  # binding capacity
     ("observation", "ctv3", "XE2pf", "serum-vitamin-b12"),
     ("observation", "read2", "42T..", "serum-vitamin-b12"),
     ("observation", "loinc", "13964-2", "methylmalonic-acid"),
-    ("observation", "loinc", "25116-5", ""),  # in urine, per creatinine
+    ("observation", "loinc", "25116-5", "urine-methylmalonic-acid"),
     ("observation", "npu", "NPU02780", "methylmalonic-acid"),
     ("observation", "loinc", "13965-9", "homocysteine"),
     ("observation", "loinc", "2430-7", ""),  # homocystine
@@ -235,7 +236,7 @@ CODES: list[tuple[Kind, str, str, str]] = [
     ("observation", "loinc", "6301-6", "inr"),
     ("observation", "loinc", "46418-0", "inr"),
     ("observation", "loinc", "5894-1", ""),  # per cent of normal
-    ("observation", "loinc", "34528-0", "inr prothrombin-time"),  # the panel yields both
+    ("observation", "loinc", "34528-0", ""),  # a panel: its members are results
     ("observation", "loinc", "5902-2", "prothrombin-time"),
     ("observation", "loinc", "2823-3", "potassium"),
     ("observation", "loinc", "718-7", "haemoglobin"),
@@ -453,11 +454,11 @@ TEXTS: list[tuple[Kind, str, str]] = [
     ("observation", "血清维生素B12", "serum-vitamin-b12"),
     ("observation", "Vit B12", "serum-vitamin-b12"),
     ("observation", "Vitamin B12 binding capacity, unsaturated", ""),
-    ("observation", "Active vitamin B12 (holotranscobalamin)", ""),
+    ("observation", "Active vitamin B12 (holotranscobalamin)", "active-vitamin-b12"),
     ("observation", "Dietary intake of vitamin B12", ""),
     ("observation", "尿维生素B12", ""),
     ("observation", "甲基丙二酸", "methylmalonic-acid"),
-    ("observation", "Methylmalonic acid, urine", ""),
+    ("observation", "Methylmalonic acid, urine", "urine-methylmalonic-acid"),
     ("observation", "血同型半胱氨酸测定", "homocysteine"),
     ("observation", "RBC folate", "red-cell-folate"),
     ("observation", "Folate, serum", "serum-folate"),

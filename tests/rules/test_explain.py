@@ -127,9 +127,10 @@ def test_every_shipped_rule_can_be_explained_as_json_and_as_lines() -> None:
 def test_a_line_holds_fact_value_limit_date_outcome_and_reference() -> None:
     lines = list(as_lines([decided("b12-low", record(labs=[lab(B12, 150, 3)]))]))
     assert lines[0].startswith("b12-low: speaks    vitamin-b12/b12-low.yaml:1")
-    assert lines[2] == (
-        "    latest_serum_b12  = 150 pg/mL  below b12_low 200 pg/mL [S0-25]  2026-11-17  -> yes"
-        "  Observation/serum-vitamin-b12-3"
+    assert lines[2] == "    b12_is_low  = True  is True  -> yes  Observation/serum-vitamin-b12-3"
+    assert (
+        "latest_serum_b12  = 150 pg/mL  below b12_low 200 pg/mL [S0-25]  2026-11-17  -> yes"
+        "  Observation/serum-vitamin-b12-3" in "\n".join(lines)
     )
 
 

@@ -10,7 +10,6 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
 
 import msgspec
 
@@ -19,8 +18,8 @@ from cds_service.fhir.bundle import UNREADABLE
 from cds_service.fhir.codeable_concept import capped, concepts_of, optional, parse_concept
 from cds_service.fhir.dates import Moment, moment
 from cds_service.fhir.read.context import ReadContext
+from cds_service.fhir.read.lab_range import LabRange, lab_range_of
 from cds_service.fhir.shapes import (
-    LabRangeShape,
     ObservationHead,
     ObservationShape,
     QuantityShape,
@@ -41,9 +40,16 @@ _LONGEST_UNIT = 40
 _MOST_UNITS = 64
 _LONGEST_RANGE = 4096
 
-# "<150 pg/mL", "≥ 2000", "147": a comparator, a plain decimal, and the rest is the unit. A decimal comma stays
-# unread: "1,234" may be either. NFKC has made full-width signs and digits plain by then.
+# "<150 pg/mL", "≥ 2000", "147", "150 pg/mL (L)": a comparator, a plain decimal, and the rest is the unit.
+# A decimal comma stays unread: "1,234" may be either. NFKC has made full-width signs and digits plain by then.
 _NUMBER_IN_TEXT = re.compile(r"(<=|>=|<|>|≤|≥)?\s{0,3}(\d{1,9}(?:\.\d{1,9})?)(?![\d.,^*])\s{0,3}(.{0,40})")
+# The laboratory's flag behind number and unit, in brackets or after a blank. A single letter without brackets needs a
+# unit with a stroke before it: "5 mmol L" may mean per litre.
+_FLAG_IN_TEXT = re.compile(
+    r"(.*?)\s{0,3}[(\[*]{1,2}\s?(LL|L|HH|H|N|low|high|normal|偏低|偏高|低|高|正常|↓|↑)\s?[)\]*]{0,2}"
+    r"|(.*/\S+|)\s{1,3}(LL|L|HH|H|low|high|normal|偏低|偏高|低|高|正常)|(.*?)\s{0,3}(↓|↑)",
+    re.IGNORECASE,
+)
 _COMPARATORS = {"≤": "<=", "≥": ">="}
 
 # HL7 v3 ObservationInterpretation; words are for laboratories that send text only.
@@ -52,12 +58,12 @@ _FLAG_WORDS = {
     **dict.fromkeys(("critical low", "critically low"), "LL"),
     **dict.fromkeys(("high", "偏高", "高", "↑"), "H"),
     **dict.fromkeys(("critical high", "critically high"), "HH"),
-    "normal": "N",
+    **dict.fromkeys(("normal", "正常"), "N"),
 }
 
 _head = msgspec.json.Decoder(ObservationHead)
 _body = msgspec.json.Decoder(ObservationShape)
-_ranges = msgspec.json.Decoder(list[LabRangeShape] | None)
+_reference = msgspec.json.Decoder(ReferenceShape | None)
 _foci = msgspec.json.Decoder(list[ReferenceShape])
 
 
@@ -88,6 +94,7 @@ def read_observation(raw: msgspec.Raw, reading: ReadContext, address: str) -> Se
     when = _when(body) or issued
     if head.status in _IN_PROGRESS:
         return (PendingTest(concepts, reference, when.day if when else None, "result in progress"),)
+    specimen = _specimen(body)
     panel = bool(body.component or bytes(body.has_member) or bytes(body.related))
     results: list[LabResult | PendingTest] = []
     for result in (body, *(body.component or ())):
@@ -97,7 +104,7 @@ def read_observation(raw: msgspec.Raw, reading: ReadContext, address: str) -> Se
         mine = concepts_of(terminology, "observation", result.code) if head.component else concepts
         for concept in sorted(mine):
             analyte = terminology.analyte(concept)
-            if analyte is not None:
+            if analyte is not None and not (specimen and terminology.excludes(concept, specimen)):
                 at = issued.at if issued else None
                 results.append(_result(result, concept, analyte, reading, reference, when, at))
     return results
@@ -124,6 +131,12 @@ def _when(body: ObservationShape) -> Moment | None:
     return when or (period and (moment(period.end) or moment(period.start))) or None
 
 
+def _specimen(body: ObservationShape) -> str:
+    """What the sample is called where it is referred to ("Urine"); "" if it is not named there."""
+    named = optional(_reference, body.specimen)
+    return capped(named.display) if named is not None else ""
+
+
 def _holds_value(result: ResultShape) -> bool:
     values = (result.value_quantity, result.value_string, result.value_integer)
     return any(value is not None for value in values) or bool(bytes(result.data_absent_reason))
@@ -138,7 +151,12 @@ def _result(
     when: Moment | None,
     issued: datetime | None,
 ) -> LabResult:
-    value, unusable, reported = _value(result, concept, analyte, reading)
+    quantity, said = _written_value(result)
+    value, unusable, reported = _value(result, quantity, concept, analyte, reading)
+    lab_range = lab_range_of(bytes(result.reference_range)[:_LONGEST_RANGE])
+    lab_low, lab_high = _in_unit(lab_range, quantity, concept, analyte, reading)
+    if value is not None and lab_high is not None and lab_high <= (analyte.least_range_top or 0):
+        value, unusable = None, "the range is one of another test"
     if unusable is None and when is None:
         value, unusable = None, "no date"
     if unusable is not None:
@@ -152,24 +170,28 @@ def _result(
         unusable=unusable,
         effective_at=when.at if when else None,
         issued=issued,
-        lab_range=_range_in_words(bytes(result.reference_range)[:_LONGEST_RANGE]),
-        flag=_flag(result.interpretation),
+        lab_range=lab_range.text if lab_range else None,
+        lab_low=lab_low,
+        lab_high=lab_high,
+        flag=_flag(result.interpretation) or said,
         partial_date=when.partial if when else False,
     )
 
 
+def _written_value(result: ResultShape) -> tuple[QuantityShape | None, str | None]:
+    """The value as a quantity, if it is or holds one, and the flag that stands beside it in a text."""
+    if result.value_quantity is not None or result.value_string is None:
+        number = result.value_integer
+        return result.value_quantity or (None if number is None else QuantityShape(value=float(number))), None
+    return _quantity_in_text(result.value_string)
+
+
 def _value(
-    result: ResultShape, concept: str, analyte: Analyte, reading: ReadContext
+    result: ResultShape, quantity: QuantityShape | None, concept: str, analyte: Analyte, reading: ReadContext
 ) -> tuple[Interval | None, str | None, str]:
     """The value in the analyte's unit, or why there is none; and the value as the laboratory wrote it."""
-    quantity = result.value_quantity
-    if quantity is None:
-        if result.value_string is not None:
-            quantity = _quantity_in_text(result.value_string)
-            if quantity is None:
-                return None, "no number", capped(result.value_string)[:80]
-        elif result.value_integer is not None:
-            quantity = QuantityShape(value=float(result.value_integer))
+    if quantity is None and result.value_string is not None:
+        return None, "no number", capped(result.value_string)[:80]
     reported = _as_written(quantity) if quantity is not None else ""
     if bytes(result.data_absent_reason) not in (b"", b"null"):
         return None, "data absent", reported
@@ -254,40 +276,44 @@ def alias(unit: str, concept: str, units: Mapping[str, str]) -> str | None:
     return None
 
 
-def _quantity_in_text(text: str) -> QuantityShape | None:
-    match = _NUMBER_IN_TEXT.fullmatch(unicodedata.normalize("NFKC", text[:100]).strip())
+def _quantity_in_text(text: str) -> tuple[QuantityShape | None, str | None]:
+    """Number, unit and flag in a text; without a number the flag may be all it says ("Low", 偏低)."""
+    plain = unicodedata.normalize("NFKC", text[:100]).strip()
+    if plain.casefold() in _FLAG_WORDS:
+        return None, _FLAG_WORDS[plain.casefold()]
+    match = _NUMBER_IN_TEXT.fullmatch(plain)
     if match is None:
-        return None
-    comparator, number, unit = match.groups()
-    return QuantityShape(
-        value=float(number), comparator=_COMPARATORS.get(comparator, comparator), unit=unit.strip() or None
-    )
+        return None, None
+    comparator, number, rest = match.groups()
+    unit, flag = rest.strip(), None
+    if found := _FLAG_IN_TEXT.fullmatch(rest.rstrip()):
+        unit, word = next((a, b) for a, b in zip(found.groups()[::2], found.groups()[1::2], strict=True) if b)
+        unit, flag = (unit or "").strip(), _FLAG_WORDS.get(word.casefold()) or word.upper()
+    sign = _COMPARATORS.get(comparator, comparator)
+    return QuantityShape(value=float(number), comparator=sign, unit=unit or None), flag
+
+
+def _in_unit(
+    lab_range: LabRange | None, quantity: QuantityShape | None, concept: str, analyte: Analyte, reading: ReadContext
+) -> tuple[float | None, float | None]:
+    """The ends of the laboratory's range in the analyte's unit. A range without a unit has that of the value."""
+    if lab_range is None:
+        return None, None
+    if lab_range.unit:
+        multiplier = _multiplier(QuantityShape(unit=lab_range.unit), concept, analyte, reading)
+    else:
+        multiplier = "no unit" if quantity is None else _multiplier(quantity, concept, analyte, reading)
+    if isinstance(multiplier, str):
+        return None, None
+    ends = (lab_range.low, lab_range.high)
+    low, high = (None if end is None else end * multiplier for end in ends)
+    return low, high
 
 
 def _as_written(quantity: QuantityShape) -> str:
     number = "" if quantity.value is None else f"{quantity.value:.15g}"
     unit = capped(quantity.unit or quantity.code)[:_LONGEST_UNIT]
     return f"{(quantity.comparator or '')[:10]}{number} {unit}".strip()
-
-
-@lru_cache(maxsize=2048)
-def _range_in_words(written: bytes) -> str | None:
-    """The laboratory's own range in words; the one without a text is written from its limits."""
-    for one in optional(_ranges, msgspec.Raw(written)) or ():
-        if one.text:
-            return capped(one.text)[:100]
-        low = one.low.value if one.low else None
-        high = one.high.value if one.high else None
-        unit = capped(
-            next((q.unit or q.code for q in (one.low, one.high) if q is not None and (q.unit or q.code)), None)
-        )
-        if low is not None and high is not None:
-            return f"{low:.15g}–{high:.15g} {unit}".strip()
-        if low is not None:
-            return f"≥{low:.15g} {unit}".strip()
-        if high is not None:
-            return f"≤{high:.15g} {unit}".strip()
-    return None
 
 
 def _flag(raw: msgspec.Raw) -> str | None:

@@ -207,7 +207,7 @@ def _result(concept: str, result: LabResult, knowledge: KnowledgeBase, facts: Fa
         "low": low,
         "high": high,
         "range": clean(result.lab_range or "") or None,
-        "flag": None if unusable else flag_of(result, knowledge),
+        "flag": None if unusable else flag_of(result),
         "unusable": reason_say(unusable, language) if unusable else None,
     }
     # The same value as the rules compare it, if the laboratory wrote it in another unit.

@@ -10,7 +10,8 @@ from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.vocabulary import Condition
 from cds_service.artifacts.walk import conditions_of, facts_behind, leaves
 from cds_service.facts.fact import FactTable
-from cds_service.facts.observations import inr_target, is_future
+from cds_service.facts.observations import inr_target, is_future, is_high, is_low
+from cds_service.fhir.read.lab_range import read_range
 from cds_service.fhir.read.observation import alias
 from cds_service.hooks.cards.texts import unit_name
 from cds_service.json_types import Json
@@ -29,12 +30,6 @@ TRENDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "mcv": ("mcv", ("fL",)),
     "inr": ("inr", ("1",)),
 }
-_LOW = frozenset({"L", "LL", "<", "LU"})
-_HIGH = frozenset({"H", "HH", ">", "HU"})
-_RANGE = re.compile(
-    r"(?:(?P<low>\d{1,9}(?:\.\d{1,9})?)\s*[-–~]\s*(?P<high>\d{1,9}(?:\.\d{1,9})?)"
-    r"|(?P<sign>[<>≤≥]=?)\s*(?P<one>\d{1,9}(?:\.\d{1,9})?))\s*(?P<unit>\D.{0,40})?"
-)
 _WRITTEN = re.compile(r"(?P<sign>[<>]=?)?\s*(?P<number>-?\d{1,15}(?:\.\d{1,15})?)(?:\s+(?P<unit>.{1,40}))?")
 
 
@@ -61,31 +56,15 @@ def as_written(result: LabResult) -> tuple[str | None, float | None, str]:
 
 def own_range(result: LabResult, knowledge: KnowledgeBase) -> tuple[float | None, float | None]:
     """The laboratory's range in the result's own unit; (None, None) if it states none, or in another unit."""
-    match = _RANGE.fullmatch((result.lab_range or "").strip())
-    if match is None:
+    found, own = read_range(result.lab_range or ""), as_written(result)[2]
+    if found.unit and not _same_unit(found.unit, own, result.concept, knowledge):
         return None, None
-    unit, own = (match["unit"] or "").strip(), as_written(result)[2]
-    if unit and not _same_unit(unit, own, result.concept, knowledge):
-        return None, None
-    if match["one"] is None:
-        return float(match["low"]), float(match["high"])
-    one = float(match["one"])
-    return (None, one) if match["sign"][0] in "<≤" else (one, None)
+    return found.low, found.high
 
 
-def flag_of(result: LabResult, knowledge: KnowledgeBase) -> str | None:
-    """Low or high: as the laboratory flags it, else by the range it states; None if it says nothing of the kind."""
-    if result.flag in _LOW:
-        return "low"
-    if result.flag in _HIGH:
-        return "high"
-    sign, number, _ = as_written(result)
-    low, high = own_range(result, knowledge)
-    if result.flag is not None or number is None or result.value is None:
-        return None
-    if low is not None and number < low and sign not in (">", ">="):
-        return "low"
-    return "high" if high is not None and number > high and sign not in ("<", "<=") else None
+def flag_of(result: LabResult) -> str | None:
+    """Low or high by the laboratory's own words; None if it says nothing of the kind."""
+    return "low" if is_low(result) else "high" if is_high(result) else None
 
 
 def _curve(knowledge: KnowledgeBase, facts: FactTable, language: Language, name: str) -> Json:
@@ -125,7 +104,7 @@ def _point(result: LabResult, knowledge: KnowledgeBase) -> Json:
         "value": value,
         "comparator": comparator,
         "ref": result.reference,
-        "flag": flag_of(result, knowledge),
+        "flag": flag_of(result),
     }
 
 

@@ -368,3 +368,56 @@ def test_a_result_about_somebody_else_in_the_patients_chart_is_left_out(focus: o
 @pytest.mark.parametrize("focus", [[], [{"reference": "Patient/p1"}]])
 def test_a_result_whose_focus_is_the_patient_counts(focus: object) -> None:
     assert read(observation(focus=focus)).labs
+
+
+# --- the laboratory's own words ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "flag"),
+    [
+        ("150 pg/mL (L)", 150, "L"),
+        ("150 pg/mL [LL]", 150, "LL"),
+        ("150 pg/mL L", 150, "L"),
+        ("150 pg/mL low", 150, "L"),
+        ("150 pg/mL (偏低)", 150, "L"),
+        ("150 pg/mL ↓", 150, "L"),
+        ("2500 pg/mL (H)", 2500, "H"),
+        ("250 pg/mL (N)", 250, "N"),
+        ("250 pg/mL", 250, None),
+        ("Low", None, "L"),
+        ("偏低", None, "L"),
+        ("Critically low", None, "LL"),
+        ("see comment", None, None),
+    ],
+)
+def test_number_unit_and_flag_are_read_from_one_text(text: str, value: float | None, flag: str | None) -> None:
+    found = only(observation(valueQuantity=None, valueString=text))
+    assert (found.value and found.value.low, found.flag) == (value, flag)
+
+
+def test_a_flag_of_the_resource_stands_above_that_of_the_text() -> None:
+    interpretation = [{"coding": [{"code": "N"}]}]
+    found = only(observation(valueQuantity=None, valueString="150 pg/mL (L)", interpretation=interpretation))
+    assert found.flag == "N"
+
+
+@pytest.mark.parametrize(
+    ("written", "low", "high"),
+    [
+        ({"low": {"value": 147.5, "unit": "pmol/L"}, "high": {"value": 553.3, "unit": "pmol/L"}}, 199.9, 749.9),
+        ({"low": {"value": 200}, "high": {"value": 900}}, 200, 900),
+        ({"text": "200-900 pg/mL"}, 200, 900),
+        ({"text": "< 900"}, None, 900),
+        ({"text": "see report"}, None, None),
+        ({"low": {"value": 200, "unit": "IU/L"}}, None, None),
+    ],
+)
+def test_the_ends_of_the_laboratorys_range_are_read_in_the_unit_of_the_analyte(
+    written: dict[str, Any], low: float | None, high: float | None
+) -> None:
+    found = only(observation(referenceRange=[written]))
+    assert (found.lab_low, found.lab_high) == (
+        low and pytest.approx(low, abs=0.1),
+        high and pytest.approx(high, abs=0.1),
+    )

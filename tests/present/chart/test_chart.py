@@ -86,20 +86,20 @@ def test_two_spellings_of_one_unit_are_one_unit() -> None:
     [
         ({"flag": "LL"}, "low"),
         ({"flag": "H"}, "high"),
-        ({"flag": "N", "lab_range": "400–900"}, None),
-        ({"lab_range": "400–900"}, "low"),
-        ({"lab_range": "100–250"}, "high"),
-        ({"lab_range": "200–900"}, None),
+        ({"flag": "N", "lab_low": 400.0, "lab_high": 900.0}, None),
+        ({"lab_low": 400.0, "lab_high": 900.0}, "low"),
+        ({"lab_low": 100.0, "lab_high": 250.0}, "high"),
+        ({"lab_low": 200.0, "lab_high": 900.0}, None),
         ({}, None),
     ],
 )
 def test_the_flag_is_the_laboratorys_own_and_else_what_its_range_says(more: Json, expected: str | None) -> None:
-    assert flag_of(b12(300, **more), knowledge()) == expected
+    assert flag_of(b12(300, **more)) == expected
 
 
 def test_a_result_above_the_limit_of_the_assay_is_not_flagged_low_by_its_range() -> None:
-    above = lab("serum-vitamin-b12", Interval(100, float("inf")), reported=">100 pg/mL", lab_range="200–900")
-    assert flag_of(above, knowledge()) is None
+    above = lab("serum-vitamin-b12", Interval(100, float("inf")), reported=">100 pg/mL", lab_low=200.0)
+    assert flag_of(above) is None
 
 
 def test_results_stand_newest_first_and_undated_ones_last() -> None:
