@@ -13,10 +13,10 @@ from typing import Any
 
 import click
 
-from cds_service.artifacts.check import check as check_knowledge
-from cds_service.artifacts.check import cited
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.load import knowledge_dir, load_knowledge
+from cds_service.artifacts.review.check import check as check_knowledge
+from cds_service.artifacts.review.check import cited
 from cds_service.artifacts.worked_patients import read_worked
 from cds_service.errors import BadRequest
 from cds_service.evaluate import Evaluation, Evaluator

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from cds_service.artifacts.check import check
 from cds_service.artifacts.load import knowledge_dir
+from cds_service.artifacts.review.check import check
 from cds_service.errors import CdsError, SettingsError
 from cds_service.logs import get_log, place
 from cds_service.settings import Settings

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
-from cds_service.artifacts.check import check
 from cds_service.artifacts.load import load_knowledge
+from cds_service.artifacts.review.check import check
 from cds_service.errors import KnowledgeError
 from tests.support.small_knowledge import FILES, write
 

@@ -16,10 +16,10 @@ from urllib.parse import parse_qs
 import pytest
 from click.testing import CliRunner
 
-from cds_service.artifacts.check import check
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.load import knowledge_dir, load_knowledge
 from cds_service.artifacts.overlay import with_overlay
+from cds_service.artifacts.review.check import check
 from cds_service.cli.main import main
 from cds_service.coding import ATC, Coding
 from cds_service.errors import KnowledgeError

@@ -65,6 +65,7 @@ def test_a_folder_with_a_fault_ends_with_1_and_its_place(tmp_path: Path) -> None
         ("en: B12 is low.", "en: B12 below 148 µmol/L.", "a unit it is never reported in"),
         ("author: A", "author: A\nchecked_by: A", "the author has checked their own rule"),
         ("author: A", "author: A", "the rule has no worked patients"),
+        ("author: A", "author: A", 'the line "Result: {serum_b12}." states only what is on the patient\'s record'),
     ],
 )
 def test_a_reviewers_error_ends_with_1(old: str, new: str, told: str, tmp_path: Path) -> None:
@@ -80,6 +81,7 @@ def test_a_reviewers_error_ends_with_1(old: str, new: str, told: str, tmp_path: 
     [
         ('next_review: "2030-01-01"', 'next_review: "2020-01-01"', "its review was due on 2020-01-01"),
         ("author: A", "author: A", "nobody has checked the rule"),
+        ("en: B12 is low.", "en: B12 is below 77 pg/mL.", "`77 pg/mL` in the summary"),
     ],
 )
 def test_a_reviewers_warning_is_told(old: str, new: str, told: str, tmp_path: Path) -> None:

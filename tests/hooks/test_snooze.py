@@ -17,9 +17,9 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.dialects import sqlite
 
-from cds_service.artifacts.check import check
 from cds_service.artifacts.knowledge_base import Snooze
 from cds_service.artifacts.load import knowledge_dir
+from cds_service.artifacts.review.check import check
 from cds_service.cli.main import main
 from cds_service.errors import KnowledgeError, SettingsError, Unavailable
 from cds_service.evaluate import Evaluation

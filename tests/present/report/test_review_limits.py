@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cds_service.artifacts.check import check
 from cds_service.artifacts.load import knowledge_dir, load_knowledge
+from cds_service.artifacts.review.check import check
 from cds_service.artifacts.review_limits import FILE, ReviewLimits, read_review_limits
 from cds_service.errors import KnowledgeError
 from cds_service.present.report.report import Report, make_report

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Literal
 
 from cds_service.artifacts.forbidden_claims import forbidden, words_of
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.load import load_knowledge
+from cds_service.artifacts.review.attribution import misattributions
+from cds_service.artifacts.review.finding import Finding
 from cds_service.artifacts.review_limits import read_review_limits
 from cds_service.artifacts.schema import Rule
 from cds_service.artifacts.vocabulary import Condition
@@ -25,19 +25,6 @@ from cds_service.artifacts.walk import (
 from cds_service.artifacts.worked_patients import WorkedPatient, read_worked
 from cds_service.errors import KnowledgeError
 from cds_service.texts import check_texts
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One remark. An error makes the knowledge unfit for use; a warning wants a look."""
-
-    level: Literal["error", "warning"]
-    where: str
-    what: str
-    do: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.level}: {self.what} {self.do}"
 
 
 def check(root: Path, today: date, site: Path | None = None) -> tuple[KnowledgeBase | None, list[Finding]]:
@@ -59,6 +46,7 @@ def check(root: Path, today: date, site: Path | None = None) -> tuple[KnowledgeB
         *_reviews(knowledge, today),
         *_unused(knowledge),
         *_register(knowledge),
+        *misattributions(knowledge),
         *_site(knowledge),
         *_review_limits(root),
     ]

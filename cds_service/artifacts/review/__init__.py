@@ -1,0 +1,1 @@
+"""What reviewers of a knowledge folder are told: `cds check`."""
