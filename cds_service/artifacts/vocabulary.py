@@ -79,7 +79,8 @@ class FactDefinition(Strict):
     observation: what `take` makes of the results of a value set.
     medication: what `take` makes of the products of these value sets that are in a state. State recent: in use in the
         last days (`within`), or since the day of another fact (`since`). State raised or lowered: begun or dose raised,
-        stopped or dose lowered, in the days (`within`) before the day of the fact named in `before`.
+        stopped or dose lowered, in the days (`within`) before the day of the fact named in `before`. `with_taken`: to
+        the drafts found, what is in use of these value sets is added, unless a draft renews it.
     condition: a current condition or completed procedure (boolean), or what `take` makes of those found. `without`:
         entries that belong to one of these value sets, too, do not count. `within`: its onset or its entry lies in the
         look-back, or has no day. `unconfirmed`: there is one whose diagnosis is not confirmed, and none that is.
@@ -110,6 +111,7 @@ class FactDefinition(Strict):
     since: Since | None = None
     before: Name | None = None
     state: Name | None = None
+    with_taken: Literal[True] | None = None
     route: list[Route] | None = None
     dose: Literal["known", "unknown"] | None = None
     without: list[Id] | None = None
@@ -133,7 +135,8 @@ class FactDefinition(Strict):
     def computed(self) -> tuple[Computed, ...]:
         """The declarations of its words, each after the one that it extends."""
         found: dict[str, Computed] = {}
-        for word in (self.take, self.state, *self.except_, self.only, self.patient, self.origin):
+        beside = "active" if self.with_taken else None
+        for word in (self.take, self.state, *self.except_, self.only, self.patient, self.origin, beside):
             if declared := COMPUTED.get(word or ""):
                 if declared.extends:
                     found[declared.extends] = COMPUTED[declared.extends]
@@ -207,11 +210,11 @@ class FactDefinition(Strict):
 _ORIGINS = ("observation", "medication", "condition", "family", "pending", "patient", "when", "count")
 _OPTIONAL = (
     *("take", "within", "since", "before", "state", "route", "dose", "only"),
-    *("without", "unconfirmed", "perhaps"),
+    *("without", "unconfirmed", "perhaps", "with_taken"),
 )
 _MEMBERS: dict[str, set[str]] = {
     "observation": {"take", "within", "since"},
-    "medication": {"take", "state", "within", "since", "before", "route", "dose", "except", "only"},
+    "medication": {"take", "state", "within", "since", "before", "route", "dose", "except", "only", "with_taken"},
     "condition": {"take", "within", "without", "unconfirmed"},
     "family": set(),
     "pending": {"within"},

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from cds_service.artifacts import schema
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.vocabulary import Condition, FactDefinition
+from cds_service.facts.amounts import DOSE_LIMITS
 from cds_service.facts.computed import Computed
 from cds_service.record import Source
 from cds_service.record_lists import sources_of
@@ -76,6 +77,7 @@ def thresholds_read_by(fact: FactDefinition) -> set[str]:
     """The thresholds that a fact reads itself: its look-back, those it compares with, those of its computed words."""
     read = {comparison[1] for leaf in leaves(fact.when) if (comparison := leaf.comparison)} if fact.when else set()
     read |= {fact.within} if fact.within else set()
+    read |= set(DOSE_LIMITS) if fact.dose else set()
     return read | {name for one in fact.computed for name in one.thresholds}
 
 

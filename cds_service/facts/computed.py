@@ -32,6 +32,7 @@ class Computed:
         thresholds, facts, value_sets: the names that the function reads; each must exist where a fact uses the word.
         of: which results a word over results looks at.
         extends: another word whose declaration and meaning are part of this one.
+        grows: a quantity that further entries can only raise: open upwards while a list is not wholly read.
         windowed: a state that is asked of a window of days (`within` or `since`).
         none: the fact if the lists were read and hold no such entry; None: unknown, with the reason found there.
     """
@@ -46,6 +47,7 @@ class Computed:
     value_sets: tuple[str, ...] = ()
     of: Literal["usable", "flagged", "unusable"] = "usable"
     extends: str | None = None
+    grows: bool = False
     windowed: bool = False
     none: Fact | None = NO
 

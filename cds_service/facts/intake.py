@@ -11,6 +11,7 @@ from cds_service.record import MedicationUse
 from cds_service.record_lists import sources_of
 
 MEDICATION_LISTS = sources_of("medication")
+INJECTED = frozenset(("im", "sc", "iv", "parenteral"))
 
 
 def daily_dose(use: MedicationUse) -> Interval | None:

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 from cds_service.facts.computed import Computed, medication_take, state
 from cds_service.facts.fact import Fact, FactTable, Missing, unknown
-from cds_service.facts.intake import MEDICATION_LISTS, chain_start, daily_dose, unchanged_since
+from cds_service.facts.intake import MEDICATION_LISTS, chain_start, unchanged_since
 from cds_service.facts.use import LIMITS, Member, in_use, on_hold, perhaps_in_use, since, uses_of
 from cds_service.quantity import Interval, point
 from cds_service.record import MedicationUse
@@ -76,11 +76,6 @@ def _highest(found: Iterable[MedicationUse], dose: Callable[[MedicationUse], Int
         return Fact(None, tuple(found), Missing("unstated", "the dose is not stated"))
     low, high = max(amount.low for _, amount in known), max(amount.high for _, amount in known)
     return Fact(Interval(low, high), tuple(use for use, amount in known if amount.high == high))
-
-
-@medication_take(Computed("highest_daily_dose", gives="quantity", unit="ug", none=_NONE_TAKEN))
-def highest_daily_dose(table: FactTable, found: tuple[MedicationUse, ...]) -> Fact:
-    return _highest(found, daily_dose)
 
 
 @medication_take(Computed("highest_dose", gives="quantity", unit="ug", none=_NONE_TAKEN))

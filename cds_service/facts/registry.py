@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cds_service.facts import (
+    amounts,
     changes,
     medications,
     observations,
@@ -27,6 +28,7 @@ from cds_service.facts.computed import (
 )
 
 MODULES = (
+    amounts,
     changes,
     medications,
     observations,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cds_service.facts.computed import Computed, medication_take, product_filter
 from cds_service.facts.fact import Fact, FactTable, Missing
-from cds_service.facts.intake import chain_start, daily_dose
+from cds_service.facts.intake import INJECTED, chain_start, daily_dose
 from cds_service.facts.use import LIMITS, is_active
 from cds_service.quantity import point
 from cds_service.record import MedicationUse
@@ -12,7 +12,6 @@ from cds_service.record import MedicationUse
 _B12 = frozenset(
     {"cyanocobalamin", "hydroxocobalamin", "mecobalamin", "adenosylcobalamin", "vitamin-b12-unspecified"},
 )
-_INJECTED = frozenset({"im", "sc", "iv", "parenteral"})
 
 
 @product_filter(Computed("replacement", thresholds=("b12_therapy_min_dose", *LIMITS), value_sets=tuple(sorted(_B12))))
@@ -21,7 +20,7 @@ def is_replacement(table: FactTable, use: MedicationUse) -> bool:
 
     How long an injection lasts is for the fact to say (`within`); a swallowed product must be active.
     """
-    return suffices(table, use) and (use.route in _INJECTED or is_active(table, use))
+    return suffices(table, use) and (use.route in INJECTED or is_active(table, use))
 
 
 def suffices(table: FactTable, use: MedicationUse) -> bool:
@@ -29,7 +28,7 @@ def suffices(table: FactTable, use: MedicationUse) -> bool:
     if _B12.isdisjoint(use.concepts):
         return False
     dose = daily_dose(use)
-    return use.route in _INJECTED or dose is None or dose.at_least(table.limits["b12_therapy_min_dose"]) is True
+    return use.route in INJECTED or dose is None or dose.at_least(table.limits["b12_therapy_min_dose"]) is True
 
 
 @medication_take(

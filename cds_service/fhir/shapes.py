@@ -157,6 +157,7 @@ class MedicationEntry(msgspec.Struct, rename="camel"):
     date_asserted: Any = None
     based_on: msgspec.Raw = NOTHING
     derived_from: msgspec.Raw = NOTHING
+    prior_prescription: msgspec.Raw = NOTHING
     authorizing_prescription: msgspec.Raw = NOTHING
     effective_date_time: Any = None
     effective_period: msgspec.Raw = NOTHING

@@ -6,16 +6,18 @@ that the fact reads was not, or not wholly, read; else what is declared for an e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
+from math import inf
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.vocabulary import FactDefinition
 from cds_service.artifacts.walk import leaves, lists_waited_for
+from cds_service.facts.amounts import dose_bounds, renews
 from cds_service.facts.changes import Span, same_product
 from cds_service.facts.computed import Asked, Passes
 from cds_service.facts.fact import NO, Evidence, Fact, FactTable, Missing, first_awaited
-from cds_service.facts.intake import daily_dose
+from cds_service.facts.intake import MEDICATION_LISTS
 from cds_service.facts.observations import Window, flagged, unusable, usable
 from cds_service.facts.registry import (
     COMPUTED,
@@ -28,6 +30,7 @@ from cds_service.facts.registry import (
     product_filter,
     state,
 )
+from cds_service.facts.use import Member, in_use, uses_of
 from cds_service.quantity import Interval
 from cds_service.record import MedicationUse, Problem, Source
 from cds_service.rules import conditions
@@ -88,30 +91,52 @@ def _medication(fact: FactDefinition, reads: tuple[Source, ...]) -> Deriver:
     passes = _filter(fact)
     in_state, take = state[fact.state or ""], medication_take[fact.take or ""]
     none = COMPUTED[fact.take or ""].none
-    within, since = fact.within, fact.since
+    within, since, with_taken = fact.within, fact.since, fact.with_taken
+    summed = (*reads, *(MEDICATION_LISTS if with_taken else ())) if COMPUTED[fact.take or ""].grows else ()
+
+    def opened(fact: Fact, table: FactTable) -> Fact:
+        """A sum over lists that were not wholly read may be higher."""
+        missing = table.unread(summed)
+        if missing is None or not isinstance(fact.value, Interval):
+            return fact
+        return Fact(Interval(fact.value.low, inf, fact.value.low_open), fact.evidence, missing, fact.on)
 
     def derive(table: FactTable) -> Fact:
-        opened = table[since.fact] if since else None
-        if opened is not None and opened.on is None:
-            return Fact(None, missing=opened.missing or Missing("absent", "no such result"))
+        start = table[since.fact] if since else None
+        if start is not None and start.on is None:
+            return Fact(None, missing=start.missing or Missing("absent", "no such result"))
         if not concepts.isdisjoint(table.concepts_present):
             first = table.today - timedelta(days=table.limits[within]) if within else table.today
-            if since is not None and opened is not None and opened.on is not None:
-                first = opened.on + timedelta(days=since.days)
+            if since is not None and start is not None and start.on is not None:
+                first = start.on + timedelta(days=since.days)
             found = [
                 member
                 for member in in_state(table, concepts, first)
                 if not concepts.isdisjoint(member.use.concepts) and passes(table, member.use)
             ]
+            if with_taken and found:
+                found += _taken_beside(table, concepts, [member.use for member in found], passes)
             sure = tuple(use for use, is_sure in found if is_sure)
             if len(sure) < len(found):
                 certain = take(table, sure) if sure else none or NO
-                return _perhaps(certain, take(table, tuple(use for use, _ in found)), table.unread(reads))
+                possible = take(table, tuple(use for use, _ in found))
+                return opened(_perhaps(certain, possible, table.unread(reads)), table)
             if sure:
-                return take(table, sure)
+                return opened(take(table, sure), table)
         return _nothing_found(table, reads, none or NO)
 
     return derive
+
+
+def _taken_beside(
+    table: FactTable, concepts: frozenset[str], drafts: Sequence[MedicationUse], passes: Passes
+) -> list[Member]:
+    """What is in use of the class of some drafts, and that none of them renews."""
+    return [
+        member
+        for member in in_use(table, uses_of(table, concepts))
+        if passes(table, member.use) and not any(renews(draft, member.use) for draft in drafts)
+    ]
 
 
 def _perhaps(certain: Fact, all_: Fact, unread: Missing | None) -> Fact:
@@ -159,7 +184,7 @@ def _filter(fact: FactDefinition) -> Passes:
     def passes(table: FactTable, use: MedicationUse) -> bool:
         if routes and use.route not in routes:
             return False
-        if dose is not None and (daily_dose(use) is None) != (dose == "unknown"):
+        if dose is not None and (dose_bounds(table, use) is None) != (dose == "unknown"):
             return False
         if required is not None and not required(table, use):
             return False

@@ -119,13 +119,6 @@ def test_the_longest_known_duration_counts_beside_an_unknown_one() -> None:
     assert table["acid_suppressant_duration"].value == point(400)
 
 
-def test_the_highest_daily_dose_counts_and_an_unknown_one_is_left_out() -> None:
-    uses = [med("cyanocobalamin", daily=100), med("mecobalamin", daily=500), med("hydroxocobalamin")]
-    fact = taking(*uses)["b12_swallowed_or_nasal_dose"]
-    assert fact.value == point(500)
-    assert [use.product for use in fact.evidence] == ["mecobalamin"]
-
-
 def test_a_dose_that_is_not_stated_is_unknown_and_not_zero() -> None:
     table = taking(med("cyanocobalamin"))
     assert why(table["b12_swallowed_or_nasal_dose"]) == "unstated"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cds_service.facts.fact import Fact, FactTable
 from cds_service.record import Dispense, MedicationUse
-from tests.support.kb import ago, facts, med, record
+from tests.support.kb import ago, facts, med, problem, record
 
 WARFARIN = ("vitamin-k-antagonist", "warfarin")
 PHENPROCOUMON = ("vitamin-k-antagonist", "phenprocoumon")
@@ -162,6 +162,16 @@ def test_a_list_that_was_not_read_is_not_merely_unclear() -> None:
     fact = of(product(status="ended", start=900), unread=["medication-requests"])["recent_vka"]
     assert fact.missing is not None
     assert (fact.value, fact.missing.unread) == (None, True)
+
+
+@pytest.mark.parametrize("known", ["mechanical-heart-valve", "long-term-anticoagulant-use"])
+def test_who_is_anticoagulated_and_has_nothing_on_the_list_may_take_any(known: str) -> None:
+    table = of(problems=(problem(known),))
+    for name in ("recent_vka", "recent_vka_or_heparin", "recent_doac"):
+        assert is_unclear(table[name]), name
+    assert table["takes_vka"].value is False
+    explained = of(product(APIXABAN), problems=(problem(known),))
+    assert (explained["recent_doac"].value, explained["recent_vka_or_heparin"].value) == (True, False)
 
 
 def test_an_entry_in_error_was_listed_and_never_used() -> None:

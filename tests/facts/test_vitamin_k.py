@@ -191,6 +191,32 @@ def test_a_reversal_beside_mk_7_leaves_mk_7_to_be_judged() -> None:
     assert (table["selected_k1_dose"].value, table["selected_k2_dose"].value) == (point(0), point(100))
 
 
+@pytest.mark.parametrize(
+    ("dose", "reversal", "open_"),
+    [
+        ({"daily": 100}, False, False),
+        ({"daily": 999}, False, False),
+        ({"daily": 1000}, False, True),
+        ({"daily": 10_000}, False, True),
+        ({"daily": 10_000, "course_days": 3}, True, False),
+        ({"daily": 100, "course_days": 3}, True, False),
+        ({}, True, False),
+        ({"dose": point(10_000), "single_dose": True}, True, False),
+    ],
+)
+def test_a_daily_dose_without_an_end_is_no_reversal_and_a_high_one_is_of_unstated_length(
+    dose: dict[str, Any], reversal: bool, open_: bool
+) -> None:
+    table = ordering(draft(K1, **dose), labs=(HIGH_INR,))
+    assert table["selects_reversal_dose"].value is reversal
+    assert table["selects_vitamin_k"].value is not reversal
+    assert table["selects_reversal_of_unstated_length"].value is open_
+
+
+def test_a_high_daily_dose_without_a_reason_to_reverse_is_no_reversal_of_unstated_length() -> None:
+    assert ordering(draft(K1, daily=10_000))["selects_reversal_of_unstated_length"].value is False
+
+
 # --- reversals on the list ---------------------------------------------------------------------------------------
 
 

@@ -73,6 +73,7 @@ class Dosing:
     reported: str = ""
     route: Route | None = None
     single: bool = False
+    as_needed: bool = False
     course_days: float | None = None
     start: Moment | None = None
     end: Moment | None = None
@@ -89,6 +90,7 @@ class _One:
     route: Route | None
     frequency: Frequency
     single: bool
+    as_needed: bool
     course_days: float | None
 
 
@@ -130,6 +132,7 @@ def _read(written: bytes, strength: Strength, product: str, form: str) -> Dosing
         reported=capped("; ".join(one.reported for one in ones if one.reported))[:_REPORTED],
         route=routes.pop() if len(routes) == 1 else None if routes else _implied_route(product, form),
         single=len(ones) == 1 and ones[0].single,
+        as_needed=any(one.as_needed for one in ones),
         course_days=courses.pop() if len(courses) == 1 else None,
         start=min(starts) if starts else None,
         end=max(ends) if len(ends) == len(ones) else None,
@@ -157,7 +160,8 @@ def _read_one(dosage: DosageShape, strength: Strength) -> _One:
     text = read_dose_text(dosage.text) if dosage.text else TextDose()
     frequency = read_timing(dosage.timing)
     single = frequency.single or (frequency.per_day is None and not frequency.contradictory and text.single)
-    dose = None if _as_needed(dosage) or text.as_needed else _dose(dosage, text, strength)
+    as_needed = _as_needed(dosage) or text.as_needed
+    dose = None if as_needed else _dose(dosage, text, strength)
     return _One(
         daily=_daily(dose, frequency, text, single=single),
         dose=dose,
@@ -165,6 +169,7 @@ def _read_one(dosage: DosageShape, strength: Strength) -> _One:
         route=_route(dosage),
         frequency=frequency,
         single=single,
+        as_needed=as_needed,
         course_days=frequency.course_days or text.course_days,
     )
 

@@ -324,10 +324,11 @@ def _use(
         reported_dose=dosing.reported,
         route=dosing.route,
         single_dose=dosing.single or (administered and at_once),
+        as_needed=dosing.as_needed,
         course_days=dosing.course_days or _supplied_days(supply, dosing, product.strength),
         strength=product.strength.each,
         reasons=_reasons(entry, reading),
-        rests_on=references_in(entry.based_on, entry.derived_from),
+        rests_on=references_in(entry.based_on, entry.derived_from, entry.prior_prescription),
         partial_start=start.partial if start else False,
     )
 

@@ -151,6 +151,8 @@ class Phrases:
             parts.append((Span(say(key, self._language, window=self.limit(definition.within))),))
         if definition.since:
             parts.append(self._window(definition))
+        if definition.with_taken:
+            parts.append((self._words("with_taken"),))
         for filtered in definition.except_:
             parts.append((Span(say("except", self._language, what=self._computed(filtered))),))
         if definition.only:

@@ -313,7 +313,7 @@ def test_vitamin_k_for_reversal_is_explained_with_its_limits() -> None:
     item = Phrases(knowledge(), "en").fact("takes_reversal_course")
     given, begun = (said(child.spans) for child in item.children[-2:])
     assert "an INR of at least 4.5 in the 72 hours before" in given
-    assert "no stated course longer than 3 days" in given
+    assert "not longer than 3 days and no daily dose without an end" in given
     assert begun == "What is already on the list must have begun in the last 7 days."
 
 
