@@ -94,6 +94,36 @@ def test_a_line_without_a_source_states_no_number_but_limits_that_have_their_own
                 assert not re.search(r"\d", literal), f"{rule.id}: {literal}"
 
 
+def test_that_vegetables_need_not_be_avoided_is_cited_from_who_says_so(service: WorkedService) -> None:
+    told = {
+        rule.id: line.cites
+        for rule, line in lines(service)
+        if "vegetables" in line.en or "蔬菜" in line.in_language("zh")
+    }
+    assert {"vka-vitk-started", "vka-started-on-vitk", "vka-vitk-concurrent"} <= told.keys()
+    for rule_name, cites in told.items():
+        assert {"G24", "G25"} <= set(cites) <= {"G23", "G24", "G25"}, rule_name
+
+
+@pytest.mark.parametrize("limit", ["inr_after_change", "inr_after_swing_from", "inr_repeat"])
+def test_when_to_check_the_inr_again_is_an_addition_and_a_convention(service: WorkedService, limit: str) -> None:
+    note = service.knowledge.thresholds[limit].note
+    assert note is not None
+    assert "convention" in note.en
+    printed = [line for _, line in lines(service) if limit in line.placeholders]
+    assert printed
+    for line in printed:
+        assert line.cites
+        assert all(service.knowledge.source_of(cite).kind == "addition" for cite in line.cites)
+
+
+@in_both_languages
+def test_a_web_text_without_references_is_called_that_on_cards(service: WorkedService, language: Language) -> None:
+    named = {"en": "Unreferenced web article on B12, 2025", "zh": "维生素B12网络文章（无参考文献），2025"}
+    low = next(worked for worked in WORKED if "b12-low" in worked.expect)
+    assert named[language] in service.ask(low, language=language).by_rule["b12-low"]["source"]["label"]
+
+
 @in_both_languages
 def test_a_card_names_the_sources_of_what_it_says_once(service: WorkedService, language: Language) -> None:
     shown = rendered(service, language)

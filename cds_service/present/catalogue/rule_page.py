@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from cds_service.artifacts.evidence import Statement
+from cds_service.artifacts.evidence import Source, Statement
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.schema import Line, Rule, SuggestionUse, Variant
 from cds_service.artifacts.text import Summary, Text
@@ -230,16 +230,19 @@ class _Writer(RulePageParts):
                         *side_by_side(text, self.language),
                         self.phrases.document(source),
                         (Span(str(source.tier)),),
-                        self._disposed(statement),
+                        self._disposed(statement) if statement else self._addition(source),
                     )
                 )
             )
         head = ("statement", LANGUAGES, "sources", "tier", "disposition")
         yield self.table(self.say("basis"), head, rows)
 
-    def _disposed(self, statement: Statement | None) -> Spans:
-        if statement is None:
-            return (self.word("addition"),)
+    def _addition(self, source: Source) -> Spans:
+        """That it is one, and what of it was read."""
+        read = (self.word("colon"), plain(source.note, self.language)) if source.note else ()
+        return (self.word("addition"), *read)
+
+    def _disposed(self, statement: Statement) -> Spans:
         spans = [Span(self.listed(self.say(f"disposed_{one}") for one in statement.disposition))]
         if statement.because:
             spans += [self.word("colon"), plain(statement.because, self.language)]

@@ -204,6 +204,14 @@ def test_a_statement_leads_to_each_line_that_cites_it_and_back() -> None:
                     assert PageLink(one.id, f"line-{number}") in there
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_of_a_rule_says_what_of_an_added_source_was_read(language: Language) -> None:
+    for one in knowledge().rules.values():
+        everything = text_of(page(one.id, language))
+        for note in (source.note for cite in one.source if (source := knowledge().sources.get(cite))):
+            assert note is None or note.in_language(language) in everything, one.id
+
+
 def test_a_statement_that_nothing_cites_is_said_to_be_unused() -> None:
     unused = [s.id for s in knowledge().statements.values() if s.disposition == ["rejected"]]
     assert unused
