@@ -9,7 +9,7 @@ from types import MappingProxyType
 from cds_service.artifacts import schema
 from cds_service.artifacts.evidence import Source, Statement, Threshold
 from cds_service.artifacts.text import Text
-from cds_service.artifacts.vocabulary import ComputedText, FactDefinition
+from cds_service.artifacts.vocabulary import ComputedText, Condition, FactDefinition
 from cds_service.terminology import Terminology
 
 
@@ -89,6 +89,10 @@ class KnowledgeBase:
     local_codes: frozenset[tuple[str, str]] = frozenset()
     canonicals: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     snooze: Snooze | None = None
+
+    def scope_of(self, rule: str) -> Condition:
+        """Whom a rule is for: its own scope, else that of its topic."""
+        return self.rules[rule].applies or self.topics[self.topic_of[rule]].applies
 
     def source_of(self, statement: str) -> Source:
         """The document that a statement id belongs to; an addition (G01) is its own statement."""

@@ -86,6 +86,7 @@ class Attributes(Strict):
 class Rule(Strict):
     """One rule: when it speaks, what it says, where that comes from and when it is wrong.
 
+    applies: whom the rule is for, where that is not the scope of its topic (a contraindication of every age).
     silent: it is judged and counted in the log, never shown, and silences no other rule.
     kind `silence`: it never shows a card; it names a situation in which the service deliberately says nothing, so that
     a trace and the catalogue can show that silence as a decision. `explains` lists the rules it keeps quiet.
@@ -101,6 +102,7 @@ class Rule(Strict):
     priority: Annotated[int, Field(ge=1)] | None = None
     title: Plain
     why: Plain
+    applies: Condition | None = None
     when: Condition
     unless: Condition | None = None
     when_unknown: Literal["silent"] = "silent"
@@ -223,19 +225,24 @@ PENDING_LIMITS = {"order": "pending_max", "result in progress": "result_in_progr
 
 
 class LabOrder(Strict):
-    """A laboratory test to be drafted. It is not offered while a result is fresh or the test is pending."""
+    """A laboratory test to be drafted. It is not offered while a result is fresh or the test is pending.
+
+    due_in: the threshold of days after which it is to be done; without it, now. A later test is offered although the
+        test is pending.
+    """
 
     observation: Id
     text: Plain
     codings: Annotated[list[CodeRef], Field(min_length=1)]
     note: Plain | None = None
     fresh_within: Name | None = None
+    due_in: Name | None = None
     also_fresh: list[Id] = []
 
     @property
     def thresholds(self) -> tuple[str, ...]:
-        """The thresholds behind "fresh" and "pending"."""
-        return (*PENDING_LIMITS.values(), *([self.fresh_within] if self.fresh_within else []))
+        """The thresholds behind "fresh", "pending" and "due"."""
+        return (*PENDING_LIMITS.values(), *(name for name in (self.fresh_within, self.due_in) if name))
 
 
 class Order(Strict):

@@ -14,7 +14,9 @@ from cds_service.record_lists import sources_of
 
 
 def conditions_of(rule: schema.Rule) -> Iterator[Condition]:
-    """Every condition of a rule: of the decision, its variants, its lines and its suggestions."""
+    """Every condition of a rule: of its scope, the decision, its variants, its lines and its suggestions."""
+    if rule.applies:
+        yield rule.applies
     yield rule.when
     if rule.unless:
         yield rule.unless

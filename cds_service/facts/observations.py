@@ -145,17 +145,27 @@ def unreadable(table: FactTable, newest: LabResult, older: Iterator[LabResult]) 
         gives="word",
         words=("below", "in_range", "above"),
         reads=sources_of("goal"),
-        thresholds=("inr_target_low", "inr_target_high"),
+        thresholds=("inr_target_low", "inr_target_high", "inr_valve_target_top"),
+        facts=("mechanical_valve",),
         none=None,
     )
 )
 def against_inr_target(table: FactTable, newest: LabResult, older: Iterator[LabResult]) -> Fact:
-    """The latest INR against the patient's own Goal, else the default range: below, in_range or above."""
+    """The latest INR against the patient's own Goal, else the default range: below, in_range or above.
+
+    The range of a mechanical valve depends on the valve. Without a Goal only an INR that lies outside every such range
+    is placed; nothing is "in range" then.
+    """
     assert newest.value is not None
     low, high = inr_target(table)
     goal = table.record.inr_goal
     evidence = (newest, goal) if goal else (newest,)
+    valve = goal is None and table["mechanical_valve"].value is True
+    if valve:
+        high = table.limits["inr_valve_target_top"]
     where = "below" if newest.value.below(low) else "above" if newest.value.above(high) else None
+    if where is None and valve:
+        return Fact(None, evidence, Missing("unclear", "a mechanical valve is recorded without its INR target"))
     if where is None and newest.value.at_least(low) and newest.value.at_most(high):
         where = "in_range"
     if where is None:

@@ -9,6 +9,7 @@ import msgspec
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.schema import Rule, Variant
+from cds_service.artifacts.vocabulary import Condition
 from cds_service.facts.fact import FactTable
 from cds_service.rules.conditions import Could, Test, compiled, could
 
@@ -38,6 +39,8 @@ class Decision(msgspec.Struct, frozen=True):
 
 class _Compiled(msgspec.Struct, frozen=True):
     rule: Rule
+    applies: Test
+    could_apply: Callable[[FactTable], Could]
     when: Test
     unless: Test | None
     could_hold: Callable[[FactTable], Could]
@@ -49,10 +52,7 @@ class Decider:
     """All rules of the knowledge, compiled."""
 
     def __init__(self, knowledge: KnowledgeBase) -> None:
-        self._rules = {rule.id: _compile(rule) for rule in knowledge.rules.values()}
-        self._applies = {topic.id: compiled(topic.applies) for topic in knowledge.topics.values()}
-        self._could_apply = {topic.id: could(topic.applies) for topic in knowledge.topics.values()}
-        self._topic_of = knowledge.topic_of
+        self._rules = {rule.id: _compile(rule, knowledge.scope_of(rule.id)) for rule in knowledge.rules.values()}
 
     def decide(self, table: FactTable, rules: Iterable[str], enabled: frozenset[str] = frozenset()) -> list[Decision]:
         """Decides the rules, in the order given.
@@ -62,20 +62,15 @@ class Decider:
             enabled: rules to switch on although they are off by default.
         """
         on = [self._rules[r] for r in rules if self._rules[r].rule.enabled or r in enabled]
-        holds: dict[str, bool | None] = {}
-        applies: dict[str, bool | None] = {}
-        for one in on:
-            topic = self._topic_of[one.rule.id]
-            if topic not in applies:
-                applies[topic] = self._applies[topic](table)
-            holds[one.rule.id] = False if applies[topic] is False else _holds(one, table)
+        applies = {one.rule.id: one.applies(table) for one in on}
+        holds = {one.rule.id: False if applies[one.rule.id] is False else _holds(one, table) for one in on}
         return [self._decision(one, table, holds, applies) for one in on]
 
     def _decision(
         self, one: _Compiled, table: FactTable, holds: Mapping[str, bool | None], applies: Mapping[str, bool | None]
     ) -> Decision:
-        rule, topic = one.rule, self._topic_of[one.rule.id]
-        if applies[topic] is False:
+        rule = one.rule
+        if applies[rule.id] is False:
             return Decision(rule, "not applicable")
         outcome = holds[rule.id]
         if outcome is False:
@@ -86,7 +81,7 @@ class Decider:
         )
         if silencer is not None:
             return Decision(rule, "silenced", silenced_by=silencer)
-        if outcome is None or applies[topic] is None:
+        if outcome is None or applies[rule.id] is None:
             # Missing data is never requested for a rule in shadow mode.
             may_speak = not rule.silent and self._could_speak(one, table)
             return Decision(rule, "undecided" if may_speak else "unknown")
@@ -97,7 +92,7 @@ class Decider:
 
     def _could_speak(self, one: _Compiled, table: FactTable) -> bool:
         return (
-            self._could_apply[self._topic_of[one.rule.id]](table).be_true
+            one.could_apply(table).be_true
             and one.could_hold(table).be_true
             and (one.could_be_stopped is None or one.could_be_stopped(table).be_false)
         )
@@ -108,9 +103,11 @@ class Decider:
         )
 
 
-def _compile(rule: Rule) -> _Compiled:
+def _compile(rule: Rule, scope: Condition) -> _Compiled:
     return _Compiled(
         rule,
+        compiled(scope),
+        could(scope),
         compiled(rule.when),
         compiled(rule.unless) if rule.unless else None,
         could(rule.when),

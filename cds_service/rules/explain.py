@@ -41,8 +41,7 @@ def _decision(knowledge: KnowledgeBase, facts: FactTable, decision: Decision) ->
         node["variant"] = decision.variant.id
     if decision.silenced_by:
         node["silencedBy"] = decision.silenced_by
-    topic = knowledge.topics[knowledge.topic_of[rule.id]]
-    applies = clause(knowledge, facts, topic.applies)
+    applies = clause(knowledge, facts, knowledge.scope_of(rule.id))
     if applies["outcome"] != "yes":
         node["applies"] = applies
     if decision.outcome == "not applicable":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from cds_service.artifacts.schema import PENDING_LIMITS, LabOrder, Medicine, Order, SuggestionUse
@@ -104,8 +105,12 @@ def suggest(offer: Offer, table: FactTable, draft_context: DraftContext, languag
     label = order.label.in_language(language)
     recommended = offer.recommended if isinstance(offer.recommended, bool) else offer.recommended(table) is True
     if order.test is not None:
-        if not _fresh(order.test, offer.fresh, table) and not _pending(order.test, table):
-            yield Suggestion((offer.key, ""), label, "", recommended, _created(offer.test[language], draft_context))
+        if not _fresh(order.test, offer.fresh, table) and (order.test.due_in or not _pending(order.test, table)):
+            action = _created(offer.test[language], draft_context)
+            if order.test.due_in:
+                due = table.today + timedelta(days=table.limits[order.test.due_in])
+                action["resource"]["occurrenceDateTime"] = due.isoformat()
+            yield Suggestion((offer.key, ""), label, "", recommended, action)
     elif order.medicine is not None:
         for applies, medicine in offer.medicines:
             if applies is None or applies(table) is True:

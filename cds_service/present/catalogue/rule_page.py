@@ -107,7 +107,7 @@ class _Writer(RulePageParts):
         yield self.heading("when_silent" if silence else "when", "when")
         yield Paragraph((self.word("unknown_note"),))
         items = [
-            self._branch("first", self.topic.applies),
+            self._branch("first", self.knowledge.scope_of(self.rule.id)),
             self._branch("then_silent" if silence else "then", self.rule.when),
         ]
         if self.rule.unless:

@@ -98,7 +98,7 @@ def facts_of(knowledge: KnowledgeBase, rule: Rule) -> list[str]:
 def _conditions(knowledge: KnowledgeBase, rule: Rule) -> Iterator[Condition]:
     yield from conditions_of(rule)
     topic = knowledge.topics[knowledge.topic_of[rule.id]]
-    yield topic.applies
+    yield knowledge.scope_of(rule.id)
     if topic.no_info_when:
         yield topic.no_info_when
     for order in _orders(knowledge, rule):
