@@ -76,7 +76,7 @@ def usable(table: FactTable, concept: str, window: Window) -> Iterator[LabResult
             yield result
 
 
-def unusable(table: FactTable, concept: str, window: Window) -> Iterator[LabResult]:
+def unusable_results(table: FactTable, concept: str, window: Window) -> Iterator[LabResult]:
     """Results that would count if they were usable, newest first."""
     for result in table.record.labs.get(concept, ()):
         if result.value is None and (result.effective is None or window.admits(table, result)):

@@ -18,7 +18,7 @@ from cds_service.facts.changes import Span, same_product
 from cds_service.facts.computed import Asked, Passes
 from cds_service.facts.fact import NO, Evidence, Fact, FactTable, Missing, first_awaited
 from cds_service.facts.intake import MEDICATION_LISTS
-from cds_service.facts.observations import Window, flagged, unusable, usable
+from cds_service.facts.observations import Window, flagged, unusable_results, usable
 from cds_service.facts.registry import (
     COMPUTED,
     change,
@@ -37,7 +37,7 @@ from cds_service.rules import conditions
 
 Deriver = Callable[[FactTable], Fact]
 # The results that a word looks at (`Computed.of`).
-_RESULTS = {"usable": usable, "flagged": flagged, "unusable": unusable}
+_RESULTS = {"usable": usable, "flagged": flagged, "unusable": unusable_results}
 
 
 def derivers(knowledge: KnowledgeBase) -> Mapping[str, Deriver]:
@@ -79,7 +79,7 @@ def _observation(fact: FactDefinition, window: Window, reads: tuple[Source, ...]
         missing = window.missing(table) or table.unread(reads)
         if none is not None:
             return Fact(None, missing=missing) if missing is not None and missing.unread else none
-        if missing is None and (unfit := next(unusable(table, concept, window), None)):
+        if missing is None and (unfit := next(unusable_results(table, concept, window), None)):
             return Fact(None, (unfit,), Missing("unusable", unfit.unusable or "unusable"))
         return Fact(None, missing=missing or Missing("absent", "no usable result in the look-back"))
 
