@@ -39,7 +39,7 @@ class Span:
         return use.start + timedelta(days=use.course_days or 0) if use.start else date.min
 
 
-def same_product(other: MedicationUse, use: MedicationUse) -> bool:
+def same_concepts(other: MedicationUse, use: MedicationUse) -> bool:
     return other is not use and other.concepts == use.concepts
 
 

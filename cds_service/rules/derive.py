@@ -14,7 +14,7 @@ from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.vocabulary import FactDefinition
 from cds_service.artifacts.walk import leaves, lists_waited_for
 from cds_service.facts.amounts import dose_bounds, renews
-from cds_service.facts.changes import Span, same_product
+from cds_service.facts.changes import Span, same_concepts
 from cds_service.facts.computed import Asked, Passes
 from cds_service.facts.fact import NO, Evidence, Fact, FactTable, Missing, first_awaited
 from cds_service.facts.intake import MEDICATION_LISTS
@@ -165,7 +165,7 @@ def _change(fact: FactDefinition, reads: tuple[Source, ...]) -> Deriver:
         days = timedelta(days=table.limits[within])
         span = Span(table, dated.on - days, dated.on - timedelta(days=1))
         uses = [use for use in table.record.medications if not concepts.isdisjoint(use.concepts) and passes(table, use)]
-        judged = [(changed(use, [o for o in uses if same_product(o, use)], span), use) for use in uses]
+        judged = [(changed(use, [o for o in uses if same_concepts(o, use)], span), use) for use in uses]
         if found := tuple(use for outcome, use in judged if outcome):
             return Fact(True, found)
         unstated = tuple(use for outcome, use in judged if outcome is None)
