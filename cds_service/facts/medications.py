@@ -31,6 +31,12 @@ def perhaps_active(table: FactTable, concepts: frozenset[str], first: date) -> I
     return perhaps_in_use(table, uses_of(table, concepts))
 
 
+@state(Computed("not_over", reads=MEDICATION_LISTS, thresholds=LIMITS))
+def not_over(table: FactTable, concepts: frozenset[str], first: date) -> Iterator[Member]:
+    """The entries of products that are in use or may be, to be named."""
+    return (Member(use) for use, _ in perhaps_in_use(table, uses_of(table, concepts)))
+
+
 @state(Computed("recent", reads=MEDICATION_LISTS, thresholds=LIMITS, windowed=True))
 def recent(table: FactTable, concepts: frozenset[str], first: date) -> Iterator[Member]:
     """In use since a day, for what must not be missed: what is on hold counts."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cds_service.facts import (
     amounts,
     changes,
+    course,
     medications,
     observations,
     patient,
@@ -30,6 +31,7 @@ from cds_service.facts.computed import (
 MODULES = (
     amounts,
     changes,
+    course,
     medications,
     observations,
     patient,

@@ -36,6 +36,8 @@ from cds_service.record import MedicationUse, Problem, Source
 from cds_service.rules import conditions
 
 Deriver = Callable[[FactTable], Fact]
+# The record has the entry, and does not tell: the evidence names it.
+_OPEN = ("unclear", "unstated")
 # The results that a word looks at (`Computed.of`).
 _RESULTS = {"usable": usable, "flagged": flagged, "unusable": unusable_results}
 
@@ -252,7 +254,7 @@ def _named_condition(fact: FactDefinition) -> Deriver:
             unread = awaited or any((missing := table[name].missing) and missing.unread for name in names)
             if unread:
                 return Fact(None, missing=Missing("unread", about, awaited))
-            unclear = [one for one in map(table.__getitem__, names) if one.missing and one.missing.kind == "unclear"]
+            unclear = [one for one in map(table.__getitem__, names) if one.missing and one.missing.kind in _OPEN]
             entries = tuple(item for one in unclear for item in one.evidence)
             return Fact(None, entries, Missing("unclear" if entries else "absent", about))
         if value and perhaps:

@@ -43,9 +43,15 @@ def injected(start: int, end: int | None = None, **more: Any) -> MedicationUse:
 # Replacement and its course
 
 
-@pytest.mark.parametrize(("daily", "days"), [(499, 0), (500, 100), (501, 100), (None, 100)])
-def test_a_course_needs_a_sufficient_dose_or_one_not_stated(daily: float | None, days: int) -> None:
+@pytest.mark.parametrize(("daily", "days"), [(499, 0), (500, 100), (501, 100)])
+def test_a_course_needs_a_sufficient_dose(daily: float, days: int) -> None:
     assert treated(tablets(daily=daily))["b12_course"].value == point(days)
+
+
+def test_a_dose_that_is_not_stated_leaves_open_whether_there_is_a_course() -> None:
+    table = treated(tablets(daily=None))
+    assert (table["b12_course"].value, table["takes_b12_therapy"].value) == (None, None)
+    assert [use.product for use in table["takes_b12_therapy"].evidence] == [B12]
 
 
 def test_a_course_has_the_day_of_its_first_start() -> None:
@@ -89,7 +95,6 @@ def test_the_course_and_the_plain_fact_agree_on_what_replacement_is() -> None:
         (),
         (tablets(daily=499),),
         (tablets(),),
-        (tablets(daily=None),),
         (injected(200, 120, status="ended"),),
     ):
         table = treated(*uses)
