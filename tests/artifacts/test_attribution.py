@@ -37,7 +37,8 @@ def of_card(**card: Any) -> list[Finding]:
 def of_limit(base: KnowledgeBase, **changes: Any) -> list[str]:
     """What is told of the limit of a low B12, whose source states 200 pg/mL, after these changes."""
     limit = base.thresholds["b12_low"].model_copy(update=changes)
-    return [found.what for found in misattributions(replace(base, rules={}, thresholds={"b12_low": limit}))]
+    alone = replace(base, rules={}, orders={}, thresholds={"b12_low": limit})
+    return [found.what for found in misattributions(alone)]
 
 
 # --- our knowledge -----------------------------------------------------------------------------------------------
@@ -134,6 +135,31 @@ def test_a_line_that_only_tells_what_is_on_record_may_cite_nothing(words: str) -
 )
 def test_a_line_that_claims_something_may_cite_what_says_so(words: str) -> None:
     assert [found for found in of_line(words, words, SILENT) if found.level == "error"] == []
+
+
+# --- orders ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["b12-im-regimen", "b12-oral-1000", "b12-sl-1000"])
+def test_a_dose_or_interval_of_an_order_that_its_source_does_not_state_is_told(name: str) -> None:
+    base, right = knowledge(), knowledge().orders[name]
+    wrong = right.model_copy(update={"source": [SILENT]})
+    found = list(misattributions(replace(base, rules={}, thresholds={}, orders={name: wrong})))
+    assert {one.where for one in found} == {base.where[f"order:{name}"]}
+    assert any("1000" in one.what for one in found)
+    assert list(misattributions(replace(base, rules={}, thresholds={}, orders={name: right}))) == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_note_of_a_test_states_no_interval_of_its_own(language: str) -> None:
+    order = knowledge().orders["order-inr"]
+    assert order.test is not None
+    note = Plain.model_validate(
+        {"en": "Again.", "zh": "复查。"} | {language: {"en": "In 7 days.", "zh": "7天后。"}[language]}
+    )
+    wrong = order.model_copy(update={"test": order.test.model_copy(update={"note": note})})
+    told = list(misattributions(replace(knowledge(), rules={}, thresholds={}, orders={"order-inr": wrong})))
+    assert len(told) == 1
 
 
 # --- numbers of limits -------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Sentences and limits against what they cite: no figure that nobody states, no literature behind a patient's own data.
 
-A figure of a line stands in a statement that the line cites, or is a threshold that the line names. The number of a
-threshold stands in a source of it, or its note says in every language that it is a convention of this service.
+A figure of a line stands in a statement that the line cites, or is a threshold that the line names; one of an order
+stands in a source of the order. The number of a threshold stands in a source of it, or its note says in every language
+that it is a convention of this service.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from cds_service.artifacts.evidence import Threshold
 from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.review.figures import Figure, figures, limit_figure, stated
 from cds_service.artifacts.review.finding import Finding
-from cds_service.artifacts.schema import Line, Rule
+from cds_service.artifacts.schema import Line, Order, Rule
 from cds_service.artifacts.text import Text
 from cds_service.artifacts.walk import conditions_of, facts_behind, leaves, lines_of, thresholds_read_by
 from cds_service.languages import FALLBACK, LANGUAGES, Language
@@ -32,6 +33,8 @@ def misattributions(knowledge: KnowledgeBase) -> Iterator[Finding]:
     for rule in knowledge.rules.values():
         yield from _lines(knowledge, rule)
         yield from _summaries(knowledge, rule)
+    for name, order in knowledge.orders.items():
+        yield from _order(knowledge, name, order)
     for name, threshold in knowledge.thresholds.items():
         yield from _limit(knowledge, name, threshold)
 
@@ -62,6 +65,22 @@ def _summaries(knowledge: KnowledgeBase, rule: Rule) -> Iterator[Finding]:
         for language, figure in _unstated(summary, cites, decided, knowledge):
             what = f"`{figure.written}` in the summary {_quoted(summary, language)} stands in no source of the rule."
             yield Finding("warning", where, what, "Cite what states it, or leave the figure out.")
+
+
+def _order(knowledge: KnowledgeBase, name: str, order: Order) -> Iterator[Finding]:
+    """What an order says of doses and intervals, each regimen against its own source."""
+    choices = [(choice, order.source) for choice in order.medicine or ()]
+    choices += [(choice, regimen.source) for regimen in order.regimens.values() for choice in regimen.medicine]
+    said: list[tuple[Text, list[str]]] = [(order.label, order.source)]
+    if order.test:
+        said += [(text, order.source) for text in (order.test.text, order.test.note) if text]
+    for choice, source in choices:
+        medicine = choice.medicine
+        said += [(text, source) for text in (medicine.text, *(step.text for step in medicine.schedule))]
+    for text, source in said:
+        for language, figure in _unstated(text, source, [], knowledge):
+            what = f"`{figure.written}` in the text {_quoted(text, language)} stands in none of its sources."
+            yield Finding("warning", knowledge.where[f"order:{name}"], what, "Name the source that states it.")
 
 
 def _limit(knowledge: KnowledgeBase, name: str, threshold: Threshold) -> Iterator[Finding]:
