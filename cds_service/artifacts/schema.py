@@ -204,7 +204,7 @@ class Medicine(Product):
     """A medicine to be drafted: product, dose, route and schedule, each in code and in words."""
 
     dose: Quantity
-    route: Literal["oral", "sublingual", "im"]
+    route: Literal["oral", "sublingual", "im", "sc"]
     schedule: Annotated[list[Step], Field(min_length=1)]
 
 

@@ -19,7 +19,7 @@ KNOWLEDGE = ROOT / "knowledge"
 FOLDER = KNOWLEDGE / "valuesets"
 
 OBSERVATIONS = [
-    "active-vitamin-b12", "urine-methylmalonic-acid", "factor-v",
+    "active-vitamin-b12", "urine-methylmalonic-acid", "factor-v", "platelets",
     "serum-vitamin-b12", "methylmalonic-acid", "homocysteine", "red-cell-folate", "serum-folate", "egfr", "mcv",
     "haemoglobin", "potassium", "inr", "prothrombin-time", "creatinine", "complete-blood-count", "liver-panel",
     "reticulocytes",

@@ -22,6 +22,7 @@ _LABORATORY = {"coding": [{"system": SNOMED, "code": "108252007", "display": "La
 _ROUTES = {
     "oral": {"system": SNOMED, "code": "26643006", "display": "Oral route"},
     "sublingual": {"system": SNOMED, "code": "37839007", "display": "Sublingual route"},
+    "sc": {"system": SNOMED, "code": "34206005", "display": "Subcutaneous route"},
     "im": {"system": SNOMED, "code": "78421000", "display": "Intramuscular route"},
 }
 # FHIR, string: no characters below 32 except tab and line ends.
