@@ -26,6 +26,7 @@ ListName = Literal[
     "family-history",
     "medication-dispenses",
     "medication-administrations",
+    "allergies",
 ]
 Source = Literal[ListName, "draft-orders"]
 ADMINISTRATION = "MedicationAdministration"
@@ -197,6 +198,16 @@ class Problem(Private, frozen=True):
     recorded: date | None = None
 
 
+class Allergy(Problem, frozen=True):
+    """A reaction to a product or substance that the knowledge names; `concepts` are those of products.
+
+    Attributes:
+        severe: a high criticality, a severe reaction or anaphylaxis is stated.
+    """
+
+    severe: bool = False
+
+
 class PendingTest(Private, frozen=True):
     """A test that is ordered or in progress: an active or draft ServiceRequest, or a preliminary Observation."""
 
@@ -249,6 +260,7 @@ class PatientRecord(Private, frozen=True):
         unused: entries that say themselves that the product is not used: cancelled, not taken, in error. They tell
             only that it was once listed.
         family: conditions of relatives, of concepts the knowledge names.
+        allergies: reactions from the list of allergies, and those that a condition tells of.
         unread: lists that could not be read at all, each with the reasons.
         incomplete: lists of which a part could not be read (a page, an entry), each with the reasons.
         notes: remarks for the log, with how often each one applies.
@@ -264,6 +276,7 @@ class PatientRecord(Private, frozen=True):
     problems: tuple[Problem, ...] = ()
     pending: tuple[PendingTest, ...] = ()
     family: tuple[Problem, ...] = ()
+    allergies: tuple[Allergy, ...] = ()
     inr_goal: InrGoal | None = None
     orders: tuple[DraftOrder, ...] | None = None
     unread: Mapping[Source, Gaps] = msgspec.field(default_factory=dict)

@@ -15,7 +15,16 @@ from cds_service.terminology import Kind
 
 # What facts ask of a list: a fact over products reads every list of kind "medication", and so on.
 ListKind = Literal[
-    "laboratory", "medication", "problem", "procedure", "order", "goal", "family", "dispense", "administration"
+    "laboratory",
+    "medication",
+    "problem",
+    "procedure",
+    "order",
+    "goal",
+    "family",
+    "dispense",
+    "administration",
+    "allergy",
 ]
 
 # No fact reads these kinds: their entries are read where they come, but are not asked for.
@@ -169,6 +178,20 @@ RECORD_LISTS: tuple[RecordList, ...] = (
         worth_waiting_for=False,
         tokens={"status": "status", "code": "medication"},
         dates={"effective-time": ("effectiveDateTime", "effectivePeriod")},
+    ),
+    RecordList(
+        source="allergies",
+        key="allergies",
+        types=("AllergyIntolerance",),
+        kind="allergy",
+        concepts="medication",
+        may_be_missing=True,
+        tokens={
+            "clinical-status": "clinicalStatus",
+            "verification-status": "verificationStatus",
+            "code": "code",
+        },
+        dates={"date": ("recordedDate",)},
     ),
 )
 

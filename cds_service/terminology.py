@@ -96,6 +96,13 @@ class Terminology:
         """
         return self._matchers[kind].concepts(tuple(codings), text)
 
+    def without_names(self, concept: str, text: str) -> str:
+        """A text without the names of a value set: what an allergy is to, when the word allergy is taken away."""
+        plain = normalised(text)
+        for name in _names(self.value_sets[concept].texts) if concept in self.value_sets else ():
+            plain = name.removed(plain)
+        return plain
+
     def with_codes(self, codes: Mapping[tuple[Kind, str, str], frozenset[str]]) -> Terminology:
         """A copy with more codes (kind, system URI, code); it shares the prepared synonyms, but not the cache."""
         made = copy.copy(self)
@@ -231,6 +238,9 @@ class _Name:
         """Where in the text this name begins."""
         return [found.start() for found in self._pattern.finditer(text.plain)]
 
+    def removed(self, plain: str) -> str:
+        return self._pattern.sub(" ", plain)
+
 
 def _spaced(piece: str) -> str:
     """The pattern of a piece, with or without its blanks."""
@@ -252,6 +262,11 @@ class _Written:
 
 def _squeezed(text: str) -> str:
     return text.replace(" ", "")
+
+
+@lru_cache(maxsize=16)
+def _names(texts: tuple[str, ...]) -> tuple[_Name, ...]:
+    return tuple(map(_Name, texts))
 
 
 def _prepared(texts: Iterable[str]) -> list[tuple[str, _Name]]:

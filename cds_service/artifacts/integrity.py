@@ -154,6 +154,7 @@ _KINDS = {
     "medication": "medication",
     "condition": "condition",
     "family": "condition",
+    "allergy": "medication",
     "pending": "observation",
 }
 
@@ -206,8 +207,8 @@ def _check_names(knowledge: KnowledgeBase, name: str, fact: FactDefinition) -> N
 def _check_orders(knowledge: KnowledgeBase) -> None:
     for name, order in knowledge.orders.items():
         key = f"order:{name}"
-        if order.withheld_when:
-            _check_condition(knowledge, key, order.withheld_when)
+        for condition in order.against:
+            _check_condition(knowledge, key, condition)
         for regimen in order.regimens.values():
             _cited(knowledge, key, regimen.source)
         for choice in (*(order.medicine or ()), *(c for regimen in order.regimens.values() for c in regimen.medicine)):

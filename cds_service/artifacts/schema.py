@@ -253,6 +253,8 @@ class Order(Strict):
     correct_unit: write a draft's dose in the unit of its product, without the number.
     stop: propose to stop a product on the list.
     regimens: what a site may choose instead of `medicine`, by name.
+    reaction: the fact that a reaction to the product is recorded. The order is then withheld; where it is unknown, the
+        description of the draft says that allergies were not checked.
     """
 
     label: Plain
@@ -265,11 +267,21 @@ class Order(Strict):
     correct_unit: Literal[True] | None = None
     stop: Literal[True] | None = None
     withheld_when: Condition | None = None
+    reaction: Name | None = None
     source: list[StatementId] = []
 
     @property
     def is_treatment(self) -> bool:
         return self.test is None
+
+    @property
+    def reaction_recorded(self) -> Condition | None:
+        return Condition.model_validate({"fact": self.reaction, "is": True}) if self.reaction else None
+
+    @property
+    def against(self) -> tuple[Condition, ...]:
+        """What speaks against it."""
+        return tuple(one for one in (self.withheld_when, self.reaction_recorded) if one is not None)
 
     @property
     def about_products(self) -> bool:
@@ -283,6 +295,8 @@ class Order(Strict):
             raise ValueError("an order is exactly one of test, medicine, remove, hold, replace, correct_unit, stop")
         if self.regimens and self.medicine is None:
             raise ValueError("regimens go with medicine")
+        if self.reaction and self.medicine is None and self.replace is None:
+            raise ValueError("reaction goes with medicine or replace")
         return self
 
 

@@ -84,6 +84,7 @@ class FactDefinition(Strict):
     condition: a current condition or completed procedure (boolean), or what `take` makes of those found. `without`:
         entries that belong to one of these value sets, too, do not count. `within`: its onset or its entry lies in the
         look-back, or has no day. `unconfirmed`: there is one whose diagnosis is not confirmed, and none that is.
+    allergy: a reaction to one of these products or substances (boolean); `severe`: a severe one.
     family: a condition recorded of a relative (boolean); without such a list, none is recorded.
     pending: the test is ordered or in progress (boolean).
     patient: one of the words about the patient.
@@ -100,6 +101,7 @@ class FactDefinition(Strict):
     medication: list[Id] | None = None
     condition: list[Id] | None = None
     family: list[Id] | None = None
+    allergy: list[Id] | None = None
     pending: list[Id] | None = None
     patient: Name | None = None
     when: Condition | None = None
@@ -116,6 +118,7 @@ class FactDefinition(Strict):
     dose: Literal["known", "unknown"] | None = None
     without: list[Id] | None = None
     unconfirmed: Literal[True] | None = None
+    severe: Literal[True] | None = None
     except_: list[Name] = Field(default=[], alias="except")
     only: Name | None = None
 
@@ -128,7 +131,7 @@ class FactDefinition(Strict):
         """The value sets that it names itself."""
         if self.observation:
             return (self.observation,)
-        named = self.medication or self.condition or self.family or self.pending or ()
+        named = self.medication or self.condition or self.family or self.pending or self.allergy or ()
         return (*named, *(self.without or ()))
 
     @property
@@ -207,16 +210,17 @@ class FactDefinition(Strict):
         return ((member, word, places) for member, word, places in placed if word is not None)
 
 
-_ORIGINS = ("observation", "medication", "condition", "family", "pending", "patient", "when", "count")
+_ORIGINS = ("observation", "medication", "condition", "family", "allergy", "pending", "patient", "when", "count")
 _OPTIONAL = (
     *("take", "within", "since", "before", "state", "route", "dose", "only"),
-    *("without", "unconfirmed", "perhaps", "with_taken"),
+    *("without", "unconfirmed", "severe", "perhaps", "with_taken"),
 )
 _MEMBERS: dict[str, set[str]] = {
     "observation": {"take", "within", "since"},
     "medication": {"take", "state", "within", "since", "before", "route", "dose", "except", "only", "with_taken"},
     "condition": {"take", "within", "without", "unconfirmed"},
     "family": set(),
+    "allergy": {"severe"},
     "pending": {"within"},
     "patient": set(),
     "when": {"perhaps"},

@@ -131,6 +131,27 @@ class Problem(Entry):
         return self
 
 
+class Allergy(Entry):
+    """A reaction `to` a product. Without it, the text says to what."""
+
+    to: Id | None = None
+    severe: bool = False
+    date: When | None = None
+    status: str = "active"
+    verification: str = "confirmed"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, written: Any) -> Any:
+        return _at("to", written)
+
+    @model_validator(mode="after")
+    def _named(self) -> Allergy:
+        if self.to is None and self.text is None:
+            raise ValueError("give a product or a text")
+        return self
+
+
 class Pending(Entry):
     """A test that was ordered and has no result yet."""
 
@@ -223,6 +244,7 @@ class WorkedPatient(Strict):
     conditions: list[Problem] = Field(default=[])
     procedures: list[Problem] = Field(default=[])
     family: list[Problem] = Field(default=[])
+    allergies: list[Allergy] = Field(default=[])
     medications: list[Medication] = Field(default=[])
     pending: list[Pending] = Field(default=[])
     goals: Goals = Goals()
@@ -254,7 +276,7 @@ class WorkedPatient(Strict):
         """Every date this patient names."""
         dates = [when for lab in self.labs for when in (lab.date, lab.issued)]
         dates += [problem.date for problem in (*self.conditions, *self.procedures)]
-        dates += [test.date for test in self.pending]
+        dates += [*(test.date for test in self.pending), *(allergy.date for allergy in self.allergies)]
         for use in (*self.medications, *self.drafts):
             dates += [use.start, use.end]
         return [written for written in dates if written is not None]

@@ -103,6 +103,7 @@ class Asked:
     without: an entry that belongs to one of these, too, does not count.
     within: the threshold of the look-back.
     unconfirmed: only a diagnosis that is not confirmed is asked for.
+    severe: only a severe reaction is asked for.
     """
 
     concepts: frozenset[str]
@@ -110,6 +111,7 @@ class Asked:
     without: frozenset[str] = frozenset()
     within: str | None = None
     unconfirmed: bool = False
+    severe: bool = False
 
 
 FromResults = Callable[[FactTable, LabResult, Iterator[LabResult]], Fact]

@@ -66,6 +66,17 @@ def _days_since(table: FactTable, found: tuple[Problem, ...], which: Callable[[I
     return Fact(point((table.today - day).days), tuple(problem for one, problem in dated if one == day), on=day)
 
 
+@entries(Computed("allergy", reads=sources_of("allergy", "problem"), value_sets=("hypersensitivity", "anaphylaxis")))
+def allergy(table: FactTable, asked: Asked) -> Fact | None:
+    """A reaction to one of these products, from the list of allergies or told by a condition."""
+    found = tuple(
+        allergy
+        for allergy in table.record.allergies
+        if not asked.concepts.isdisjoint(allergy.concepts) and (allergy.severe or not asked.severe)
+    )
+    return Fact(True, found) if found else None
+
+
 @entries(Computed("family", reads=sources_of("family")))
 def family(table: FactTable, asked: Asked) -> Fact | None:
     """A condition of a relative. While the list is not read, none counts as recorded."""

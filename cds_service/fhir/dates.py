@@ -34,6 +34,12 @@ def moment(written: object) -> Moment | None:
     return _moment(written) if isinstance(written, str) and 4 <= len(written) <= 40 else None
 
 
+def first_day(*written: object) -> date | None:
+    """The day of the first of these that is a date."""
+    found = next((one for one in map(moment, written) if one is not None), None)
+    return found.day if found is not None else None
+
+
 @lru_cache(maxsize=4096)
 def _moment(written: str) -> Moment | None:
     match = _WRITTEN.match(written)

@@ -249,6 +249,29 @@ class ConditionShape(msgspec.Struct, rename="camel"):
     abatement_date_time: Any = None
     abatement_period: Any = None
     abatement_boolean: Any = None
+    severity: msgspec.Raw = NOTHING
+
+
+class ReactionShape(msgspec.Struct):
+    substance: msgspec.Raw = NOTHING
+    manifestation: msgspec.Raw = NOTHING
+    severity: str | None = None
+
+
+class AllergyShape(msgspec.Struct, rename="camel"):
+    id: str | None = None
+    patient: msgspec.Raw = NOTHING
+    subject: msgspec.Raw = NOTHING
+    code: msgspec.Raw = NOTHING
+    substance: msgspec.Raw = NOTHING  # DSTU2
+    status: msgspec.Raw = NOTHING  # DSTU2
+    clinical_status: msgspec.Raw = NOTHING
+    verification_status: msgspec.Raw = NOTHING
+    criticality: str | None = None
+    reaction: msgspec.Raw = NOTHING
+    onset_date_time: Any = None
+    recorded_date: Any = None
+    asserted_date: Any = None
 
 
 class RelativesConditionShape(msgspec.Struct):

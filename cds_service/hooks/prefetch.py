@@ -127,6 +127,6 @@ def _facts_named(knowledge: KnowledgeBase, service: Service, rules: list[Rule]) 
         for use in suggestions_of(rule):
             order = knowledge.orders[use.order]
             named |= {use.of} if use.of else set()
-            conditions += [order.withheld_when] if order.withheld_when else []
+            conditions += order.against
             conditions += [choice.when for choice in order.medicine or () if choice.when]
     return named | {leaf.fact for condition in conditions for leaf in leaves(condition) if leaf.fact}

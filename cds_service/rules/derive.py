@@ -196,10 +196,10 @@ def _filter(fact: FactDefinition) -> Passes:
 
 
 def _entries(knowledge: KnowledgeBase, fact: FactDefinition, reads: tuple[Source, ...]) -> Deriver:
-    concepts = frozenset(fact.condition or fact.family or fact.pending or ())
+    concepts = frozenset(fact.condition or fact.family or fact.pending or fact.allergy or ())
     without = frozenset(fact.without or ())
     lifelong = frozenset(one for one in concepts if knowledge.value_sets[one].lifelong)
-    asked = Asked(concepts, lifelong, without, fact.within, fact.unconfirmed is True)
+    asked = Asked(concepts, lifelong, without, fact.within, fact.unconfirmed is True, fact.severe is True)
     find, take = entries[fact.origin], condition_take[fact.take] if fact.take else None
     none = COMPUTED[fact.take or fact.origin].none
 

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from cds_service.artifacts.worked_patients import (
+    Allergy,
     Draft,
     Entry,
     Lab,
@@ -133,6 +134,20 @@ class EntryWriter:
             patient=self._subject(problem),
             relationship=_concept("http://terminology.hl7.org/CodeSystem/v3-RoleCode", "FAMMEMB"),
             condition=[{"code": self._code("condition", problem.concept, problem)}],
+        )
+
+    def allergy(self, allergy: Allergy, name: str) -> Json:
+        # R4 ait-2: an entry made in error has no clinical status.
+        clinical = None if allergy.verification == "entered-in-error" else allergy.status
+        return filled(
+            resourceType="AllergyIntolerance",
+            id=f"{self.patient_id}-{name}",
+            clinicalStatus=_concept(f"{_HL7}allergyintolerance-clinical", clinical) if clinical else None,
+            verificationStatus=_concept(f"{_HL7}allergyintolerance-verification", allergy.verification),
+            criticality="high" if allergy.severe else None,
+            code=self._code("medication", allergy.to, allergy),
+            patient=self._subject(allergy),
+            recordedDate=self._date(allergy.date),
         )
 
     def procedure(self, problem: Problem, name: str) -> Json:

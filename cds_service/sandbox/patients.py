@@ -60,6 +60,7 @@ def patient_resources(
     written += [writer.condition(problem, f"condition-{n}") for n, problem in enumerate(worked.conditions, 1)]
     written += [writer.procedure(problem, f"procedure-{n}") for n, problem in enumerate(worked.procedures, 1)]
     written += [writer.relative(problem, f"family-{n}") for n, problem in enumerate(worked.family, 1)]
+    written += [writer.allergy(allergy, f"allergy-{n}") for n, allergy in enumerate(worked.allergies, 1)]
     written += [writer.test(test, f"order-{n}") for n, test in enumerate(worked.pending, 1)]
     if worked.goals.inr is not None:
         written.append(writer.goal(*worked.goals.inr))

@@ -367,7 +367,7 @@ def test_a_prefetch_has_every_list_even_the_empty_ones() -> None:
     assert prefetch["goals"] == {"resourceType": "Bundle", "type": "searchset", "total": 0}
     assert set(prefetch) == {
         *("patient", "labs", "medicationRequests", "medicationStatements"),
-        *("conditions", "procedures", "serviceRequests", "goals", "familyHistory"),
+        *("conditions", "procedures", "serviceRequests", "goals", "familyHistory", "allergies"),
     }
 
 

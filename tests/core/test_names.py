@@ -15,6 +15,7 @@ DOCS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("knowledge/*.md"
 
 # Names of CDS Hooks, FHIR or the knowledge that two rooms model, each for its own side of a boundary.
 SHARED = {
+    "Allergy",
     "Coding",
     "Entry",
     "Line",

@@ -29,6 +29,7 @@ LISTS = {
     "serviceRequests": "ServiceRequest",
     "goals": "Goal",
     "familyHistory": "FamilyMemberHistory",
+    "allergies": "AllergyIntolerance",
 }
 
 
@@ -111,13 +112,13 @@ def test_what_a_service_asks_for_is_what_its_discovery_announces() -> None:
         assert announced[service.id] == {need.key: need.template for need in prefetch_for(knowledge(), service)}
 
 
-def test_goals_and_family_history_are_the_only_lists_that_a_service_can_do_without() -> None:
+def test_goals_family_history_and_allergies_are_the_only_lists_that_a_service_can_do_without() -> None:
     charts = {topic: knowledge().services[f"{topic}-patient-view"] for topic in ("vitamin-b12", "vitamin-k")}
     optional = {
         topic: [need.key for need in prefetch_for(knowledge(), chart) if need.optional]
         for topic, chart in charts.items()
     }
-    assert optional == {"vitamin-b12": ["goals", "familyHistory"], "vitamin-k": ["goals"]}
+    assert optional == {"vitamin-b12": ["goals", "familyHistory", "allergies"], "vitamin-k": ["goals"]}
 
 
 def small_service(*rules: str) -> Service:
@@ -170,7 +171,7 @@ def test_usage_requirements_name_every_key_and_which_are_optional() -> None:
     for service in discovery(knowledge(), "en")["services"]:
         usage = service["usageRequirements"]
         assert all(key in usage for key in service["prefetch"])
-        optional = ", ".join(key for key in ("goals", "familyHistory") if key in service["prefetch"])
+        optional = ", ".join(key for key in ("goals", "familyHistory", "allergies") if key in service["prefetch"])
         assert ("optional" in usage) == bool(optional)
         assert optional in usage
         assert "412" in usage

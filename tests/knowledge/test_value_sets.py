@@ -39,7 +39,7 @@ CONDITIONS = [
     "mononeuropathy", "stroke-sequelae", "pancreatic-insufficiency", "anorexia-nervosa", "nil-by-mouth",
     "hypothyroidism", "iron-deficiency", "chronic-kidney-disease-4-to-5", "chemotherapy", "multiple-myeloma",
     "red-cell-transfusion", "acute-liver-injury", "cyanide-poisoning-or-vasoplegia", "tobacco-amblyopia",
-    "leber-in-family",
+    "leber-in-family", "hypersensitivity", "anaphylaxis",
 ]  # fmt: skip
 MEDICATIONS = [
     "vitamin-k-antagonist", "direct-oral-anticoagulant", "heparin-or-parenteral-anticoagulant",
@@ -50,6 +50,7 @@ MEDICATIONS = [
     "proton-pump-inhibitor", "h2-receptor-antagonist", "systemic-glucocorticoid", "broad-spectrum-antibiotic",
     "methotrexate", "macrocytosis-drug", "pemetrexed", "enoxaparin", "fondaparinux",
     "warfarin", "phenprocoumon", "acenocoumarol", "apixaban", "rivaroxaban", "edoxaban", "dabigatran",
+    "cobalt",
 ]  # fmt: skip
 KINDS: dict[str, Kind] = dict.fromkeys(OBSERVATIONS, "observation")
 KINDS |= dict.fromkeys(CONDITIONS, "condition")

@@ -55,6 +55,8 @@ def lists_read_by(name: str) -> set[str]:
             return {"problem", "procedure"} if performed else {"problem"}
         case "family":
             return {"family"}
+        case "allergy":
+            return {"allergy", "problem"}
         case "pending":
             return {"order", "laboratory"}
     return set()

@@ -275,7 +275,7 @@ def test_the_capability_statement_is_valid_and_names_every_type(client: FlaskCli
     assert [resource["type"] for resource in rest["resource"]] == [
         *("Patient", "Observation", "MedicationRequest", "MedicationStatement"),
         *("Condition", "Procedure", "ServiceRequest", "Goal", "FamilyMemberHistory"),
-        *("MedicationDispense", "MedicationAdministration"),
+        *("MedicationDispense", "MedicationAdministration", "AllergyIntolerance"),
     ]
 
 

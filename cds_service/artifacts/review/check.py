@@ -195,7 +195,7 @@ def _used(knowledge: KnowledgeBase) -> tuple[set[str], set[str], set[str]]:
         orders |= {use.order for use in suggestions_of(rule)}
         named |= {use.of for use in suggestions_of(rule) if use.of}
     for order in knowledge.orders.values():
-        conditions += [order.withheld_when] if order.withheld_when else []
+        conditions += order.against
         conditions += [choice.when for choice in order.medicine or () if choice.when]
     named |= {leaf.fact for condition in conditions for leaf in leaves(condition) if leaf.fact}
     facts = facts_behind(knowledge, [name for name in named if name in knowledge.facts])

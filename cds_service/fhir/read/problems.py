@@ -9,7 +9,8 @@ from typing import NamedTuple
 import msgspec
 
 from cds_service.fhir.codeable_concept import optional, parse_concept
-from cds_service.fhir.dates import Moment, moment
+from cds_service.fhir.dates import first_day
+from cds_service.fhir.read.allergy import allergy_of
 from cds_service.fhir.read.context import ERRONEOUS, ReadContext
 from cds_service.fhir.shapes import (
     ConditionShape,
@@ -55,33 +56,39 @@ _targets = msgspec.json.Decoder(list[GoalTargetShape] | GoalTargetShape | None)
 _period = msgspec.json.Decoder(PeriodShape | None)
 
 
-def read_condition(raw: msgspec.Raw, reading: ReadContext, address: str) -> Problem | None:
-    """A Condition as a problem; None if it is refuted, entered in error, not of this patient, or of no interest."""
+def read_condition(raw: msgspec.Raw, reading: ReadContext, address: str) -> list[Problem]:
+    """A Condition as a problem, and as the allergy that it tells of.
+
+    Nothing if it is refuted, entered in error, not of this patient, or of no interest.
+    """
     condition = _condition.decode(raw)
     concepts = reading.concepts("condition", condition.code)
     if not concepts:
         reading.count_unmatched("Condition", condition.code)
     verification = parse_concept(condition.verification_status).code
     if not concepts or verification in _DENIED:
-        return None
+        return []
     if not reading.is_call_patient("Condition", condition.subject, condition.patient):
-        return None
+        return []
     status = parse_concept(condition.clinical_status).code
     if status == ERRONEOUS:
-        return None
+        return []
     onset = (condition.onset_date_time, _start(condition.onset_period))
     recorded = (condition.recorded_date, condition.asserted_date, condition.date_recorded)
     abated = (condition.abatement_date_time, condition.abatement_period, condition.abatement_boolean)
     over = any(member is not None and member is not False for member in abated)
-    return Problem(
+    reference = f"Condition/{condition.id}" if condition.id else address
+    problem = Problem(
         concepts=concepts,
         text=parse_concept(condition.code).label,
-        reference=f"Condition/{condition.id}" if condition.id else address,
+        reference=reference,
         current=status in _CURRENT if status else not over,
         certain=verification not in _UNCERTAIN,
-        since=_first(*onset, *recorded),
-        recorded=_first(*recorded),
+        since=first_day(*onset, *recorded),
+        recorded=first_day(*recorded),
     )
+    allergy = allergy_of(condition, reading, reference) if problem.current else None
+    return [problem] if allergy is None else [problem, allergy]
 
 
 def read_procedure(raw: msgspec.Raw, reading: ReadContext, address: str) -> Problem | None:
@@ -104,7 +111,7 @@ def read_procedure(raw: msgspec.Raw, reading: ReadContext, address: str) -> Prob
         concepts=concepts,
         text=parse_concept(procedure.code).label,
         reference=f"Procedure/{procedure.id}" if procedure.id else address,
-        since=_first(*dates),
+        since=first_day(*dates),
     )
 
 
@@ -135,7 +142,7 @@ def read_service_request(raw: msgspec.Raw, kind: str, reading: ReadContext, addr
     tests = reading.concepts("observation", request.code)
     if not tests or not reading.is_call_patient(kind, request.subject):
         return None
-    return PendingTest(tests, f"{kind}/{request.id}" if request.id else address, _first(request.authored_on))
+    return PendingTest(tests, f"{kind}/{request.id}" if request.id else address, first_day(request.authored_on))
 
 
 def read_draft_test(
@@ -183,7 +190,7 @@ def read_goal(raw: msgspec.Raw, reading: ReadContext, address: str) -> DatedGoal
 def _ours(goal: GoalShape, limits: tuple[float, float], reading: ReadContext, address: str) -> DatedGoal | None:
     if not reading.is_call_patient("Goal", goal.subject):
         return None
-    since = _first(goal.status_date, goal.start_date) or date.min
+    since = first_day(goal.status_date, goal.start_date) or date.min
     return DatedGoal(since, InrGoal(*limits, f"Goal/{goal.id}" if goal.id else address))
 
 
@@ -202,9 +209,3 @@ def _inr_range(low: float | None, high: float | None) -> tuple[float, float] | N
 def _start(raw: msgspec.Raw) -> object:
     period = optional(_period, raw)
     return period.start if period is not None else None
-
-
-def _first(*written: object) -> date | None:
-    """The day of the first of these that is a date."""
-    found: Moment | None = next((one for one in map(moment, written) if one is not None), None)
-    return found.day if found is not None else None

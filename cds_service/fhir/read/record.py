@@ -15,6 +15,7 @@ import msgspec
 from cds_service.errors import TooLarge, Unprocessable
 from cds_service.fhir.bundle import MAX_ENTRIES, UNREADABLE, Entry, ListResult, open_resource, resource_type
 from cds_service.fhir.dates import moment
+from cds_service.fhir.read.allergy import read_allergy
 from cds_service.fhir.read.context import ReadContext
 from cds_service.fhir.read.dispense import read_dispense
 from cds_service.fhir.read.drafts import read_drafts, selected
@@ -33,6 +34,7 @@ from cds_service.fhir.reference import Medications, PatientMatcher, literal, nor
 from cds_service.fhir.shapes import PatientShape
 from cds_service.gaps import GapKind, Gaps, Note, NoteKind
 from cds_service.record import (
+    Allergy,
     Dispense,
     LabResult,
     ListName,
@@ -62,6 +64,7 @@ class _Lists:
     unused: list[MedicationUse] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     family: list[Problem] = field(default_factory=list)
+    allergies: list[Allergy] = field(default_factory=list)
     pending: list[PendingTest] = field(default_factory=list)
     goals: list[DatedGoal] = field(default_factory=list)
     seen: set[object] = field(default_factory=set)
@@ -135,6 +138,7 @@ def read_record(
         unused=tuple(lists.unused),
         problems=tuple(lists.problems),
         family=tuple(lists.family),
+        allergies=tuple(lists.allergies),
         pending=tuple(lists.pending),
         inr_goal=max(lists.goals, key=lambda dated: dated.since).goal if lists.goals else None,
         orders=orders,
@@ -208,7 +212,8 @@ def _read_one(source: ListName, kind: str, entry: Entry, reading: ReadContext, l
             case "medication-requests" | "medication-statements" | "medication-administrations":
                 _keep(read_medication(raw, kind, reading, address), lists)
             case "conditions":
-                _keep(read_condition(raw, reading, address), lists)
+                for problem in read_condition(raw, reading, address):
+                    _keep(problem, lists)
             case "procedures":
                 _keep(read_procedure(raw, reading, address), lists)
             case "service-requests":
@@ -219,6 +224,8 @@ def _read_one(source: ListName, kind: str, entry: Entry, reading: ReadContext, l
                 _keep(read_dispense(raw, reading, address), lists)
             case "family-history":
                 lists.family += read_family_history(raw, reading, address)
+            case "allergies":
+                _keep(read_allergy(raw, reading, address), lists)
             case _:
                 assert_never(source)
     except UNREADABLE:
@@ -241,7 +248,12 @@ def _keep(found: _Found | None, lists: _Lists) -> None:
         return
     if "/" in found.reference:
         # One Observation may hold several results, in its components.
-        key = (found.reference, found.concept, found.reported) if isinstance(found, LabResult) else found.reference
+        key: object = found.reference
+        if isinstance(found, LabResult):
+            key = found.reference, found.concept, found.reported
+        elif isinstance(found, Allergy):
+            # A Condition may be a problem and tell of an allergy, too.
+            key = found.reference, "allergy"
         if key in lists.seen:
             return
         lists.seen.add(key)
@@ -251,6 +263,8 @@ def _keep(found: _Found | None, lists: _Lists) -> None:
         lists.medications.append(found)
     elif isinstance(found, Dispense):
         lists.dispensed.append(found)
+    elif isinstance(found, Allergy):
+        lists.allergies.append(found)
     elif isinstance(found, Problem):
         lists.problems.append(found)
     else:

@@ -11,7 +11,7 @@ from cds_service.fhir.codeable_concept import Concept, parse_concept
 from cds_service.fhir.read.context import ERRONEOUS, ReadContext
 from cds_service.record_lists import by_type
 
-_TELLING = ("code", "medicationCodeableConcept", "medication", "description")
+_TELLING = ("code", "medicationCodeableConcept", "medication", "description", "substance")
 
 
 def may_be_relevant(kind: str, raw: msgspec.Raw, reading: ReadContext) -> bool:

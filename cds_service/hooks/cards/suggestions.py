@@ -20,8 +20,10 @@ from cds_service.hooks.cards.texts import clean
 from cds_service.languages import LANGUAGES, Language
 from cds_service.record import MedicationUse
 from cds_service.rules.conditions import Test
+from cds_service.texts import Texts
 
 NewId = Callable[[], str]
+_texts = Texts("cards")
 
 
 class _Ready(NamedTuple):
@@ -41,6 +43,7 @@ class Offer:
     when: Test | None
     recommended: bool | Test
     withheld: Test | None
+    reaction: Test | None
     test: dict[str, _Ready]
     medicines: tuple[tuple[Test | None, dict[str, _Ready]], ...]
     fresh: Window
@@ -55,6 +58,7 @@ def make_offer(use: SuggestionUse, order: Order, compiled: Callable[[Condition],
         when=compiled(use.when) if use.when else None,
         recommended=use.recommended if isinstance(use.recommended, bool) else compiled(use.recommended),
         withheld=compiled(order.withheld_when) if order.withheld_when else None,
+        reaction=compiled(order.reaction_recorded) if order.reaction_recorded else None,
         test={language: _test(order.label, order.test, language) for language in LANGUAGES} if order.test else {},
         medicines=tuple(
             (
@@ -102,6 +106,10 @@ def suggest(offer: Offer, table: FactTable, draft_context: DraftContext, languag
     # Withheld unless it is known that nothing speaks against it.
     if offer.withheld is not None and offer.withheld(table) is not False:
         return
+    reaction = offer.reaction(table) if offer.reaction is not None else False
+    if reaction is True:
+        return
+    unchecked = "" if reaction is False else LANGUAGES[language].stop + _texts.get("allergies_unchecked", language)
     label = order.label.in_language(language)
     recommended = offer.recommended if isinstance(offer.recommended, bool) else offer.recommended(table) is True
     if order.test is not None:
@@ -114,22 +122,28 @@ def suggest(offer: Offer, table: FactTable, draft_context: DraftContext, languag
     elif order.medicine is not None:
         for applies, medicine in offer.medicines:
             if applies is None or applies(table) is True:
-                action = _created(medicine[language], draft_context)
+                action = _created(medicine[language], draft_context, unchecked)
                 yield Suggestion((offer.key, ""), label, "a regimen", recommended, action)
                 return
     else:
-        yield from _about_products(offer, table, draft_context, language, label, recommended)
+        yield from _about_products(offer, table, draft_context, language, label, recommended, unchecked)
 
 
 def _about_products(
-    offer: Offer, table: FactTable, draft_context: DraftContext, language: Language, label: str, recommended: bool
+    offer: Offer,
+    table: FactTable,
+    draft_context: DraftContext,
+    language: Language,
+    label: str,
+    recommended: bool,
+    unchecked: str,
 ) -> Iterator[Suggestion]:
     """One suggestion for each product that the named fact has found."""
     for item in table[offer.of or ""].evidence:
         if not isinstance(item, MedicationUse) or not item.reference:
             continue
         name = _named(label, item, language)
-        description = _dosed(name, item, language)
+        description = _dosed(name, item, language) + unchecked
         if offer.order.stop:
             # A resource is data, not Markdown: the product is called in it what the record calls it.
             action = _create(description, stop_task(item.reference, item.product, label, draft_context))
@@ -175,8 +189,8 @@ def _create(description: str, resource: dict[str, Any]) -> dict[str, Any]:
     return {"type": "create", "description": description, "resource": resource}
 
 
-def _created(ready: _Ready, draft_context: DraftContext) -> dict[str, Any]:
-    return _create(ready.description, ready.draft(draft_context))
+def _created(ready: _Ready, draft_context: DraftContext, remark: str = "") -> dict[str, Any]:
+    return _create(ready.description + remark, ready.draft(draft_context))
 
 
 def _test(label: Text, test: LabOrder, language: Language) -> _Ready:

@@ -159,8 +159,7 @@ class Phrases:
             parts.append((Span(say("only", self._language, what=self._computed(definition.only))),))
         if definition.without:
             parts.append(filled(say("without", self._language, what="\0"), self._value_sets(definition.without)))
-        if definition.unconfirmed:
-            parts.append((self._words("unconfirmed"),))
+        parts += [(self._words(word),) for word in ("unconfirmed", "severe") if getattr(definition, word)]
         if definition.condition and any(self._knowledge.value_sets[one].lifelong for one in definition.condition):
             parts.append((self._words("lifelong"),))
         return self._joined(parts, self._words("semicolon"))

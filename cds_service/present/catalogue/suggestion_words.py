@@ -28,6 +28,7 @@ def _offer(order: Order, use: SuggestionUse, phrases: Phrases, language: Languag
         ("offered_if", use.when),
         ("recommended_if", None if isinstance(use.recommended, bool) else use.recommended),
         ("withheld_if", order.withheld_when),
+        ("reaction", order.reaction_recorded),
     ):
         if condition is not None:
             children.append(phrases.under((words(key, language), words("colon", language)), condition))

@@ -102,8 +102,7 @@ def _conditions(knowledge: KnowledgeBase, rule: Rule) -> Iterator[Condition]:
     if topic.no_info_when:
         yield topic.no_info_when
     for order in _orders(knowledge, rule):
-        if order.withheld_when:
-            yield order.withheld_when
+        yield from order.against
         yield from (choice.when for choice in order.medicine or () if choice.when)
 
 

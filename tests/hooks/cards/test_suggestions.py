@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from cds_service.artifacts.schema import Order, SuggestionUse
 from cds_service.fhir.write.draft_changes import clear_dose, put_on_hold, replace_product
 from cds_service.fhir.write.orders import DraftContext, medication_request, service_request, stop_task
 from cds_service.hooks.cards.suggestions import Suggestion, make_offer, suggest
-from cds_service.record import DraftOrder, LabResult, PatientRecord, PendingTest
+from cds_service.record import Allergy, DraftOrder, LabResult, PatientRecord, PendingTest
 from cds_service.rules.conditions import compiled
 from tests.support.kb import ago, draft, facts, knowledge, lab, med, problem, record
 
@@ -248,6 +249,53 @@ def test_no_injection_is_drafted_if_it_cannot_be_known_whether_it_is_safe(unread
     labs = [] if unread == "observations" else [lab("inr", 4.0)]
     uses = ON_WARFARIN if unread == "observations" else ()
     assert not offered("b12-im-regimen", record(labs=labs, medications=uses, unread=[unread]))
+
+
+REACTION = Allergy(frozenset({"cyanocobalamin"}), "Cyanocobalamin", "AllergyIntolerance/1")
+COBALT = replace(REACTION, concepts=frozenset({"cobalt"}), text="Cobalt")
+B12_DRAFTS = [name for name, order in knowledge().orders.items() if order.reaction]
+
+
+def test_every_order_of_a_b12_product_names_the_reaction_that_withholds_it() -> None:
+    drafted = {
+        name for name, order in knowledge().orders.items() for choice in order.medicine or () if "B12" in order.label.en
+    }
+    assert {*drafted, "replace-hydroxocobalamin"} == set(B12_DRAFTS)
+    assert {knowledge().orders[name].reaction for name in B12_DRAFTS} == {"cobalamin_reaction"}
+
+
+@pytest.mark.parametrize("allergy", [REACTION, replace(COBALT, severe=True)], ids=["B12", "severe cobalt"])
+@pytest.mark.parametrize("order", [name for name in B12_DRAFTS if knowledge().orders[name].medicine])
+def test_no_b12_product_is_drafted_for_somebody_with_a_reaction_to_one(order: str, allergy: Allergy) -> None:
+    assert offered(order, record(allergies=(allergy,))) == []
+    assert offered(order, record(allergies=(allergy,), unread=("allergies",))) == []
+
+
+def test_a_draft_is_not_replaced_by_a_product_with_a_recorded_reaction() -> None:
+    drafted = dataclasses.replace(draft("cyanocobalamin"), written=DRAFT)
+    hers = replace(TAKES, orders=(drafted,), allergies=(REACTION,))
+    assert offered("replace-hydroxocobalamin", hers, of="selects_cyanocobalamin") == []
+    hers = replace(hers, allergies=())
+    (replaced,) = offered("replace-hydroxocobalamin", hers, of="selects_cyanocobalamin")
+    assert "Allergies" not in replaced.action["description"]
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", ". Allergies were not checked."), ("zh", "。未核对过敏。")])
+@pytest.mark.parametrize("patient", [record(unread=("allergies",)), record(incomplete=("allergies",))])
+def test_a_draft_says_that_allergies_were_not_checked_where_the_list_was_not_read(
+    patient: PatientRecord, language: str, said: str
+) -> None:
+    (drafted,) = offered("b12-oral-1000", patient, language=language)
+    assert drafted.action["description"].endswith(said)
+    (drafted,) = offered("b12-oral-1000", record(), language=language)
+    assert not drafted.action["description"].endswith(said)
+
+
+def test_a_contact_allergy_to_cobalt_withholds_no_draft() -> None:
+    (drafted,) = offered("b12-oral-1000", record(allergies=(COBALT,)))
+    assert "Allergies" not in drafted.action["description"]
+    table = facts(record(allergies=(COBALT,)))
+    assert (table["cobalt_contact_allergy"].value, table["cobalamin_reaction"].value) == (True, False)
 
 
 def test_the_first_medicine_that_fits_is_drafted() -> None:
