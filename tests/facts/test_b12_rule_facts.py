@@ -273,6 +273,31 @@ def test_a_heparin_is_for_treatment_unless_its_dose_is_known_to_be_prophylaxis(
     assert table["takes_heparin"].value is True
 
 
+@pytest.mark.parametrize(
+    ("substance", "units", "more", "prophylaxis"),
+    [
+        ("dalteparin", 5000, {}, True),
+        ("dalteparin", 5001, {}, False),
+        ("tinzaparin", 4500, {}, True),
+        ("tinzaparin", 4501, {}, False),
+        ("enoxaparin", 4000, {}, True),
+        ("enoxaparin", 4001, {}, False),
+        ("enoxaparin", 4000, {"daily": 60_000}, False),
+        ("unfractionated-heparin", 15_000, {"route": "sc"}, True),
+        ("unfractionated-heparin", 15_001, {"route": "sc"}, False),
+        ("unfractionated-heparin", 15_000, {"route": "iv"}, False),
+        ("unfractionated-heparin", 15_000, {}, False),
+        ("fondaparinux", 100, {}, False),
+    ],
+)
+def test_a_dose_in_units_is_compared_in_units(
+    substance: str, units: float, more: dict[str, Any], prophylaxis: bool
+) -> None:
+    concepts = frozenset({ENOXAPARIN, substance})
+    use = med(ENOXAPARIN, concepts=concepts, daily_units=point(units), **more)
+    assert treated(use)["takes_heparin_for_treatment"].value is not prophylaxis
+
+
 def test_a_product_of_two_substances_must_be_prophylaxis_by_both_limits() -> None:
     both = frozenset({ENOXAPARIN, "enoxaparin", "fondaparinux"})
     assert treated(replace(med(ENOXAPARIN, daily=2500), concepts=both))["takes_heparin_for_treatment"].value is False

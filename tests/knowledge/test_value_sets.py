@@ -49,6 +49,7 @@ MEDICATIONS = [
     "adenosylcobalamin", "vitamin-b12-unspecified", "b12-combination", "folic-acid", "metformin",
     "proton-pump-inhibitor", "h2-receptor-antagonist", "systemic-glucocorticoid", "broad-spectrum-antibiotic",
     "methotrexate", "macrocytosis-drug", "pemetrexed", "enoxaparin", "fondaparinux",
+    "dalteparin", "tinzaparin", "unfractionated-heparin", "side-chain-antibiotic", "bile-acid-sequestrant", "orlistat",
     "warfarin", "phenprocoumon", "acenocoumarol", "apixaban", "rivaroxaban", "edoxaban", "dabigatran",
     "cobalt",
 ]  # fmt: skip
@@ -257,8 +258,8 @@ CODES: list[tuple[Kind, str, str, str]] = [
     ("medication", "atc", "B01AB05", "enoxaparin heparin-or-parenteral-anticoagulant"),
     ("medication", "rxnorm", "854235", "enoxaparin heparin-or-parenteral-anticoagulant"),
     ("medication", "rxnorm", "861364", "fondaparinux heparin-or-parenteral-anticoagulant"),  # a brand
-    ("medication", "rxnorm", "978735", "heparin-or-parenteral-anticoagulant"),  # dalteparin
-    ("medication", "atc", "B01AB01", "heparin-or-parenteral-anticoagulant"),  # unfractionated
+    ("medication", "rxnorm", "978735", "dalteparin heparin-or-parenteral-anticoagulant"),  # dalteparin
+    ("medication", "atc", "B01AB01", "heparin-or-parenteral-anticoagulant unfractionated-heparin"),  # unfractionated
     ("medication", "atc", "B01AE03", "heparin-or-parenteral-anticoagulant"),
     ("medication", "rxnorm", "848339", ""),  # heparin 10 units/mL keeps a line open
     ("medication", "rxnorm", "198102", "phytomenadione"),

@@ -14,7 +14,7 @@ from cds_service.fhir.codeable_concept import capped, parse_concept
 from cds_service.fhir.dates import Moment
 from cds_service.fhir.read.dose_text import TextDose, read_dose_text
 from cds_service.fhir.read.dose_words import measured, route_in_text, route_of_form
-from cds_service.fhir.read.strength import Strength
+from cds_service.fhir.read.strength import IN_UNITS, Strength
 from cds_service.fhir.read.timing import Frequency, read_timing
 from cds_service.fhir.shapes import DosageShape, DoseAndRateShape, QuantityShape, RangeShape
 from cds_service.quantity import Interval, point, tidy
@@ -56,6 +56,8 @@ _UCUM_UNITS = {
     "ml": ("ml", 1.0),
     "L": ("ml", 1e3),
     "[drp]": ("drop", 1.0),
+    **dict.fromkeys(("[iU]", "[IU]", "U"), ("iu", 1.0)),
+    **dict.fromkeys(("k[iU]", "k[IU]", "kU"), ("iu", 1e3)),
     **dict.fromkeys(("{tbl}", "{tablet}", "{tab}", "{pill}", "{capsule}", "{cap}"), ("each", 1.0)),
 }
 _REPORTED = 200
@@ -69,6 +71,7 @@ class Dosing:
     """All dosage instructions of one entry together; the attributes are those of MedicationUse."""
 
     daily: Interval | None = None
+    units: Interval | None = None
     dose: Interval | None = None
     reported: str = ""
     route: Route | None = None
@@ -85,6 +88,7 @@ class _One:
     """One dosage instruction."""
 
     daily: Interval | None
+    units: Interval | None
     dose: Interval | None
     reported: str
     route: Route | None
@@ -127,7 +131,8 @@ def _read(written: bytes, strength: Strength, product: str, form: str) -> Dosing
     doses = {one.dose for one in ones}
     courses = {one.course_days for one in ones}
     return Dosing(
-        daily=_together(dosages, ones),
+        daily=_together(dosages, ones, [one.daily for one in ones]),
+        units=_together(dosages, ones, [one.units for one in ones]),
         dose=doses.pop() if len(doses) == 1 else None,
         reported=capped("; ".join(one.reported for one in ones if one.reported))[:_REPORTED],
         route=routes.pop() if len(routes) == 1 else None if routes else _implied_route(product, form),
@@ -143,16 +148,18 @@ def _read(written: bytes, strength: Strength, product: str, form: str) -> Dosing
 _cached = lru_cache(maxsize=4096)(_read)
 
 
-def _together(dosages: Sequence[DosageShape], ones: Sequence[_One]) -> Interval | None:
+def _together(
+    dosages: Sequence[DosageShape], ones: Sequence[_One], daily: Sequence[Interval | None]
+) -> Interval | None:
     """The daily doses added up; unknown if one is, or if they follow each other with different doses."""
     total: Interval | None = None
-    for one in ones:
-        if one.daily is None:
+    for dose in daily:
+        if dose is None:
             return None
-        total = one.daily if total is None else total.plus(one.daily)
+        total = dose if total is None else total.plus(dose)
     # Different sequence numbers: one instruction after the other, and which one is reached is not known.
     if len({dosage.sequence for dosage in dosages}) > 1 or any(one.frequency.end for one in ones[:-1]):
-        return ones[0].daily if len({one.daily for one in ones}) == 1 else None
+        return daily[0] if len(set(daily)) == 1 else None
     return total
 
 
@@ -162,8 +169,10 @@ def _read_one(dosage: DosageShape, strength: Strength) -> _One:
     single = frequency.single or (frequency.per_day is None and not frequency.contradictory and text.single)
     as_needed = _as_needed(dosage) or text.as_needed
     dose = None if as_needed else _dose(dosage, text, strength)
+    units = None if as_needed else _dose(dosage, text, IN_UNITS)
     return _One(
         daily=_daily(dose, frequency, text, single=single),
+        units=_daily(units, frequency, text, single=single),
         dose=dose,
         reported=capped(dosage.text) or _in_words(dosage, frequency),
         route=_route(dosage),
@@ -245,15 +254,6 @@ def unit_of(quantity: QuantityShape) -> tuple[str, float] | None:
         by_code = measured(code[:40])
     by_text = measured(quantity.unit[:40]) if quantity.unit else None
     if by_code is not None and by_text is not None and by_code != by_text:
-        return None
-    # International units and the like, written out beside a code of another system.
-    if (
-        by_text is None
-        and quantity.unit
-        and by_code is not None
-        and by_code[0] != "each"
-        and quantity.unit.casefold() in ("iu", "unit", "units")
-    ):
         return None
     return by_code or by_text
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from cds_service.fhir.read.dose_words import COUNTED, DROPS, MASSES, VOLUMES, alternatives, measured
+from cds_service.fhir.read.dose_words import COUNTED, DROPS, MASSES, UNITS, VOLUMES, alternatives, measured
 from cds_service.quantity import Interval, point, tidy
 from cds_service.terminology import normalised
 
@@ -34,7 +34,7 @@ _N = r"(\d{1,3}|one|two|three|four|five|six|一|二|两|三|四|五|六)"
 
 _UNIT_WORDS = "|".join(
     re.escape(word)
-    for word in sorted((*MASSES, *COUNTED, *VOLUMES, *DROPS, "iu", "units", "unit"), key=len, reverse=True)
+    for word in sorted((*MASSES, *COUNTED, *VOLUMES, *DROPS, *UNITS), key=len, reverse=True)
 )
 _DIGITS = r"\d{1,7}(?:,\d{3})*(?:\.\d{1,6})?"
 _AMOUNT = re.compile(
@@ -130,7 +130,9 @@ _FREQUENCIES = (
     _Rate(
         alternatives(
             r"\b[qo]\.?d\b\.?",
-            r"\b(?:qam|qpm|qhs|qn|hs|nocte|mane)\b",
+            r"\b(?:qam|qpm|qhs|qn|hs|nocte|mane|om)\b",
+            # Omni nocte; inside a sentence it is the English word.
+            r"\bon$",
             r"(?:once )?(?:every|each) ?(?:morning|evening|night|day)",
             r"(?:once )?(?:daily|a day|per day|nightly)",
             "at (?:bedtime|night)",
@@ -149,6 +151,20 @@ _PARTS_OF_DAY = (
     alternatives(r"\bnoon", "lunch", "午"),
     alternatives("afternoon"),
     alternatives("evening", "night", "bedtime", "dinner", "supper", "晚|睡前"),
+)
+
+# "1-0-1": how many in the morning, at noon, in the evening and perhaps at night.
+_TIMES = r"(1⁄2|1/2|\d)"
+_SCHEME = re.compile(rf"(?<![\w./-]){_TIMES}-{_TIMES}-{_TIMES}(?:-{_TIMES})?(?![\w/⁄-]|\.\d)")
+# The amount of a day in equal parts.
+_DIVIDED = alternatives(
+    rf"\b(?:in|divided into|as) {_N} (?:equally )?(?:divided )?doses\b", rf"分(?:成|为)?{_N}次(?:服用?|口服)?"
+)
+# "One to be taken", "take 2", "1": a number of whatever the product comes in.
+_BARE_COUNT = re.compile(
+    r"[\s,.;:]*(?:please )?(?:(?:to )?(?:take|give|use|swallow) )?(\d|1⁄2|½|1/2|half|one|two|three|four|半|一|两)"
+    r"(?: to be (?:taken|given|used|swallowed))?(?:[\s,.;]|by mouth|orally|\bp\.?o\b|under the tongue|sublingual(?:ly)?"
+    r"|swallowed whole|(?:with|after|before) (?:food|meals?|breakfast|lunch|dinner|water)|口服|舌下|[餐饭][前后中])*"
 )
 
 _SINGLE = alternatives(
@@ -203,15 +219,24 @@ def read_dose_text(text: str) -> TextDose:
     if len(text) > _LONGEST:
         return TextDose(doubtful=True)
     rest, course = _take_course(_BESIDE.sub(" ", normalised(text)))
+    rest, scheme = _take_scheme(rest)
     named = sum(1 for part in _PARTS_OF_DAY if part.search(rest))
     rest, rates = _take_frequencies(rest)
     single = bool(_SINGLE.search(rest)) or (not rates and bool(_ONCE.search(rest)))
     rest = _ONCE.sub(" ", _SINGLE.sub(" ", rest))
     if _AS_NEEDED.search(rest):
         return TextDose(as_needed=True)
+    rest, parts = _take_parts(rest)
     amounts = [_amount(*found) for found in _AMOUNT.findall(rest)]
     rest = _AMOUNT.sub(" ", rest)
+    if scheme is not None:
+        amounts, rates = _by_scheme(scheme, amounts, rates)
+    elif not amounts and (bare := _BARE_COUNT.fullmatch(rest)) is not None:
+        amounts, rest = [(point(_number(bare[1])), "each")], ""
     amount, unit = _one_amount(amounts)
+    if parts is not None and amount is not None and rates == [1.0]:
+        # What is said is the amount of a day.
+        amount, rates, parts = amount.times(1 / parts), [parts], None
     per_day = rates[0] if rates else None
     if (
         _DOUBT.search(rest)
@@ -219,11 +244,41 @@ def read_dose_text(text: str) -> TextDose:
         or (amounts and not unit)
         or len(set(rates)) > 1
         or (single and rates)
+        or parts is not None
         # "one in the morning and one at night": two times of the day, and only one frequency read.
         or (named > 1 and (per_day is None or named > per_day))
     ):
         return TextDose(doubtful=True)
     return TextDose(amount, unit, per_day, single=single, course_days=course)
+
+
+def _take_scheme(text: str) -> tuple[str, list[float] | None]:
+    """The text without "1-0-1", and how many each time."""
+    match = _SCHEME.search(text)
+    if match is None:
+        return text, None
+    return text[: match.start()] + " " + text[match.end() :], [_number(part) for part in match.groups() if part]
+
+
+def _by_scheme(
+    counts: list[float], amounts: list[tuple[Interval | None, str]], rates: list[float | None]
+) -> tuple[list[tuple[Interval | None, str]], list[float | None]]:
+    """Amounts and rates of "1-0-1"; beside another frequency or amount it says nothing that is sure."""
+    taken = [count for count in counts if count]
+    if rates or not taken or len(amounts) > 1 or (amounts and set(taken) != {1.0}):
+        return [(None, "")], rates
+    if len(set(taken)) > 1:
+        return [(point(sum(taken)), "each")], [1.0]
+    return amounts or [(point(taken[0]), "each")], [float(len(taken))]
+
+
+def _take_parts(text: str) -> tuple[str, float | None]:
+    """The text without "in 3 divided doses", and how many they are."""
+    match = _DIVIDED.search(text)
+    if match is None:
+        return text, None
+    number = next(part for part in match.groups() if part)
+    return text[: match.start()] + " " + text[match.end() :], _number(number)
 
 
 def _amount(low: str, high: str, unit: str) -> tuple[Interval | None, str]:

@@ -22,6 +22,10 @@ VOLUMES = {
     **dict.fromkeys(("ml", "milliliter", "milliliters", "millilitre", "millilitres", "毫升"), 1.0),
     **dict.fromkeys(("l", "升"), 1e3),
 }
+# International units: another quantity for every substance, never converted.
+UNITS = frozenset(
+    ("iu", "[iu]", "i.u.", "u", "unit", "units", "international unit", "international units", "国际单位", "单位")
+)
 DROPS = frozenset(("drop", "drops", "gtt", "[drp]", "{drop}", "滴"))
 _SINGULAR = (
     "tablet",
@@ -119,7 +123,7 @@ _FORMS: tuple[tuple[re.Pattern[str], Route], ...] = (
 
 
 def measured(unit: str) -> tuple[str, float] | None:
-    """The kind of a unit word ("ug", "each", "ml", "drop") and its size in that kind; None if it is none of them.
+    """The kind of a unit word ("ug", "iu", "each", "ml", "drop") and its size in that kind; None if it is none.
 
     >>> measured("毫克")
     ('ug', 1000.0)
@@ -129,6 +133,8 @@ def measured(unit: str) -> tuple[str, float] | None:
         return "ug", MASSES[word]
     if word in VOLUMES:
         return "ml", VOLUMES[word]
+    if word in UNITS:
+        return "iu", 1.0
     if word in DROPS:
         return "drop", 1.0
     return ("each", 1.0) if word in COUNTED else None

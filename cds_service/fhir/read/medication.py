@@ -163,6 +163,7 @@ def _use(
         recorded=recorded.day if recorded else None,
         # An administration tells what was given then, not what is given on a day.
         daily_dose=None if administered else dosing.daily,
+        daily_units=None if administered else dosing.units,
         dose=dosing.dose,
         reported_dose=dosing.reported,
         route=dosing.route,

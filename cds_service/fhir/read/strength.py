@@ -29,6 +29,12 @@ _ANY_MASS = re.compile(rf"(?<![a-z0-9.]){_NUMBER} ?(?:{_MASS})(?![a-z])")
 _LAST_NUMBER = re.compile(r"^.*\d ?(?:iu|units?|国际单位|单位|%)")
 _LONGEST = 500
 
+# "25 mcg/75 mcg per drop", "1000 iu + 45 ug": amounts that belong to the ingredients named before them, in their order.
+_QUANTITY = rf"{_NUMBER} ?({_MASS}|iu|units?|国际单位|单位)?(?![a-z0-9.])"
+_SERIES = re.compile(rf"{_START}{_QUANTITY}(?: ?[/+&、] ?{_QUANTITY})+")
+_ONE_OF_SERIES = re.compile(_QUANTITY)
+_PER_UNIT = re.compile(rf" ?(?:/|per|each|每) ?(\d{{1,2}})? ?({_COUNT})(?![a-z])")
+_VITAMIN = re.compile(r"(?<![a-z0-9])(?:[abcdek]-?\d{0,2}|mk-?\d{1,2})(?![a-z0-9])")
 # A mass behind one of these names may be of any of their parts.
 _COMBINATIONS = frozenset(
     ("vitamin-d3-k2", "b12-combination", "multivitamin-with-vitamin-k", "parenteral-multivitamin-with-vitamin-k")
@@ -41,20 +47,25 @@ _UNTOLD = (frozenset(), *(frozenset((one,)) for one in _COMBINATIONS))
 
 @dataclass(frozen=True, slots=True)
 class Strength:
-    """Micrograms per unit ("each": a tablet, an ampoule), per millilitre and per drop; None: not known."""
+    """Micrograms per unit ("each": a tablet, an ampoule), per millilitre and per drop; None: not known.
+
+    measure: in what an amount is counted: "ug", or "iu" for what has no mass.
+    """
 
     each: float | None = None
     ml: float | None = None
     drop: float | None = None
+    measure: str = "ug"
 
     def mass(self, amount: Interval, unit: str) -> Interval | None:
         """An amount in micrograms; its unit is "ug", "each", "ml" or "drop"."""
-        if unit == "ug":
+        if unit == self.measure:
             return amount
         per = {"each": self.each, "ml": self.ml, "drop": self.drop}.get(unit)
         return None if per is None else amount.times(per)
 
 
+IN_UNITS = Strength(measure="iu")
 UNKNOWN = Strength()
 
 
@@ -66,6 +77,9 @@ def strength_in_name(name: str, terminology: Terminology, concepts: frozenset[st
     do, the one part that belongs to `concepts`. More than one mass in that part: unknown.
     """
     written = normalised(name[:_LONGEST])
+    paired = _paired(written, terminology, concepts)
+    if paired is not None:
+        return paired
     parts = [part for part in _JOINTS.split(written) if part.strip()]
     if len(parts) > 1:
         named = [(part, found) for part in parts if _ANY_MASS.search(part) and (found := _named(part, terminology))]
@@ -78,6 +92,39 @@ def strength_in_name(name: str, terminology: Terminology, concepts: frozenset[st
     if concepts & _COMBINATIONS and _named(_before_mass(parts[0]), terminology) in _UNTOLD:
         return UNKNOWN
     return _one_part(parts[0])
+
+
+def _paired(written: str, terminology: Terminology, concepts: frozenset[str]) -> Strength | None:
+    """The strength of our ingredient in "d3/k2 25 mcg/75 mcg per drop"; None if the name is not written like that."""
+    series = _SERIES.search(written)
+    if series is None:
+        return None
+    amounts = _ONE_OF_SERIES.findall(series[0])
+    unit = amounts[-1][1]
+    names = _ingredients(written[: series.start()], len(amounts))
+    if not unit or names is None:
+        return None
+    found = [(_named(name, terminology), amount) for name, amount in zip(names, amounts, strict=True)]
+    ours = [amount for named, amount in found if named & concepts]
+    ours = ours or [amount for (named, amount), name in zip(found, names, strict=True) if _SHORT_NAME.search(name)]
+    ours = ours or [amount for named, amount in found if named]
+    if len(ours) != 1 or (ours[0][1] or unit) not in MASSES:
+        return UNKNOWN
+    micrograms = tidy(_number(ours[0][0]) * MASSES[ours[0][1] or unit])
+    per = _PER_UNIT.match(written[series.end() :])
+    kind = measured(per[2]) if per is not None else ("each", 1.0)
+    if kind is None:
+        return UNKNOWN
+    return _per(kind[0], tidy(micrograms / (_number(per[1]) if per is not None and per[1] else 1.0) / kind[1]))
+
+
+def _ingredients(before: str, count: int) -> list[str] | None:
+    """The names before a series of amounts, if there are as many: parted by signs, else by the letters of vitamins."""
+    parts = [part for part in re.split(r"[/+&,、]|\band\b|\bwith\b|和|与|及|加", before) if part.strip()]
+    if len(parts) == count:
+        return parts
+    letters = _VITAMIN.findall(before)
+    return letters if len(letters) == count else None
 
 
 def _named(part: str, terminology: Terminology) -> frozenset[str]:

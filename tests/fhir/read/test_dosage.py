@@ -61,6 +61,27 @@ def daily(*dosages: dict[str, Any], **members: Any) -> Interval | None:
         ("0.005 g daily", 5000),
         ("45mg/天", 45000),
         ("TAKE 1 TABLET BY MOUTH ONCE DAILY AT 6 PM", 5000),
+        ("15 mg daily in three divided doses", 15000),
+        ("45 mg/day in 3 divided doses", 45000),
+        ("每日45mg分3次服", 45000),
+        ("One To Be Taken Each Day", 5000),
+        ("One Tablet To Be Taken Each Morning", 5000),
+        ("Two To Be Taken Twice A Day", 20000),
+        ("Take one daily", 5000),
+        ("One twice a day", 10000),
+        ("1 daily", 5000),
+        ("one a day", 5000),
+        ("1 OD", 5000),
+        ("1 OM", 5000),
+        ("1 ON", 5000),
+        ("1 tds with food", 15000),
+        ("half daily", 2500),
+        ("1-0-0", 5000),
+        ("1-0-1", 10000),
+        ("½-0-½", 5000),
+        ("2-0-1", 15000),
+        ("5 mg 1-0-1", 10000),
+        ("每次1片 每日2次", 10000),
     ],
 )
 def test_a_plain_text_gives_the_daily_dose(text: str, micrograms: float) -> None:
@@ -80,8 +101,16 @@ def test_a_plain_text_gives_the_daily_dose(text: str, micrograms: float) -> None
         "5mg 周一 周三",
         "5 mg daily then 2.5 mg daily",
         "5 mg in the morning and 2.5 mg in the evening",
-        "15 mg daily in three divided doses",
-        "每日45mg分3次服",
+        "15 mg bid in three divided doses",
+        "15 mg daily in divided doses",
+        "One to two daily",
+        "take 1 or 2 daily",
+        "1 puff daily",
+        "1 dose daily",
+        "1000 daily",
+        "1 mane 1 nocte",
+        "5 mg 2-0-1",
+        "1-0-1 bid",
         "10 mg daily bid",
         "2 tablets (5 mg) daily",
         "1½ tablets daily",
@@ -397,6 +426,12 @@ def test_the_dosage_is_reported_in_words(dosage: dict[str, Any], words: str) -> 
         ("维生素B12注射液 1ml:0.5mg", Strength(each=500, ml=500)),
         ("MK-7 100 µg/drop", Strength(drop=100)),
         ("D3 2000 IU + K2 100 µg", Strength(each=100)),
+        ("D3/K2 25 mcg/75 mcg per drop", Strength(drop=75)),
+        ("D3/K2 25/75 mcg per drop", Strength(drop=75)),
+        ("K2/D3 75/25 mcg", Strength(each=75)),
+        ("D3 + K2 1000 IU/45 mcg capsule", Strength(each=45)),
+        ("Vitamin D3 K2 drops 25 mcg/75 mcg per drop", Strength(drop=75)),
+        ("D3+K2 125mcg+100mcg per 5 drops", Strength(drop=20)),
         ("D3 125 µg + K2 100 µg", Strength(each=100)),
         ("D3K2 capsule: D3 400 IU K2 45 µg", Strength(each=45)),
         ("vitamin B12, 1,000 mcg tablet", Strength(each=1000)),
@@ -424,3 +459,25 @@ def test_millilitres_are_counted_by_the_concentration() -> None:
 def test_a_dose_of_an_over_the_counter_statement_is_read() -> None:
     (use,) = read(statement(dosage=[{"text": "2 capsules daily"}])).medications
     assert (use.daily_dose, use.strength, use.route) == (point(360), 180, "oral")
+
+
+@pytest.mark.parametrize(
+    "dosage",
+    [
+        {"text": "5000 units SC once daily"},
+        {"text": "5000 IU daily"},
+        {"text": "5000单位 皮下 每日一次"},
+        {"timing": DAILY, **dose(5000, "IU", system=UCUM, code="[iU]")},
+        {"timing": DAILY, **dose(5, "kU", system=UCUM, code="k[IU]")},
+        {"timing": DAILY, **dose(5000, "unit")},
+    ],
+    ids=str,
+)
+def test_a_dose_in_units_is_kept_in_units_and_is_no_mass(dosage: dict[str, Any]) -> None:
+    use = taken(dosage)
+    assert (use.daily_units, use.daily_dose) == (point(5000), None)
+
+
+def test_a_product_that_is_taken_when_needed_says_so() -> None:
+    assert taken({"text": "5 mg daily prn"}).as_needed
+    assert not taken({"text": "5 mg daily"}).as_needed
