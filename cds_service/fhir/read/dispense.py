@@ -10,7 +10,7 @@ from cds_service.fhir.codeable_concept import optional
 from cds_service.fhir.dates import moment
 from cds_service.fhir.read.context import ERRONEOUS, ReadContext
 from cds_service.fhir.read.dosage import read_dosing
-from cds_service.fhir.read.medication import product_of
+from cds_service.fhir.read.product import product_of
 from cds_service.fhir.read.timing import duration_days
 from cds_service.fhir.shapes import MedicationEntry, QuantityShape
 from cds_service.gaps import GapKind
