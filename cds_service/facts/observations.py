@@ -13,8 +13,8 @@ from cds_service.record import LabResult
 from cds_service.record_lists import sources_of
 
 # HL7 v3 ObservationInterpretation: low, critically low, below absolute low, significantly low; and the same for high.
-_LOW_FLAGS = frozenset({"L", "LL", "<", "LU"})
-_HIGH_FLAGS = frozenset({"H", "HH", ">", "HU"})
+LOW_FLAGS = frozenset({"L", "LL", "<", "LU"})
+HIGH_FLAGS = frozenset({"H", "HH", ">", "HU"})
 
 
 class SinceFact(Protocol):
@@ -104,12 +104,12 @@ def tested(table: FactTable, newest: LabResult, older: Iterator[LabResult]) -> F
 
 @observation_take(Computed("flagged_low", none=None))
 def flagged_low(table: FactTable, newest: LabResult, older: Iterator[LabResult]) -> Fact:
-    return Fact(newest.flag in _LOW_FLAGS, (newest,), on=newest.effective)
+    return Fact(newest.flag in LOW_FLAGS, (newest,), on=newest.effective)
 
 
 @observation_take(Computed("flagged_high", none=None))
 def flagged_high(table: FactTable, newest: LabResult, older: Iterator[LabResult]) -> Fact:
-    return Fact(newest.flag in _HIGH_FLAGS, (newest,), on=newest.effective)
+    return Fact(newest.flag in HIGH_FLAGS, (newest,), on=newest.effective)
 
 
 @observation_take(

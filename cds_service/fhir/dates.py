@@ -34,6 +34,12 @@ def moment(written: object) -> Moment | None:
     return _moment(written) if isinstance(written, str) and 4 <= len(written) <= 40 else None
 
 
+def first_day(*written: object) -> date | None:
+    """The day of the first of these that is a date; None if none is."""
+    found = next(filter(None, map(moment, written)), None)
+    return None if found is None else found.day
+
+
 @lru_cache(maxsize=4096)
 def _moment(written: str) -> Moment | None:
     match = _WRITTEN.match(written)

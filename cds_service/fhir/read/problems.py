@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from cds_service.fhir.codeable_concept import optional, parse_concept
-from cds_service.fhir.dates import Moment, moment
+from cds_service.fhir.dates import first_day
 from cds_service.fhir.read.context import ERRONEOUS, ReadContext
 from cds_service.fhir.shapes import (
     ConditionShape,
@@ -22,6 +22,7 @@ from cds_service.fhir.shapes import (
     RelativesConditionShape,
     ServiceRequestShape,
 )
+from cds_service.quantity import is_ratio_unit
 from cds_service.record import InrGoal, PendingTest, Problem
 
 # A clinical status that is missing says nothing against the problem.
@@ -41,7 +42,6 @@ _PURSUED = frozenset(
     )
 )
 _INR = "inr"
-_INR_UNITS = frozenset(("", "1", "{inr}", "{ratio}", "inr", "ratio"))
 _RANGE_IN_TEXT = re.compile(r"(?<![\d.])(\d\.?\d?)\s?(?:-|–|~|to|至)\s?(\d\.?\d?)(?![\d.])")
 
 _condition = msgspec.json.Decoder(ConditionShape)
@@ -81,7 +81,7 @@ def read_condition(raw: msgspec.Raw, reading: ReadContext, address: str) -> Prob
         text=parse_concept(condition.code).label,
         reference=f"Condition/{condition.id}" if condition.id else address,
         current=status in _CURRENT if status else not over,
-        since=_first(*dates),
+        since=first_day(*dates),
     )
 
 
@@ -105,7 +105,7 @@ def read_procedure(raw: msgspec.Raw, reading: ReadContext, address: str) -> Prob
         concepts=concepts,
         text=parse_concept(procedure.code).label,
         reference=f"Procedure/{procedure.id}" if procedure.id else address,
-        since=_first(*dates),
+        since=first_day(*dates),
     )
 
 
@@ -136,7 +136,7 @@ def read_service_request(raw: msgspec.Raw, kind: str, reading: ReadContext, addr
     tests = reading.concepts("observation", request.code)
     if not tests or not reading.is_call_patient(kind, request.subject):
         return None
-    return PendingTest(tests, f"{kind}/{request.id}" if request.id else address, _first(request.authored_on))
+    return PendingTest(tests, f"{kind}/{request.id}" if request.id else address, first_day(request.authored_on))
 
 
 def read_draft_test(
@@ -184,15 +184,14 @@ def read_goal(raw: msgspec.Raw, reading: ReadContext, address: str) -> DatedGoal
 def _ours(goal: GoalShape, limits: tuple[float, float], reading: ReadContext, address: str) -> DatedGoal | None:
     if not reading.is_call_patient("Goal", goal.subject):
         return None
-    since = _first(goal.status_date, goal.start_date) or date.min
+    since = first_day(goal.status_date, goal.start_date) or date.min
     return DatedGoal(since, InrGoal(*limits, f"Goal/{goal.id}" if goal.id else address))
 
 
 def _inr_limit(quantity: QuantityShape | None) -> float | None:
     if quantity is None or quantity.comparator:
         return None
-    known = all((part or "").strip().casefold() in _INR_UNITS for part in (quantity.unit, quantity.code))
-    return quantity.value if known else None
+    return quantity.value if is_ratio_unit(quantity.unit) and is_ratio_unit(quantity.code) else None
 
 
 def _inr_range(low: float | None, high: float | None) -> tuple[float, float] | None:
@@ -203,9 +202,3 @@ def _inr_range(low: float | None, high: float | None) -> tuple[float, float] | N
 def _start(raw: msgspec.Raw) -> object:
     period = optional(_period, raw)
     return period.start if period is not None else None
-
-
-def _first(*written: object) -> date | None:
-    """The day of the first of these that is a date."""
-    found: Moment | None = next((one for one in map(moment, written) if one is not None), None)
-    return found.day if found is not None else None

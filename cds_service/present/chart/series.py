@@ -10,7 +10,7 @@ from cds_service.artifacts.knowledge_base import KnowledgeBase
 from cds_service.artifacts.vocabulary import Condition
 from cds_service.artifacts.walk import conditions_of, facts_behind, leaves
 from cds_service.facts.fact import FactTable
-from cds_service.facts.observations import inr_target, is_future
+from cds_service.facts.observations import HIGH_FLAGS, LOW_FLAGS, inr_target, is_future
 from cds_service.fhir.read.observation import alias
 from cds_service.hooks.cards.texts import unit_name
 from cds_service.json_types import Json
@@ -29,8 +29,6 @@ TRENDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "mcv": ("mcv", ("fL",)),
     "inr": ("inr", ("1",)),
 }
-_LOW = frozenset({"L", "LL", "<", "LU"})
-_HIGH = frozenset({"H", "HH", ">", "HU"})
 _RANGE = re.compile(
     r"(?:(?P<low>\d{1,9}(?:\.\d{1,9})?)\s*[-–~]\s*(?P<high>\d{1,9}(?:\.\d{1,9})?)"
     r"|(?P<sign>[<>≤≥]=?)\s*(?P<one>\d{1,9}(?:\.\d{1,9})?))\s*(?P<unit>\D.{0,40})?"
@@ -75,9 +73,9 @@ def own_range(result: LabResult, knowledge: KnowledgeBase) -> tuple[float | None
 
 def flag_of(result: LabResult, knowledge: KnowledgeBase) -> str | None:
     """Low or high: as the laboratory flags it, else by the range it states; None if it says nothing of the kind."""
-    if result.flag in _LOW:
+    if result.flag in LOW_FLAGS:
         return "low"
-    if result.flag in _HIGH:
+    if result.flag in HIGH_FLAGS:
         return "high"
     sign, number, _ = as_written(result)
     low, high = own_range(result, knowledge)
