@@ -16,6 +16,8 @@ from ucumvert.parser import InvalidUcumError
 # Binary noise of a conversion (0.9999999999999999 for 1) must not flip a comparison with a limit.
 # Twelve significant digits are far beyond any laboratory's precision; nothing clinical is rounded.
 _DIGITS = 12
+# How laboratories write the unit of a dimensionless ratio (INR), in lower case.
+_RATIO_UNITS = frozenset(("", "1", "{inr}", "{ratio}", "inr", "ratio"))
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -107,6 +109,15 @@ def compared(comparator: str | None, value: float) -> Interval | None:
         case ">":
             return Interval(value, inf, low_open=True)
     return None
+
+
+def is_ratio_unit(unit: str | None) -> bool:
+    """Whether a unit, or a missing one, may belong to a dimensionless ratio.
+
+    >>> is_ratio_unit("{INR}"), is_ratio_unit("%")
+    (True, False)
+    """
+    return (unit or "").strip().casefold() in _RATIO_UNITS
 
 
 @lru_cache(maxsize=4096)

@@ -8,12 +8,9 @@ from __future__ import annotations
 import json
 import os
 import socket
-import ssl
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from typing import Any
 
 import click
@@ -33,7 +30,8 @@ from cds_service.cli.report import report_command
 from cds_service.errors import CdsError, SettingsError
 from cds_service.hooks.snooze import check_snooze
 from cds_service.security.callers import known_clients
-from cds_service.server.tls import check_files, own_context, server_options
+from cds_service.server.probe import answers
+from cds_service.server.tls import check_files, server_options
 from cds_service.settings import PREFIX, Settings, load_settings, unknown_variables
 
 # Approximate limit on the bytes of all headers of a call; a token is far below.
@@ -142,19 +140,9 @@ def _say_when_ready(settings: Settings) -> None:
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104  # not bound here
     scheme = "http" if settings.tls_cert is None else "https"
     base = f"{scheme}://{f'[{host}]' if ':' in host and host[0] != '[' else host}:{settings.port}"
-    context = own_context(settings)
-    while not _answers(base + "/health/ready", context):
+    while not answers(base + "/health/ready", str(settings.tls_cert or "")):
         time.sleep(0.05)
     click.echo(_welcome(base, settings))
-
-
-def _answers(url: str, context: ssl.SSLContext | None) -> bool:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
-    try:
-        with opener.open(url, timeout=1) as reply:
-            return bool(reply.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 def _welcome(base: str, settings: Settings) -> str:

@@ -14,8 +14,8 @@ from cds_service.terminology import Kind, Terminology
 
 T = TypeVar("T")
 
-# Longer ones are decoded every time: the memory that the cache may take stays bounded.
-_CACHED_BYTES = 2048
+# Only JSON up to this size is cached, so that the caches stay small.
+CACHED_BYTES = 2048
 _TEXT = 500
 _NONE = (b"", b"null")
 
@@ -49,7 +49,7 @@ def parse_concept(raw: msgspec.Raw) -> Concept:
     written = bytes(raw)
     if written in _NONE:
         return Concept()
-    return _cached(written) if len(written) <= _CACHED_BYTES else _read(written)
+    return _cached(written) if len(written) <= CACHED_BYTES else _read(written)
 
 
 def concepts_of(terminology: Terminology, kind: Kind, raw: msgspec.Raw) -> frozenset[str]:
@@ -57,7 +57,7 @@ def concepts_of(terminology: Terminology, kind: Kind, raw: msgspec.Raw) -> froze
     written = bytes(raw)
     if written in _NONE:
         return frozenset()
-    if len(written) <= _CACHED_BYTES:
+    if len(written) <= CACHED_BYTES:
         return _cached_concepts(terminology, kind, written)
     return terminology.concepts(kind, *_read(written))
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from cds_service.egress.egress import Egress
+from cds_service.egress.bases import base_of
 from cds_service.errors import KnowledgeError, SettingsError
 from cds_service.security.clients import OPEN, ClientProfile
 from cds_service.security.compromised_keys import compromised_keys
@@ -102,19 +102,24 @@ def _identity(profile: ClientProfile) -> str | None:
 def _address(profile: ClientProfile, sandbox: bool) -> str | None:
     """Which address can never be called, or not safely."""
     for member in ("jku", "fhir_servers"):
-        for url in getattr(profile, member):
-            try:
-                Egress([url])
-            except SettingsError:
-                return (
-                    f"{member}: an entry is not a plain URL, or an address that is never called. Write it like "
-                    "https://ehr.example/path, without a query"
-                )
+        if not all(map(_may_be_called, getattr(profile, member))):
+            return (
+                f"{member}: an entry is not a plain URL, or an address that is never called. Write it like "
+                "https://ehr.example/path, without a query"
+            )
     if not sandbox and any(not url.lower().startswith("https://") for url in profile.jku):
         return "jku: keys sent over plain http could be replaced on the way. Give an https address"
     if not all(_ORIGIN.fullmatch(origin) for origin in profile.cors_origins):
         return "cors_origins: an entry is not an origin. Write it like https://ehr.example, without a path"
     return None
+
+
+def _may_be_called(url: str) -> bool:
+    try:
+        base_of(url)
+    except SettingsError:
+        return False
+    return True
 
 
 def _smart(profile: ClientProfile) -> str | None:
@@ -131,11 +136,8 @@ def _smart(profile: ClientProfile) -> str | None:
     for member in ("fhir_servers", "smart_servers"):
         if not all(url.lower().startswith("https://") for url in getattr(profile, member)):
             return f"{member}: a launch sends a token for a patient's record, so https is required. Give https"
-    for url in profile.smart_servers:
-        try:
-            Egress([url])
-        except SettingsError:
-            return "smart_servers: an entry is not a plain URL. Write it like https://login.example/oauth2"
+    if not all(map(_may_be_called, profile.smart_servers)):
+        return "smart_servers: an entry is not a plain URL. Write it like https://login.example/oauth2"
     if profile.smart_client_secret is not None and not read_secret(profile.smart_client_secret):
         return "smart_client_secret: there is no such file, or it is not one line. Give a file that holds the secret"
     return None

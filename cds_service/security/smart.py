@@ -14,9 +14,9 @@ import re
 import secrets
 import time
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -24,11 +24,12 @@ from oauthlib.oauth2 import WebApplicationClient
 from oauthlib.oauth2.rfc6749.errors import AccessDeniedError, MismatchingStateError, OAuth2Error
 
 from cds_service.egress.bases import base_of, is_within, place_of
-from cds_service.egress.egress import Egress, EgressFactory
+from cds_service.egress.egress import Egress, EgressFactory, HttpResponse
 from cds_service.errors import CdsError, EgressError
 from cds_service.gap_texts import gap_text
 from cds_service.security.clients import ClientProfile
 
+T = TypeVar("T")
 # What went wrong; the page has an explanation for each.
 Problem = Literal[
     "incomplete", "stranger", "unreachable", "not-smart", "other-host", "not-yours", "refused", "no-token", "no-patient"
@@ -188,17 +189,14 @@ class Launcher:
 
     def _configuration(self, profile: ClientProfile, iss: str, egress: Egress) -> _Configuration:
         url, headers = f"{iss}/.well-known/smart-configuration", {"Accept": "application/json"}
-        try:
-            answer = egress.get(url, headers=headers, deadline=time.monotonic() + _DEADLINE, max_bytes=_MOST_BYTES)
-        except EgressError as error:
-            reason = gap_text(error.gap, "en")
-            raise LaunchError("unreachable", f"No SMART configuration: {reason}.", profile.name) from error
-        if answer.status != 200:
-            raise LaunchError("not-smart", f"No SMART configuration: HTTP {answer.status}.", profile.name)
-        try:
-            found = msgspec.json.decode(answer.body, type=_Configuration)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise LaunchError("not-smart", "The SMART configuration lacks an endpoint.", profile.name) from error
+        deadline = time.monotonic() + _DEADLINE
+        found = _received(
+            lambda: egress.get(url, headers=headers, deadline=deadline, max_bytes=_MOST_BYTES),
+            _Configuration,
+            what="SMART configuration",
+            otherwise="not-smart",
+            client=profile.name,
+        )
         methods = found.code_challenge_methods_supported
         if methods is not None and "S256" not in methods:
             raise LaunchError("not-smart", "The authorization server offers no PKCE with S256.", profile.name)
@@ -222,26 +220,40 @@ class Launcher:
             # RFC 6749, 2.3.1: both are form-encoded before they are joined.
             pair = f"{quote(_id_at(profile), safe='')}:{quote(secret, safe='')}"
             headers["Authorization"] = "Basic " + b64encode(pair.encode()).decode("ascii")
-        try:
-            answer = self._egress(profile, pending.iss).post(
-                pending.token_endpoint,
-                form,
-                headers=headers,
-                deadline=time.monotonic() + _DEADLINE,
-                max_bytes=_MOST_BYTES,
-            )
-        except EgressError as error:
-            raise LaunchError("unreachable", f"No token: {gap_text(error.gap, 'en')}.", profile.name) from error
-        if answer.status != 200:
-            raise LaunchError("no-token", f"No token: HTTP {answer.status}.", profile.name)
-        try:
-            token = msgspec.json.decode(answer.body, type=_Token)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise LaunchError("no-token", "The token response cannot be read.", profile.name) from error
+        url, egress = pending.token_endpoint, self._egress(profile, pending.iss)
+        deadline = time.monotonic() + _DEADLINE
+        token = _received(
+            lambda: egress.post(url, form, headers=headers, deadline=deadline, max_bytes=_MOST_BYTES),
+            _Token,
+            what="token",
+            otherwise="no-token",
+            client=profile.name,
+        )
         usable = token.token_type.lower() == "bearer" and _TOKEN.fullmatch(token.access_token)
         if not usable or (token.expires_in is not None and token.expires_in <= 0):
             raise LaunchError("no-token", "The token is not usable.", profile.name)
         return token
+
+
+def _received(send: Callable[[], HttpResponse], shape: type[T], *, what: str, otherwise: Problem, client: str) -> T:
+    """Sends a request to the EHR and decodes the answer.
+
+    Args:
+        what: what is requested, for the log.
+        otherwise: the problem if the EHR answers, but not with this.
+    Raises:
+        LaunchError: there is no answer, or another one.
+    """
+    try:
+        answer = send()
+    except EgressError as error:
+        raise LaunchError("unreachable", f"No {what}: {gap_text(error.gap, 'en')}.", client) from error
+    if answer.status != 200:
+        raise LaunchError(otherwise, f"No {what}: HTTP {answer.status}.", client)
+    try:
+        return msgspec.json.decode(answer.body, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise LaunchError(otherwise, f"No {what}: the answer cannot be read.", client) from error
 
 
 def _id_at(profile: ClientProfile) -> str:

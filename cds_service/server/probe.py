@@ -22,11 +22,15 @@ def ready(port: int, certificate: str = "") -> bool:
     Args:
         certificate: file with its TLS certificate; empty for plain HTTP.
     """
+    return answers(f"{'https' if certificate else 'http'}://127.0.0.1:{port}/health/ready", certificate)
+
+
+def answers(url: str, certificate: str = "") -> bool:
+    """Whether the service on this machine answers this URL with 200."""
     handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
     try:
         if certificate:
             handlers.append(urllib.request.HTTPSHandler(context=_trusting(certificate)))
-        url = f"{'https' if certificate else 'http'}://127.0.0.1:{port}/health/ready"
         with urllib.request.build_opener(*handlers).open(url, timeout=_SECONDS) as answer:
             return bool(answer.status == 200)
     except (OSError, HTTPException):
@@ -37,6 +41,7 @@ def _trusting(certificate: str) -> ssl.SSLContext:
     """An SSL context that trusts only this certificate, under any name: it names the public host, not this machine."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
+    # The certificate itself is trusted; its issuers need not be.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.load_verify_locations(certificate)
     return context

@@ -35,17 +35,5 @@ def check_files(settings: Settings) -> None:
         ) from error
 
 
-def own_context(settings: Settings) -> ssl.SSLContext | None:
-    """An SSL context for calls to this service itself: trusts only its own certificate, under any name."""
-    if settings.tls_cert is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    # The certificate itself is trusted; its issuers need not be.
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    context.load_verify_locations(settings.tls_cert)
-    return context
-
-
 def _refuse() -> str:
     raise ValueError("the key is encrypted")

@@ -106,8 +106,8 @@ class Recorder:
     def _log_change(self, *, failing: bool) -> None:
         if failing is not self.failing:
             self.failing = failing
-            told = "The database takes no records of calls; they wait." if failing else "Records are written again."
-            get_log().warning("records", reason=told, dropped=self.dropped)
+            reason = "The database takes no records of calls; they wait." if failing else "Records are written again."
+            get_log().warning("records", reason=reason, dropped=self.dropped)
 
     def _write_singly(self, batch: Sequence[CallRecord]) -> None:
         """Writes one by one: the database is up but refused the batch, so only the faulty record is dropped."""

@@ -45,7 +45,7 @@ class Figures:
         unanswered: shown, without feedback. Not the same as ignored: some clients send no feedback.
         patients: number of different patients; None (unknown) if any card has no patient hash.
         seconds: median time from call to answer; None without timed answers.
-        timed: number of answers in that median; an answer dated before its card (a wrong clock) is left out.
+        timed_answers: number of answers in that median; an answer dated before its card (a wrong clock) is left out.
         orders: by id in the catalogue; None: suggestions that only change or remove a draft.
     """
 
@@ -55,7 +55,7 @@ class Figures:
     overridden: int = 0
     patients: int | None = 0
     seconds: float | None = None
-    timed: int = 0
+    timed_answers: int = 0
     reasons: Mapping[Reason, int] = field(default_factory=dict)
     orders: Mapping[str | None, SuggestionUptake] = field(default_factory=dict)
 
@@ -266,10 +266,10 @@ class _Counts:
         for order, taken in other.orders.items():
             self.orders[order] = _added([self.orders.get(order, SuggestionUptake(0, 0)), taken])
 
-    def figures(self, patients: int | None, seconds: float | None, timed: int) -> Figures:
+    def figures(self, patients: int | None, seconds: float | None, timed_answers: int) -> Figures:
         shown, silent, accepted, overridden = self.numbers
-        told = dict(self.reasons), dict(self.orders)
-        return Figures(shown, silent, accepted, overridden, patients, seconds, timed, *told)
+        reasons, orders = dict(self.reasons), dict(self.orders)
+        return Figures(shown, silent, accepted, overridden, patients, seconds, timed_answers, reasons, orders)
 
 
 def _added(several: Collection[SuggestionUptake]) -> SuggestionUptake:

@@ -115,10 +115,10 @@ def cards_of(selection: Selection, months: list[tuple[Month, str]]) -> CTE:
     """The cards of a selection with month, patient hash and last outcome."""
     event = feedback_event.c
     place = func.row_number().over(partition_by=event.card, order_by=(event.at.desc(), event.id.desc()))
-    told = select(
+    ranked = select(
         event.card, event.outcome, event.at, event.reason_code, event.reason_system, place.label("place")
-    ).subquery("told")
-    last = select(told).where(told.c.place == 1).subquery("last")
+    ).subquery("ranked")
+    last = select(ranked).where(ranked.c.place == 1).subquery("last")
     wanted = selection.of_calls()
     if selection.rule is not None:
         wanted.append(card.c.rule == selection.rule)

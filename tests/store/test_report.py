@@ -138,7 +138,7 @@ def test_the_median_time_is_that_in_the_middle(database: Database, waited: tuple
         keep(database, one)
         answer(database, one, after=seconds)
     assert total(database).seconds == pytest.approx(median, abs=0.002)
-    assert total(database).timed == len(waited)
+    assert total(database).timed_answers == len(waited)
 
 
 def test_an_answer_from_before_its_card_has_no_time_but_counts(database: Database) -> None:
@@ -147,13 +147,13 @@ def test_an_answer_from_before_its_card_has_no_time_but_counts(database: Databas
     answer(database, one, after=-5)
     answer(database, two, after=40)
     found = total(database)
-    assert (found.overridden, found.timed) == (2, 1)
+    assert (found.overridden, found.timed_answers) == (2, 1)
     assert found.seconds == pytest.approx(40, abs=0.002)
 
 
 def test_without_answers_there_is_no_time(database: Database) -> None:
     keep(database, shown())
-    assert (total(database).seconds, total(database).timed) == (None, 0)
+    assert (total(database).seconds, total(database).timed_answers) == (None, 0)
 
 
 def test_a_patient_with_two_cards_counts_once(database: Database) -> None:

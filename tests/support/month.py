@@ -230,7 +230,7 @@ def _figures(cards: Sequence[Seen]) -> Figures:
         overridden=outcomes["overridden"],
         patients=len({card.patient for card in cards}),
         seconds=median(waited) if waited else None,
-        timed=len(waited),
+        timed_answers=len(waited),
         reasons=dict(reasons),
         orders={order: SuggestionUptake(number, taken[order]) for order, number in offered.items()},
     )

@@ -73,6 +73,12 @@ class Fetched:
         return "HTTP other"
 
 
+def fhir_headers(token: str | None = None) -> dict[str, str]:
+    """The headers of a request to a FHIR server, with its bearer token if it needs one."""
+    accept = {"Accept": "application/fhir+json"}
+    return accept if token is None else {**accept, "Authorization": f"Bearer {token}"}
+
+
 def fetch_all(
     egress: Egress,
     base: str,
@@ -189,9 +195,7 @@ class _Server:
 
     def _answer(self, url: str, call: Cancellation, max_bytes: int) -> HttpResponse:
         self.egress.check(url, below=self.base)
-        headers = {"Accept": "application/fhir+json"}
-        if self.token is not None:
-            headers["Authorization"] = f"Bearer {self.token}"
+        headers = fhir_headers(self.token)
         answer = self.egress.get(url, headers=headers, deadline=self.deadline, max_bytes=max_bytes, call=call)
         pause = answer.retry_after
         if answer.status in _TRY_LATER and pause is not None and pause < self.deadline - time.monotonic():

@@ -23,12 +23,12 @@ import msgspec
 from cds_service.coding import system_uri
 from cds_service.egress.egress import Egress
 from cds_service.errors import EgressError, SettingsError
+from cds_service.fhir.fetch.client import fhir_headers
 from cds_service.logs import get_log
 from cds_service.record import PatientRecord
 from cds_service.record_lists import by_type
 from cds_service.terminology import Kind, Terminology
 
-_HEADERS = {"Accept": "application/fhir+json"}
 # What stands where a code belongs is sent only if it looks like one: it could be somebody's words.
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,63}")
 _MOST_WAITING = 1_000
@@ -212,7 +212,9 @@ class TerminologyServer:
         query = urlencode({"url": canonical, "system": code.system, "code": code.code})
         try:
             deadline = time.monotonic() + _SECONDS
-            answer = self._egress.get(self._url + query, headers=_HEADERS, deadline=deadline, max_bytes=_MOST_BYTES)
+            answer = self._egress.get(
+                self._url + query, headers=fhir_headers(), deadline=deadline, max_bytes=_MOST_BYTES
+            )
             parameters: Any = _parameters.decode(answer.body) if answer.body else _Parameters()
         except (EgressError, msgspec.DecodeError, UnicodeDecodeError):
             return None
@@ -226,8 +228,8 @@ class TerminologyServer:
             if concepts is None:
                 self._failed += 1
             after = before if concepts is None else concepts
-            lasting = _RETRY_AFTER if concepts is None else _KEPT_FOR
-            self._answers[code] = _Answer(after, now + lasting, waiting=False)
+            lifetime = _RETRY_AFTER if concepts is None else _KEPT_FOR
+            self._answers[code] = _Answer(after, now + lifetime, waiting=False)
             if after != before:
                 self._terminology = self._extended()
             report = self._failed if now - self._reported >= _BETWEEN_REPORTS else 0

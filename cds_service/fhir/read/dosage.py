@@ -10,7 +10,7 @@ import msgspec
 
 from cds_service.coding import SNOMED, UCUM, system_uri
 from cds_service.fhir.bundle import UNREADABLE
-from cds_service.fhir.codeable_concept import capped, parse_concept
+from cds_service.fhir.codeable_concept import CACHED_BYTES, capped, parse_concept
 from cds_service.fhir.dates import Moment
 from cds_service.fhir.read.dose_text import TextDose, read_dose_text
 from cds_service.fhir.read.dose_words import measured, route_in_text, route_of_form
@@ -61,7 +61,6 @@ _UCUM_UNITS = {
     **dict.fromkeys(("{tbl}", "{tablet}", "{tab}", "{pill}", "{capsule}", "{cap}"), ("each", 1.0)),
 }
 _REPORTED = 200
-_CACHED_BYTES = 2048
 
 _dosages = msgspec.json.Decoder(list[DosageShape] | DosageShape | None)
 
@@ -111,7 +110,7 @@ def read_dosing(raw: msgspec.Raw, strength: Strength, product: str, form: str = 
     written = bytes(raw)
     return (
         _cached(written, strength, product, form)
-        if len(written) <= _CACHED_BYTES
+        if len(written) <= CACHED_BYTES
         else _read(written, strength, product, form)
     )
 

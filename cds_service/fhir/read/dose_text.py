@@ -33,8 +33,7 @@ _NUMBER_WORDS = {
 _N = r"(\d{1,3}|one|two|three|four|five|six|一|二|两|三|四|五|六)"
 
 _UNIT_WORDS = "|".join(
-    re.escape(word)
-    for word in sorted((*MASSES, *COUNTED, *VOLUMES, *DROPS, *UNITS), key=len, reverse=True)
+    re.escape(word) for word in sorted((*MASSES, *COUNTED, *VOLUMES, *DROPS, *UNITS), key=len, reverse=True)
 )
 _DIGITS = r"\d{1,7}(?:,\d{3})*(?:\.\d{1,6})?"
 _AMOUNT = re.compile(

@@ -16,10 +16,10 @@ from cds_service.fhir.reference import literal
 from cds_service.fhir.shapes import OtherShape
 from cds_service.gaps import GapKind, Note, NoteKind
 from cds_service.record import DraftOrder
-from cds_service.record_lists import filled_by
+from cds_service.record_lists import by_source, filled_by
 
-_MEDICATION_ORDERS = frozenset(("MedicationRequest", "MedicationOrder"))
-_TEST_ORDERS = frozenset(("ServiceRequest", "ProcedureRequest"))
+_MEDICATION_ORDERS = by_source()["medication-requests"].types
+_TEST_ORDERS = by_source()["service-requests"].types
 # Drafts that no rule judges; they may be the selected ones all the same.
 _OTHER_ORDERS = frozenset(
     (

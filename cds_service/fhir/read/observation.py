@@ -27,7 +27,7 @@ from cds_service.fhir.shapes import (
     ResultShape,
 )
 from cds_service.gaps import Note, NoteKind
-from cds_service.quantity import Interval, compared, factor
+from cds_service.quantity import Interval, compared, factor, is_ratio_unit
 from cds_service.record import LabResult, PendingTest
 from cds_service.terminology import Analyte
 
@@ -35,7 +35,6 @@ _USABLE = frozenset(("final", "amended", "corrected"))
 _IN_PROGRESS = frozenset(("preliminary", "registered"))
 _READ = _USABLE | _IN_PROGRESS
 
-_RATIO_UNITS = frozenset(("", "1", "{inr}", "{ratio}", "inr", "ratio"))
 _LONGEST_UNIT = 40
 _MOST_UNITS = 64
 _LONGEST_RANGE = 4096
@@ -221,7 +220,7 @@ def _multiplier(quantity: QuantityShape, concept: str, analyte: Analyte, reading
     code = (quantity.code or "").strip() if system_uri(quantity.system or "") == UCUM else ""
     text = (quantity.unit or "").strip()
     if analyte.ratio:
-        return 1.0 if all(part.casefold() in _RATIO_UNITS for part in (code, text)) else "unit not convertible"
+        return 1.0 if is_ratio_unit(code) and is_ratio_unit(text) else "unit not convertible"
     if not code and not text:
         return "no unit"
     by_code = _factor(code, concept, analyte, reading) if code else None

@@ -23,6 +23,7 @@ from cds_service.fhir.shapes import (
     RelativesConditionShape,
     ServiceRequestShape,
 )
+from cds_service.quantity import is_ratio_unit
 from cds_service.record import InrGoal, PendingTest, Problem
 
 # A clinical status that is missing says nothing against the problem.
@@ -43,7 +44,6 @@ _PURSUED = frozenset(
     )
 )
 _INR = "inr"
-_INR_UNITS = frozenset(("", "1", "{inr}", "{ratio}", "inr", "ratio"))
 _RANGE_IN_TEXT = re.compile(r"(?<![\d.])(\d\.?\d?)\s?(?:-|–|~|to|至)\s?(\d\.?\d?)(?![\d.])")
 
 _condition = msgspec.json.Decoder(ConditionShape)
@@ -197,8 +197,7 @@ def _ours(goal: GoalShape, limits: tuple[float, float], reading: ReadContext, ad
 def _inr_limit(quantity: QuantityShape | None) -> float | None:
     if quantity is None or quantity.comparator:
         return None
-    known = all((part or "").strip().casefold() in _INR_UNITS for part in (quantity.unit, quantity.code))
-    return quantity.value if known else None
+    return quantity.value if is_ratio_unit(quantity.unit) and is_ratio_unit(quantity.code) else None
 
 
 def _inr_range(low: float | None, high: float | None) -> tuple[float, float] | None:

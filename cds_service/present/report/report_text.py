@@ -72,7 +72,7 @@ def _cells(line: Line, report: Report) -> Iterator[object]:
     yield None if figures.override_rate is None else f"{figures.override_rate:.4f}"
     yield "yes" if report.is_few(figures) else "no"
     yield None if figures.seconds is None else f"{figures.seconds:.1f}"
-    yield from (figures.timed, figures.patients, figures.suggestions.offered, figures.suggestions.accepted)
+    yield from (figures.timed_answers, figures.patients, figures.suggestions.offered, figures.suggestions.accepted)
     yield _pairs((order or "draft-change", taken.accepted) for order, taken in figures.orders.items())
     yield _pairs(reasons_of(figures))
 

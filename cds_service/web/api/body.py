@@ -35,15 +35,15 @@ class BodyReader:
         # Never decompressed: a few bytes could become gigabytes.
         if request.environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() not in ("", "identity"):
             raise WrongMediaType("The body is compressed. Send it as it is, without Content-Encoding.")
-        told = request.content_length
-        if told is not None and told > self.limit:
+        declared = request.content_length
+        if declared is not None and declared > self.limit:
             raise self._too_large()
         with self.body_timeouts.reading():
             # The app allows one byte more, so that a body cut off at the limit is not mistaken for a complete one.
             body = request.get_data(cache=False)
         if len(body) > self.limit:
             raise self._too_large()
-        if told is not None and len(body) < told:
+        if declared is not None and len(body) < declared:
             raise BadRequest("The body is shorter than its Content-Length says. Send it whole.")
         return body
 

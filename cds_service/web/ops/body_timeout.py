@@ -62,7 +62,7 @@ class BodyReadTimeouts:
     def watch(self, port: int) -> None:
         """Starts a thread that ends overdue reads on connections of this port. Linux only."""
         if _OPEN_FILES.is_dir() and hasattr(socket, "TCP_INFO"):
-            threading.Thread(target=self._watch, args=(port,), name="arrival", daemon=True).start()
+            threading.Thread(target=self._watch, args=(port,), name="body-timeout", daemon=True).start()
 
     def _watch(self, port: int) -> None:
         while True:

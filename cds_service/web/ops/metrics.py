@@ -202,7 +202,7 @@ class Metrics:
         """
         registry = self._registry
         if folder := os.environ.get(FOLDER):
-            _bury(Path(folder))
+            _remove_ended(Path(folder))
             registry = CollectorRegistry()
             MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
         encode, content_type = choose_encoder(accept)
@@ -219,7 +219,7 @@ def _children(family: Family, labels: tuple[str, ...]) -> _Children[Family]:
     return children
 
 
-def _bury(folder: Path) -> None:
+def _remove_ended(folder: Path) -> None:
     """Removes the gauges of processes that have ended; their counters stay."""
     for path in folder.glob("gauge_live*.db"):
         number = int(path.stem.rpartition("_")[2])

@@ -33,10 +33,10 @@ def refuse_plain_http(app: Flask) -> None:
 
 def _was_plain(environ: dict[str, object]) -> bool:
     """Whether the first proxy states that it was called over http."""
-    told = environ.get("HTTP_X_FORWARDED_PROTO")
-    if isinstance(told, str):
-        return told.partition(",")[0].strip().lower() == "http"
-    told = environ.get("HTTP_FORWARDED")
-    if isinstance(told, str) and (found := _FORWARDED.search(told.partition(",")[0])):
+    scheme = environ.get("HTTP_X_FORWARDED_PROTO")
+    if isinstance(scheme, str):
+        return scheme.partition(",")[0].strip().lower() == "http"
+    forwarded = environ.get("HTTP_FORWARDED")
+    if isinstance(forwarded, str) and (found := _FORWARDED.search(forwarded.partition(",")[0])):
         return found[1].lower() == "http"
     return False

@@ -72,7 +72,7 @@ class SharedStorage(Storage):
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Increments the count of a window that begins with the first count, and returns it."""
         name, now = _hash(key), time.time()
-        with self._alone():
+        with self._locked():
             place, ends, count = self._find(name, now)
             if not count:
                 ends = now + expiry
@@ -80,11 +80,11 @@ class SharedStorage(Storage):
         return count + amount
 
     def get(self, key: str) -> int:
-        with self._alone():
+        with self._locked():
             return self._find(_hash(key), time.time())[2]
 
     def get_expiry(self, key: str) -> float:
-        with self._alone():
+        with self._locked():
             _, ends, count = self._find(_hash(key), now := time.time())
         return ends if count else now
 
@@ -92,17 +92,17 @@ class SharedStorage(Storage):
         return True
 
     def reset(self) -> int | None:
-        with self._alone():
+        with self._locked():
             self._table[:] = bytes(len(self._table))
         return None
 
     def clear(self, key: str) -> None:
-        with self._alone():
+        with self._locked():
             place, _, _ = self._find(name := _hash(key), time.time())
             _SLOT.pack_into(self._table, place, name, 0.0, 0)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         """Locks the table: the file lock excludes other processes, the thread lock other threads of this one."""
         with self._threads:
             if self._file is None:

@@ -13,7 +13,7 @@ import msgspec
 from cds_service.egress.egress import Egress
 from cds_service.errors import EgressError, Forbidden, NotFound, RequestError
 from cds_service.fhir.bundle import open_resource
-from cds_service.fhir.fetch.client import Fetched, fetch_all
+from cds_service.fhir.fetch.client import Fetched, fetch_all, fhir_headers
 from cds_service.fhir.reference import PatientMatcher, is_other_patient, normal_base
 from cds_service.gap_texts import gap_text
 from cds_service.gaps import Gap, GapKind
@@ -111,13 +111,11 @@ class Remote:
         return fetch_all(self.egress, self.address, self.token, queries, deadline=deadline)
 
     def _get(self, query: str) -> bytes:
-        headers = {"Accept": "application/fhir+json"}
-        if self.token is not None:
-            headers["Authorization"] = f"Bearer {self.token}"
         try:
             url = f"{self.address.rstrip('/')}/{query}"
             self.egress.check(url, below=self.address)
             deadline = time.monotonic() + _DEADLINE
+            headers = fhir_headers(self.token)
             answer = self.egress.get(url, headers=headers, deadline=deadline, max_bytes=_MOST_BYTES)
         except EgressError as error:
             reason = gap_text(error.gap, "en")

@@ -79,9 +79,9 @@ class Smart:
         profile = self._profiles.get(session.client) if session is not None else None
         if session is None or profile is None:
             return {}
-        way = self._egress_factory.to(profile.fhir_servers)
+        egress = self._egress_factory.to(profile.fhir_servers)
         name = urlsplit(session.iss).hostname or SERVER
-        return {SERVER: Launched(Remote(SERVER, name, session.iss, way, session.token), session.patient)}
+        return {SERVER: Launched(Remote(SERVER, name, session.iss, egress, session.token), session.patient)}
 
     def blueprint(self, rules: Collection[str]) -> Blueprint:
         """The routes under /smart.

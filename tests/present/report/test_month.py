@@ -62,7 +62,7 @@ def test_the_month_has_everything_that_is_to_be_counted(month: Month) -> None:
     assert total.overridden > CALLS / 20
     assert total.unanswered > CALLS / 20
     assert total.silent > CALLS / 100
-    assert total.timed < total.answered
+    assert total.timed_answers < total.answered
     assert len(total.reasons) > 5
     assert len(total.orders) > 5
     assert any(len(card.events) > 1 and card.events[0]["outcome"] != card.events[-1]["outcome"] for card in month.cards)
