@@ -16,8 +16,13 @@ Kind = Literal["observation", "medication", "condition"]
 
 # Dashes and apostrophes are written in many ways, and mean the same in a name.
 _SAME = str.maketrans({**dict.fromkeys("‐‑‒–—―−", "-"), **dict.fromkeys("‘’ʼ", "'")})
-# What denies the condition whose name it stands right before; it is at most ten characters long.
-_DENIED = re.compile(r"((?<![a-z0-9])(no|not|not an?|non|without|never|neither|nor|absent)[ -]|无|非|未|不|没有)$")
+# What denies the condition whose name it stands right before, with a usual adjective or none between them.
+_DENIED = re.compile(
+    r"(?<![a-z0-9])(no|not|not an?|non|without|never|neither|nor|absent)[ -]"
+    r"((recent|current|acute|active|chronic|significant|overt|obvious|major|severe|documented|previous|prior|other) )?$"
+    "|(无|非|未|不|没有)$"
+)
+_LONGEST_DENIAL = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +182,7 @@ class _Matcher:
     def excludes(self, concept: str, text: str) -> bool:
         written = _Written(normalised(text))
         return any(
-            name.starts(written)
+            name.spans(written)
             for one, _, exclusions in self._texts
             if one == concept
             for name in written.may_hold(exclusions)
@@ -193,16 +198,23 @@ class _Matcher:
         return frozenset(
             concept
             for concept, names, exclusions in self._texts
-            if any(self._says(name, text) for name in text.may_hold(names))
-            and not any(name.starts(text) for name in text.may_hold(exclusions))
+            if self._named(text.may_hold(names), text)
+            and not any(name.spans(text) for name in text.may_hold(exclusions))
         )
 
-    def _says(self, name: _Name, text: _Written) -> bool:
-        """Whether the text has the name. A condition may be denied in a word; "no warfarin" is nobody's product."""
-        starts = name.starts(text)
+    def _named(self, names: list[_Name], text: _Written) -> bool:
+        """Whether the text has one of the names. A condition may be denied in a word, and then the shorter names in its
+        name are, too; "no warfarin" is nobody's product.
+        """
+        found = [span for name in names for span in name.spans(text)]
         if not self._may_be_denied:
-            return bool(starts)
-        return any(not _DENIED.search(text.plain, max(start - 10, 0), start) for start in starts)
+            return bool(found)
+        denied = [span for span in found if _is_denied(text.plain, span[0])]
+        return any(not any(low <= start and end <= high for low, high in denied) for start, end in found)
+
+
+def _is_denied(text: str, start: int) -> bool:
+    return _DENIED.search(text, max(start - _LONGEST_DENIAL, 0), start) is not None
 
 
 def _plain(system: str, code: str) -> tuple[str, str]:
@@ -234,9 +246,9 @@ class _Name:
         self._pattern = re.compile(before + inner + after)
         self.part = _squeezed(pieces[0])
 
-    def starts(self, text: _Written) -> list[int]:
-        """Where in the text this name begins."""
-        return [found.start() for found in self._pattern.finditer(text.plain)]
+    def spans(self, text: _Written) -> list[tuple[int, int]]:
+        """Where in the text this name stands."""
+        return [found.span() for found in self._pattern.finditer(text.plain)]
 
     def removed(self, plain: str) -> str:
         return self._pattern.sub(" ", plain)

@@ -160,12 +160,19 @@ def against_inr_target(table: FactTable, newest: LabResult, older: Iterator[LabR
     low, high = inr_target(table)
     goal = table.record.inr_goal
     evidence = (newest, goal) if goal else (newest,)
-    valve = goal is None and table["mechanical_valve"].value is True
+    recorded = table["mechanical_valve"]
+    # A valve whose kind is not stated may be one.
+    may_be = recorded.value is True or (recorded.missing is not None and recorded.missing.kind == "unclear")
+    valve = goal is None and may_be
     if valve:
         high = table.limits["inr_valve_target_top"]
     where = "below" if newest.value.below(low) else "above" if newest.value.above(high) else None
     if where is None and valve:
-        return Fact(None, evidence, Missing("unclear", "a mechanical valve is recorded without its INR target"))
+        return Fact(
+            None,
+            evidence,
+            Missing("unclear", "a valve that is or may be mechanical is recorded without its INR target"),
+        )
     if where is None and newest.value.at_least(low) and newest.value.at_most(high):
         where = "in_range"
     if where is None:
