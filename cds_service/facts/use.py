@@ -123,7 +123,8 @@ def _is_in_hand(table: FactTable, use: MedicationUse) -> bool:
 
 
 def on_hold(table: FactTable, uses: Iterable[MedicationUse]) -> Iterator[Member]:
-    return (Member(use) for use in unsettled(table, uses) if use.status == "held")
+    """On hold; an entry without a readable status may be."""
+    return (Member(use, sure=use.status == "held") for use in unsettled(table, uses) if use.status != "ended")
 
 
 def perhaps_in_use(table: FactTable, uses: Iterable[MedicationUse]) -> Iterator[Member]:

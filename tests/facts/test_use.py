@@ -47,7 +47,7 @@ def is_unclear(fact: Fact) -> bool:
         pytest.param({"status": "ended", "start": 900}, False, False, None, id="stopped, day not recorded"),
         pytest.param({"status": "ended", "start": None}, False, False, None, id="stopped, nothing recorded"),
         pytest.param({"status": "ended", "start": 14}, False, False, True, id="stopped, begun within the washout"),
-        pytest.param({"status": "unclear", "start": 900}, None, False, None, id="status not recorded"),
+        pytest.param({"status": "unclear", "start": 900}, None, None, None, id="status not recorded"),
         pytest.param({"status": "unclear", "start": 900, "end": 15}, False, False, False, id="no status, over"),
         pytest.param({"status": "unclear", "start": 900, "end": 3}, False, False, None, id="no status, just over"),
         pytest.param({"status": "held", "start": -5}, False, False, False, id="on hold, not begun"),

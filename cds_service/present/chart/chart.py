@@ -144,13 +144,23 @@ def _medicine(use: MedicationUse, facts: FactTable, language: Language) -> Json:
         "concepts": sorted(use.concepts),
         "kind": "order" if use.resource in ("MedicationRequest", "MedicationOrder") else "list",
         "start": _iso(use.start),
-        "end": _iso(use.end),
+        "end": _iso(use.last_day),
         "ongoing": is_active(facts, use),
+        "state": _state(use, facts),
         "dose": dose,
         "doseUnknown": None if dose is not None else _why_unknown(use, language),
         "reported": clean(use.reported_dose) or None,
         "route": _route(use, language),
     }
+
+
+def _state(use: MedicationUse, facts: FactTable) -> str:
+    """What the list says of the use today; an entry without a readable status is not said to have ended."""
+    if is_active(facts, use):
+        return "ongoing"
+    if use.last_day is not None and use.last_day < facts.today:
+        return "ended"
+    return {"held": "held", "unclear": "unclear"}.get(use.status, "ended")
 
 
 def _exposure(group: str, use: MedicationUse, facts: FactTable, language: Language) -> Json:

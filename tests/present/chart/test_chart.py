@@ -263,6 +263,14 @@ def test_every_route_has_words(route: str, language: str) -> None:
     assert charted(patient, language)["medicines"][0]["route"] not in (None, route)
 
 
+@pytest.mark.parametrize(
+    ("status", "state"), [("active", "ongoing"), ("held", "held"), ("unclear", "unclear"), ("ended", "ended")]
+)
+def test_a_medicine_on_hold_or_without_a_status_is_not_said_to_have_ended(status: str, state: str) -> None:
+    (row,) = charted(record(medications=(med("metformin", start=400, status=status),)))["medicines"]
+    assert row["state"] == state
+
+
 def test_an_ended_medicine_is_not_ongoing_and_is_still_an_exposure() -> None:
     ended = med("metformin", start=400, end=30, status="ended")
     made = charted(record(medications=(ended, med("proton-pump-inhibitor"))))

@@ -67,12 +67,12 @@ function problemRow({ ref, text, since, until, status }) {
 }
 
 /** @param {ChartMedicine} medicine @returns {ChartRow} */
-function medicineRow({ ref, text, kind, dose, reported, doseUnknown, route, start, end, ongoing }) {
+function medicineRow({ ref, text, kind, dose, reported, doseUnknown, route, start, end, ongoing, state }) {
   const product = h("span", {}, text || t("unnamed"), " ", h("small", { class: "muted" }, t(kind === "order" ? "kind_order" : "kind_list")));
   const unknown = h("span", { class: "muted" }, doseUnknown ?? t("dose_unknown"));
   const doseText = dose ?? h("span", {}, reported && h("span", {}, reported, h("br")), unknown);
   const doseCell = route ? h("span", {}, doseText, h("small", { class: "muted below" }, route)) : doseText;
-  return { ref, cells: [product, doseCell, period(start, end), t(ongoing ? "ongoing" : "ended")], past: !ongoing };
+  return { ref, cells: [product, doseCell, period(start, end), t(state)], past: !ongoing };
 }
 
 /** @param {ChartResult} result @returns {ChartRow} */

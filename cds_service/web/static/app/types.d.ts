@@ -217,6 +217,7 @@ export interface ChartMedicine {
   start: string | null;
   end: string | null;
   ongoing: boolean;
+  state: "ongoing" | "held" | "unclear" | "ended";
   dose: string | null;
   doseUnknown: string | null;
   reported: string | null;
