@@ -9,6 +9,7 @@ from types import MappingProxyType
 from cds_service.artifacts import schema
 from cds_service.artifacts.evidence import Source, Statement, Threshold
 from cds_service.artifacts.text import Text
+from cds_service.artifacts.value_set_schema import ValueSet
 from cds_service.artifacts.vocabulary import ComputedText, Condition, FactDefinition
 from cds_service.terminology import Terminology
 
@@ -80,7 +81,7 @@ class KnowledgeBase:
     orders: Mapping[str, schema.Order]
     override_reasons: Mapping[str, schema.OverrideReason]
     services: Mapping[str, Service]
-    value_sets: Mapping[str, schema.ValueSet]
+    value_sets: Mapping[str, ValueSet]
     terminology: Terminology
     units: Mapping[str, str]
     where: Mapping[str, str]

@@ -17,6 +17,7 @@ from cds_service.artifacts.knowledge_base import KnowledgeBase, Service
 from cds_service.artifacts.overlay import with_overlay
 from cds_service.artifacts.review_limits import FILE as REVIEW_LIMITS
 from cds_service.artifacts.text import Strict
+from cds_service.artifacts.value_set_schema import AnalyteDefinition, UnitSpelling, ValueSet
 from cds_service.artifacts.vocabulary import ComputedText, FactDefinition
 from cds_service.coding import SYSTEMS, Coding
 from cds_service.errors import KnowledgeError
@@ -189,11 +190,11 @@ class _Reader:
                 )
         return services
 
-    def _value_sets(self) -> tuple[dict[str, schema.ValueSet], list[ConceptCodes]]:
-        value_sets = {v.id: v for v in self._each("valuesets/*.yaml", schema.ValueSet)}
+    def _value_sets(self) -> tuple[dict[str, ValueSet], list[ConceptCodes]]:
+        value_sets = {v.id: v for v in self._each("valuesets/*.yaml", ValueSet)}
         return value_sets, [self._codes(value_set) for value_set in value_sets.values()]
 
-    def _codes(self, value_set: schema.ValueSet) -> ConceptCodes:
+    def _codes(self, value_set: ValueSet) -> ConceptCodes:
         rows: dict[str, set[tuple[str, str]]] = {"exact": set(), "prefix": set(), "exclude": set()}
         displays: dict[tuple[str, str], str] = {}
         path = self.root / "valuesets" / f"{value_set.id}.csv"
@@ -241,7 +242,7 @@ class _Reader:
         units: dict[str, str] = {}
         for file in self._files("units.yaml"):
             for index, data in enumerate(_expect(file, list, "a list")):
-                unit = file.parse(schema.UnitSpelling, data, (index,))
+                unit = file.parse(UnitSpelling, data, (index,))
                 for key in [f"{c}:{unit.spelling}" for c in unit.for_] if unit.for_ else [unit.spelling]:
                     if units.setdefault(key, unit.ucum) != unit.ucum:
                         raise KnowledgeError(
@@ -271,7 +272,7 @@ class _Reader:
         return f"{number}+{content.hexdigest()[:12]}"
 
 
-def _analyte(declared: schema.AnalyteDefinition | None) -> Analyte | None:
+def _analyte(declared: AnalyteDefinition | None) -> Analyte | None:
     if declared is None:
         return None
     low, high = declared.plausible or (None, None)

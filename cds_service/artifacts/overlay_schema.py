@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from cds_service.artifacts.schema import UnitSpelling
 from cds_service.artifacts.text import Id, Name, Plain, Strict, Summary, Text
+from cds_service.artifacts.value_set_schema import UnitSpelling
 
 # It is printed on cards, so it holds nothing that Markdown or a template would read.
 SiteName = Annotated[str, StringConstraints(pattern=r"^[^\s*_{}\[\]<>`|\\]([^*_{}\[\]<>`|\\\n]*[^\s*_{}\[\]<>`|\\])?$")]

@@ -44,7 +44,7 @@ EXAMPLE = ROOT / "docs" / "examples" / "site"
 LIMIT = HEAD + "thresholds:\n  b12_low: {unit: pg/mL, value: 220, since: 2026-11-01, decision: us}\n"
 LIMIT_LATER = LIMIT.replace("2026-11-01", "2027-01-01")
 CODES = "system,code,match,concept\n"
-LOW_LINE = "Look for a cause: pernicious anaemia"
+LOW_LINE = "Look for the cause; measure intrinsic factor"
 B12_CHART = "vitamin-b12-patient-view"
 
 
@@ -81,12 +81,12 @@ def test_a_limit_of_the_site_decides_from_its_day_on(tmp_path: Path) -> None:
 
 def test_a_limit_whose_day_has_not_come_changes_nothing_yet(tmp_path: Path) -> None:
     found = by_rule(cards(laid(tmp_path, LIMIT_LATER), LOW))
-    assert "Limit: below 200 pg/mL." in found["b12-low"]["detail"]
+    assert "low is below 200 pg/mL." in found["b12-low"]["detail"]
 
 
 def test_a_card_says_that_the_site_has_set_the_limit(tmp_path: Path) -> None:
     base = laid(tmp_path, LIMIT)
-    assert "Limit: below 220 pg/mL (limit set by A clinic)." in by_rule(cards(base, BETWEEN))["b12-low"]["detail"]
+    assert "low is below 220 pg/mL (limit set by A clinic)." in by_rule(cards(base, BETWEEN))["b12-low"]["detail"]
     assert "低于220 pg/mL（A clinic设定的界值）" in by_rule(cards(base, BETWEEN, language="zh"))["b12-low"]["detail"]
 
 
@@ -442,7 +442,7 @@ FAULTS = {
     "a text in one language": Fault(RULE + "    summary: {en: Low.}\n", "summary", "zh: Field required"),
     "a variant that does not exist": Fault(RULE + "    variants: {men: {summary: {en: A., zh: 甲。}}}\n", "variants", "no variant men"),
     "a line that does not exist": Fault(RULE + "    lines:\n      - {begins: Nothing begins so, en: A., zh: 甲。}\n", "begins", "no line of the rule begins so"),
-    "a line that drops the result": Fault(RULE + '    lines:\n      - {begins: "Result: {latest", en: Low., zh: 低。}\n', "begins", "the line shows other evidence"),
+    "a line that drops the result": Fault(RULE + '    lines:\n      - {begins: "B12 {latest", en: Low., zh: 低。}\n', "begins", "the line shows other evidence"),
     "a line with a placeholder of its own": Fault(RULE + '    lines:\n      - {begins: "' + LOW_LINE + '", en: "{age}", zh: "{age}"}\n', "begins", "the line shows other evidence"),
     "a line added with a placeholder": Fault(RULE + '    add_lines: [{en: "{age}", zh: "{age}"}]\n', "add_lines", "no {placeholders}"),
     "a claim that no card may make": Fault(RULE + "    add_lines: [{en: It has no side effects., zh: 好。}]\n", "b12-low", "claims that there are no side effects"),

@@ -17,8 +17,8 @@ from cds_service.coding import UCUM, system_uri
 from cds_service.fhir.bundle import UNREADABLE
 from cds_service.fhir.codeable_concept import capped, concepts_of, optional, parse_concept
 from cds_service.fhir.dates import Moment, moment
+from cds_service.fhir.lab_range import LabRange, lab_range_of
 from cds_service.fhir.read.context import ReadContext
-from cds_service.fhir.read.lab_range import LabRange, lab_range_of
 from cds_service.fhir.shapes import (
     ObservationHead,
     ObservationShape,

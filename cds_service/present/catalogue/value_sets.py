@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from cds_service.artifacts.knowledge_base import KnowledgeBase
-from cds_service.artifacts.schema import AnalyteDefinition, ValueSet
+from cds_service.artifacts.value_set_schema import AnalyteDefinition, ValueSet
 from cds_service.languages import Language
 from cds_service.present.catalogue.page import CodeList, Page, Paragraph, Row, Span, Spans, Table
 from cds_service.present.catalogue.phrases import Phrases

@@ -11,7 +11,7 @@ from cds_service.artifacts.vocabulary import Condition
 from cds_service.artifacts.walk import conditions_of, facts_behind, leaves
 from cds_service.facts.fact import FactTable
 from cds_service.facts.observations import inr_target, is_future, is_high, is_low
-from cds_service.fhir.read.lab_range import read_range
+from cds_service.fhir.lab_range import read_range
 from cds_service.fhir.read.observation import alias
 from cds_service.hooks.cards.texts import unit_name
 from cds_service.json_types import Json

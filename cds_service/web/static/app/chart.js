@@ -72,7 +72,8 @@ function medicineRow({ ref, text, kind, dose, reported, doseUnknown, route, star
   const unknown = h("span", { class: "muted" }, doseUnknown ?? t("dose_unknown"));
   const doseText = dose ?? h("span", {}, reported && h("span", {}, reported, h("br")), unknown);
   const doseCell = route ? h("span", {}, doseText, h("small", { class: "muted below" }, route)) : doseText;
-  return { ref, cells: [product, doseCell, period(start, end), t(state)], past: !ongoing };
+  const states = { ongoing: t("ongoing"), held: t("held"), unclear: t("unclear"), ended: t("ended") };
+  return { ref, cells: [product, doseCell, period(start, end), states[state]], past: !ongoing };
 }
 
 /** @param {ChartResult} result @returns {ChartRow} */
