@@ -27,7 +27,7 @@ class Decision(msgspec.Struct, frozen=True):
         unknown: data that it needs is not recorded although its list was read, so it does not fire (`when_unknown`).
         undecided: a list that it needs is unread or incomplete; reading it could make the rule fire.
         not applicable: the topic does not apply to this patient (age, death).
-    provisional: it speaks on what was read; a list that was not read could still change that (`may_be`).
+    provisional: it speaks on what was read; a list that was not read could still change that, or the variant.
     """
 
     rule: Rule
@@ -35,6 +35,12 @@ class Decision(msgspec.Struct, frozen=True):
     variant: Variant | None = None
     silenced_by: str | None = None
     provisional: bool = False
+
+
+class _Variant(msgspec.Struct, frozen=True):
+    variant: Variant
+    when: Test
+    could_hold: Callable[[FactTable], Could]
 
 
 class _Compiled(msgspec.Struct, frozen=True):
@@ -45,7 +51,7 @@ class _Compiled(msgspec.Struct, frozen=True):
     unless: Test | None
     could_hold: Callable[[FactTable], Could]
     could_be_stopped: Callable[[FactTable], Could] | None
-    variants: tuple[tuple[Variant, Test], ...]
+    variants: tuple[_Variant, ...]
 
 
 class Decider:
@@ -85,10 +91,10 @@ class Decider:
             # Missing data is never requested for a rule in shadow mode.
             may_speak = not rule.silent and self._could_speak(one, table)
             return Decision(rule, "undecided" if may_speak else "unknown")
-        variant = next((variant for variant, when in one.variants if when(table)), None)
+        variant, may_be_another = _variant(one, table)
         if rule.silent:
             return Decision(rule, "counted", variant)
-        return Decision(rule, "speaks", variant, provisional=self._could_fall_silent(one, table))
+        return Decision(rule, "speaks", variant, provisional=may_be_another or self._could_fall_silent(one, table))
 
     def _could_speak(self, one: _Compiled, table: FactTable) -> bool:
         return (
@@ -112,8 +118,19 @@ def _compile(rule: Rule, scope: Condition) -> _Compiled:
         compiled(rule.unless) if rule.unless else None,
         could(rule.when),
         could(rule.unless) if rule.unless else None,
-        tuple((variant, compiled(variant.when)) for variant in rule.variants),
+        tuple(_Variant(variant, compiled(variant.when), could(variant.when)) for variant in rule.variants),
     )
+
+
+def _variant(one: _Compiled, table: FactTable) -> tuple[Variant | None, bool]:
+    """The first variant that holds, and whether reading more could make it another one."""
+    may_be_another = False
+    for each in one.variants:
+        holds = each.when(table)
+        if holds is True:
+            return each.variant, may_be_another or each.could_hold(table).be_false
+        may_be_another = may_be_another or each.could_hold(table).be_true
+    return None, may_be_another
 
 
 def _holds(one: _Compiled, table: FactTable) -> bool | None:

@@ -78,7 +78,9 @@ def _observation(fact: FactDefinition, window: Window, reads: tuple[Source, ...]
         newest = next(results, None)
         if newest is not None:
             return take(table, newest, results)
-        missing = window.missing(table) or table.unread(reads)
+        # A list that was not read leaves more open than a window that nothing opened.
+        unopened = window.missing(table)
+        missing = unopened if unopened is not None and unopened.unread else table.unread(reads) or unopened
         if none is not None:
             return Fact(None, missing=missing) if missing is not None and missing.unread else none
         if missing is None and (unfit := next(unusable_results(table, concept, window), None)):

@@ -131,7 +131,7 @@ def test_lists_sent_as_null_are_lists_with_nothing_in_them() -> None:
     "more", [{"birthDate": "2015-01-01"}, {"deceasedBoolean": True}, {"deceasedDateTime": "2026-01-01"}]
 )
 def test_outside_the_scope_nothing_is_said_and_nothing_is_missing(more: dict[str, Any]) -> None:
-    assert answer(request({"patient": patient(**more)}))["cards"] == []
+    assert answer(request({"patient": patient(**more)}), service=B12)["cards"] == []
 
 
 def test_the_reply_names_the_version_of_the_knowledge() -> None:

@@ -74,7 +74,7 @@ def recoded(request: Json, terminology: Terminology, random: Random) -> int:
         kind = _CODED[resource["resourceType"]]
         concept = resource.get("medicationCodeableConcept" if kind == "medication" else "code")
         for coding in (concept or {}).get("coding", ())[:1]:
-            others = _same_in_another_system(terminology, kind, Coding(coding["system"], coding["code"]))
+            others = _same_in_another_system(terminology, kind, Coding(coding.get("system", ""), coding["code"]))
             if others:
                 system, code = random.choice(others)
                 # The words stay: they tell the strength of a product, and people read them.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from math import inf
 from typing import Any
@@ -20,6 +20,28 @@ Node = dict[str, Any]
 
 _COMPARISONS = ("below", "at_most", "above", "at_least")
 _LOCAL = re.compile(r"[A-Za-z]+/[A-Za-z0-9.-]{1,64}")
+
+
+# How many of the facts behind an unknown one are named in its sentence; all stand in the tree below it.
+_MOST_CAUSES = 2
+
+
+def _open_leaves(node: Node) -> Iterator[Node]:
+    """The facts at the bottom of a named condition that leave it open."""
+    for part in _parts(node.get("definition")):
+        if "value" not in part:
+            deeper = list(_open_leaves(part))
+            yield from deeper or [part]
+
+
+def _parts(node: Node | None) -> Iterator[Node]:
+    """The facts that a condition asks for, where their outcome is open."""
+    if node is None or node["outcome"] != "unknown":
+        return
+    for part in (*node.get("all", ()), *node.get("any", ()), *([node["not"]] if "not" in node else ())):
+        yield from _parts(part)
+    if "fact" in node:
+        yield node
 
 
 class Clauses:
@@ -98,6 +120,8 @@ class Clauses:
 
     def _reason(self, node: Node) -> str:
         definition = self._knowledge.facts[node["fact"]]
+        if causes := list(dict.fromkeys(self._sentence(leaf) for leaf in _open_leaves(node))):
+            return say("semicolon", self._language).join(causes[:_MOST_CAUSES])
         reason = reason_said(node["because"], self._language)
         if node["because"].startswith("absent") and definition.origin == "observation" and definition.within:
             threshold = self._knowledge.thresholds[definition.within]

@@ -183,8 +183,14 @@ def test_a_blood_count_is_fresh_for_30_days() -> None:
     ]
 
 
-def test_an_inr_is_always_offered() -> None:
-    assert offered("order-inr", record(labs=[lab("inr", 2.5, 0)]))
+@pytest.mark.parametrize(("days", "again"), [(0, False), (1, True)])
+def test_an_inr_of_today_is_not_ordered_again_now(days: int, again: bool) -> None:
+    assert bool(offered("order-inr", record(labs=[lab("inr", 2.5, days)]))) is again
+
+
+def test_a_repeat_of_an_inr_is_drafted_for_tomorrow() -> None:
+    (found,) = offered("order-inr-repeat", record(labs=[lab("inr", 9.5, 0)]))
+    assert resource(found)["occurrenceDateTime"] == "2026-11-21"
 
 
 @pytest.mark.parametrize(
@@ -240,15 +246,16 @@ def test_no_injection_is_drafted_while_the_inr_is_above_its_range(labs: list[Lab
     assert offered("b12-oral-1000", patient)
 
 
-def test_a_high_inr_withholds_nothing_from_somebody_without_an_anticoagulant() -> None:
-    assert offered("b12-im-regimen", record(labs=[lab("inr", 4.0)]))
+def test_a_high_inr_withholds_the_injection_whatever_its_cause() -> None:
+    assert not offered("b12-im-regimen", record(labs=[lab("inr", 4.0)]))
 
 
 @pytest.mark.parametrize("unread", ["observations", "medication-statements"])
-def test_no_injection_is_drafted_if_it_cannot_be_known_whether_it_is_safe(unread: Any) -> None:
-    labs = [] if unread == "observations" else [lab("inr", 4.0)]
+def test_an_injection_that_cannot_be_told_to_be_safe_is_offered_and_not_recommended(unread: Any) -> None:
     uses = ON_WARFARIN if unread == "observations" else ()
-    assert not offered("b12-im-regimen", record(labs=labs, medications=uses, unread=[unread]))
+    patient = record(labs=[], medications=uses, unread=[unread])
+    recommended = {"fact": "im_unsafe", "is": False}
+    assert [one.recommended for one in offered("b12-im-regimen", patient, recommended=recommended)] == [False]
 
 
 REACTION = Allergy(frozenset({"cyanocobalamin"}), "Cyanocobalamin", "AllergyIntolerance/1")

@@ -225,8 +225,11 @@ def test_a_limit_leads_to_the_rules_that_compare_with_it() -> None:
     assert PageLink("vka-menatetrenone") not in used
 
 
-def test_a_limit_that_every_topic_asks_for_is_used_by_every_rule() -> None:
-    assert said(rows(page("thresholds"))["adult_age"].cells[4]) == "every rule"
+def test_a_limit_of_the_scope_is_used_by_every_rule_that_has_no_scope_of_its_own() -> None:
+    used = said(rows(page("thresholds"))["adult_age"].cells[4])
+    rules = [rule for rule in knowledge().rules.values() if rule.kind == "rule"]
+    assert len([rule for rule in rules if rule.applies]) == 1
+    assert [rule.id for rule in rules if rule.title.en not in used] == [rule.id for rule in rules if rule.applies]
 
 
 # --- words ---------------------------------------------------------------------------------------------------------
