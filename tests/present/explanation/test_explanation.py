@@ -204,7 +204,9 @@ def test_a_set_aside_card_says_until_when_and_why() -> None:
 
 def test_a_limit_has_its_name_its_number_and_its_sources() -> None:
     node = of(record(labs=[lab("serum-vitamin-b12", 150, 3)]), "b12-low")
-    limit = next(part["limit"] for part in clauses_of(node) if part.get("fact") == "latest_serum_b12")
+    limit = next(
+        part["limit"] for part in clauses_of(node) if part.get("fact") == "latest_serum_b12" and "limit" in part
+    )
     assert limit["text"] == "Low serum B12: 200 pg/mL"
     assert [(one["id"], one["page"]) for one in limit["sources"]] == [("S0-25", "statements")]
     assert limit["sources"][0]["document"] == knowledge().source_of("S0-25").short.en
