@@ -145,12 +145,12 @@ class _Foreign(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         level = record.levelno
         log = get_log()
-        write = log.error if level >= logging.ERROR else log.warning
+        log_at = log.error if level >= logging.ERROR else log.warning
         fields: dict[str, Any] = {"where": [f"{_short_path(record.pathname)}:{record.lineno} {record.funcName}"]}
         if record.exc_info and record.exc_info[1] is not None:
             fields["error"] = type(record.exc_info[1]).__name__
             fields["where"] += place(record.exc_info[1])
-        write("message of a library", **fields)
+        log_at("message of a library", **fields)
 
 
 def _warned(

@@ -79,4 +79,4 @@ def events_in_source() -> frozenset[str]:
 
 
 # The levels, and the functions of logs.py that write for others.
-LOG_FUNCTIONS = ("debug", "info", "warning", "error", "tell", "_log_exception")
+LOG_FUNCTIONS = ("debug", "info", "warning", "error", "log_at", "_log_exception")
