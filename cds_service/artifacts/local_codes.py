@@ -93,7 +93,7 @@ def _rows(path: Path, name: str) -> Iterator[tuple[int, dict[str, str]]]:
                 raise KnowledgeError(
                     f"{name}:{reader.line_num}",
                     f"the row has not the {len(columns)} columns of the heading.",
-                    "Mend the commas; a value that holds one stands in quotes.",
+                    "Check the commas: a value that contains one must be in quotes.",
                 )
             yield reader.line_num, {column: value.strip() for column, value in row.items()}
 

@@ -1,7 +1,8 @@
 """Bytes of a CDS Hooks call to a `HookRequest`; FHIR resources in it stay bytes until somebody reads them.
 
 Strict where the specification is (a missing or mistyped member is a 400 that names it), tolerant where clients are
-(unknown members are ignored, `null` means absent, an incomplete fhirAuthorization costs nobody their advice).
+(unknown members are ignored, `null` means absent, an incomplete fhirAuthorization is ignored and the call is still
+evaluated).
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.support.documents import quoted, rows, section
@@ -21,3 +23,15 @@ def test_the_page_names_every_tier(pytestconfig: pytest.Config) -> None:
     marks = {line.partition(":")[0] for line in pytestconfig.getini("markers")}
     assert named <= marks
     assert {"unit", "process", "fuzz", "slow", "hapi", "postgres", "browser", "npm"} == named
+
+
+def test_every_path_that_a_test_builds_from_the_root_exists() -> None:
+    """A folder that has moved would leave a loop over its files without a turn."""
+    built = [
+        (path.name, "/".join(re.findall(r'"([^"]+)"', parts)))
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for parts in re.findall(r'\bROOT((?:\s*/\s*"[^"{}]+")+)', path.read_text(encoding="utf-8"))
+    ]
+    assert len(built) > 20
+    # What is only made when the tests run stands under .cache.
+    assert [one for one in built if not one[1].startswith(".cache") and not (ROOT / one[1]).exists()] == []

@@ -185,9 +185,10 @@ def test_vitamin_k_of_no_stated_form_may_be_meant_as_reversal() -> None:
 
 
 def test_a_reversal_beside_mk_7_leaves_mk_7_to_be_judged() -> None:
-    table = ordering(draft(K1, single_dose=True, dose=point(2500)), draft(MK7, daily=100), labs=(HIGH_INR,))
-    assert [use.product for use in table["selects_vitamin_k"].evidence] == [MK7]
-    assert [use.product for use in table["selects_reversal_dose"].evidence] == [K1]
+    reversal, supplement = draft(K1, single_dose=True, dose=point(2500)), draft(MK7, daily=100)
+    table = ordering(reversal, supplement, labs=(HIGH_INR,))
+    assert table["selects_vitamin_k"].evidence == (supplement.use,)
+    assert table["selects_reversal_dose"].evidence == (reversal.use,)
     assert (table["selected_k1_dose"].value, table["selected_k2_dose"].value) == (point(0), point(100))
 
 

@@ -121,7 +121,7 @@ def inactive(answers: list[TestResponse], own: set[str]) -> int:
 @pytest.fixture(scope="module")
 def own(ask: Ask) -> set[str]:
     """The links that our own wording has."""
-    cards = [card for body in CALLS for answer in ask(body) for card in answer.json.get("cards", [])]
+    cards = [card for body in CALLS for answer in ask(body) for card in answer.get_json().get("cards", [])]
     return {target for card in cards for target in Elements(markdown.render(card.get("detail", ""))).targets}
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from datetime import timedelta
 from random import Random
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -187,7 +186,7 @@ def test_every_worked_patient_that_fails_is_named_and_the_others_are_checked() -
     patients = WORKED[:3]
     first, second, third = (worked.id for worked in patients)
     with pytest.raises(ExceptionGroup, match="2 of 3") as found:
-        cast(Callable[..., None], test)(worked=patients)
+        test(worked=patients)
     assert checked == [first, second, third]
     named = [failure.__notes__ for failure in found.value.exceptions]
     assert named == [[f"worked patient: {first}"], [f"worked patient: {third}"]]

@@ -72,8 +72,8 @@ def recoded(request: Json, terminology: Terminology, random: Random) -> int:
     changed = 0
     for resource in resources(request, *_CODED):
         kind = _CODED[resource["resourceType"]]
-        concept = resource.get("medicationCodeableConcept" if kind == "medication" else "code")
-        for coding in (concept or {}).get("coding", ())[:1]:
+        concept = resource.get("medicationCodeableConcept" if kind == "medication" else "code") or {}
+        for coding in concept.get("coding", ())[:1]:
             others = _same_in_another_system(terminology, kind, Coding(coding.get("system", ""), coding["code"]))
             if others:
                 system, code = random.choice(others)

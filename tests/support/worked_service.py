@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time
 from functools import lru_cache, wraps
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import msgspec
 import pytest
@@ -26,7 +26,7 @@ Json = dict[str, Any]
 Answer = Callable[[str, HookRequest, CallContext], Json]
 # Rule, variant, severity and what is offered.
 Signature = tuple[str, str, str, tuple[str, ...]]
-Test = TypeVar("Test", bound=Callable[..., None])
+Test = Callable[..., None]
 
 # The patients beside each rule, by the rule's id.
 BESIDE: Mapping[str, tuple[WorkedPatient, ...]] = {
@@ -58,7 +58,7 @@ def over_files(fits: Callable[[WorkedPatient], bool] = lambda _: True) -> Callab
                 raise ExceptionGroup(f"{len(failures)} of {len(worked)} worked patients", failures)
 
         mark = pytest.mark.parametrize("worked", some.values(), ids=some.keys())
-        return cast(Test, mark(over))
+        return mark(over)
 
     return marked
 

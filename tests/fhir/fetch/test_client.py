@@ -378,7 +378,7 @@ ALLOWED = "https://ehr.example/fhir"
     ],
 )
 def test_an_address_below_an_allowed_base_may_be_called(url: str) -> None:
-    assert Egress([ALLOWED]).check(url) is None
+    Egress([ALLOWED]).check(url)  # raises nothing
 
 
 @pytest.mark.parametrize(
@@ -420,7 +420,7 @@ def test_any_other_address_may_not_be_called(url: str) -> None:
 
 def test_an_allowed_http_base_allows_only_http() -> None:
     egress = Egress(["http://127.0.0.1:8080/fhir"])
-    assert egress.check("http://127.0.0.1:8080/fhir/Patient/1") is None
+    egress.check("http://127.0.0.1:8080/fhir/Patient/1")  # raises nothing
     with pytest.raises(EgressError):
         egress.check("https://127.0.0.1:8080/fhir/Patient/1")
 

@@ -87,7 +87,7 @@ def daily(*dosages: dict[str, Any], **members: Any) -> Interval | None:
 def test_a_plain_text_gives_the_daily_dose(text: str, micrograms: float) -> None:
     found = daily({"text": text})
     assert found is not None
-    assert (found.low, found.high) == (pytest.approx(micrograms), pytest.approx(micrograms))
+    assert (found.low, found.high) == pytest.approx((micrograms, micrograms))
 
 
 @pytest.mark.parametrize(

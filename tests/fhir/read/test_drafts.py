@@ -102,7 +102,7 @@ def test_a_draft_whose_medicine_cannot_be_looked_up_is_told() -> None:
 
 def test_a_drafted_test_is_read() -> None:
     (order,) = drafted(lab_order())
-    assert (order.use, order.tests) == (None, {"serum-vitamin-b12"})
+    assert (order.use, order.tests) == (None, frozenset({"serum-vitamin-b12"}))
 
 
 @pytest.mark.parametrize("members", [{"status": "revoked"}, {"status": "completed"}, {"doNotPerform": True}])

@@ -6,6 +6,7 @@ import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -31,12 +32,9 @@ _POLICY = (
 )
 
 
-def app_of(folder: Path, served: KnowledgeBase | None = None, **settings: object) -> Flask:
-    values = {"open": True, "database_url": sqlite_url(folder), **settings}
-    return create_app(
-        Settings(**values),  # type: ignore[arg-type]
-        served=Served(served or knowledge(), Recorder(), discovery),
-    )
+def app_of(folder: Path, served: KnowledgeBase | None = None, **settings: Any) -> Flask:
+    values: dict[str, Any] = {"open": True, "database_url": sqlite_url(folder), **settings}
+    return create_app(Settings(**values), served=Served(served or knowledge(), Recorder(), discovery))
 
 
 @pytest.fixture(scope="module")

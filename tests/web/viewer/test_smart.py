@@ -396,7 +396,7 @@ def test_an_address_opened_by_hand_is_explained(browser: FlaskClient, query: Jso
 def test_a_foreign_iss_is_refused_before_anything_is_fetched(browser: FlaskClient, ehr: Ehr, iss: str) -> None:
     iss = iss.format(port=urlsplit(ehr.base).port)
     assert page(browser.get("/smart/launch", query_string={"iss": iss, "launch": "x"}, base_url=PUBLIC), "stranger")
-    assert ehr.seen == ehr.asked == []
+    assert (ehr.seen, ehr.asked) == ([], [])
 
 
 def test_a_slash_at_the_end_of_the_iss_does_no_harm(browser: FlaskClient, ehr: Ehr) -> None:
