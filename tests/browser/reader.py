@@ -80,6 +80,7 @@ class Reader:
     def choose(self, field: Locator, typed: str, option: str) -> None:
         """Types into a combobox and takes the first option that holds these words."""
         found = self.page.get_by_role("option").filter(has_text=option).first
+        expect(field).to_be_enabled()  # the page enables it when it knows where to search
         if self.hand == "mouse":
             field.click()
             field.fill(typed)

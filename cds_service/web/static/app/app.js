@@ -36,6 +36,7 @@ let openQuery = "";
 const patientBox = new Combobox(byId("patient-pick"), {
   id: "patient-pick-input", keep: true, label: "patient", hint: "patient_hint", find: patientsNamed, choose: ({ id }) => visit(id),
 });
+patientBox.disable(true); // until the servers are known: the end of the start empties the field
 const workplace = new Workplace((name) => patientBox.set(name));
 
 /** @param {string} name @returns {Promise<Choice[]>} */
