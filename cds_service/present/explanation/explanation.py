@@ -154,7 +154,14 @@ def _deciding(node: Node) -> Iterator[Node]:
         for part in alike[:1] if node["outcome"] == settles else alike:
             yield from _deciding(part)
     else:
-        yield node
+        yield from _compared(node) or [node]
+
+
+def _compared(node: Node) -> list[Node]:
+    """The measured values behind a named condition that does not hold: they say more than its "no"."""
+    if node["outcome"] != "no" or "definition" not in node:
+        return []
+    return [part for part in _deciding(node["definition"]) if "limit" in part and "value" in part]
 
 
 def _texts(nodes: Iterator[Node] | Sequence[Node]) -> list[str]:
