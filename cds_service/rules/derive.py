@@ -250,7 +250,8 @@ def _named_condition(fact: FactDefinition) -> Deriver:
         value, about = holds(table), "a fact in its definition is unknown"
         if value is not None and all(could(table)):
             # It holds on what was read (`may_be`); the lists that were not read could change it.
-            return Fact(None if value and perhaps else value, evidence(table) if value else (), Missing("unread", about))
+            change = Missing("unread", about)
+            return Fact(None if value and perhaps else value, evidence(table) if value else (), change)
         if value is None:
             awaited = any(could(table))
             unread = awaited or any((missing := table[name].missing) and missing.unread for name in names)

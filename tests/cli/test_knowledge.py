@@ -161,7 +161,9 @@ def test_every_rule_of_the_hook_is_explained() -> None:
     lines = judged("explain", *LOW).output.splitlines()
     named = {line.partition(":")[0] for line in lines if not line.startswith(" ")}
     assert named == {rule.id for rule in knowledge().rules.values() if "patient-view" in rule.hooks and rule.enabled}
-    assert any(line.startswith("    latest_serum_b12  = 120") and "Observation/o1" in line for line in lines)
+    compared = [line.strip() for line in lines if line.strip().startswith("latest_serum_b12  = 120 pg/mL  below")]
+    assert compared
+    assert all(line.endswith("Observation/o1") for line in compared)
 
 
 def test_the_json_of_an_explanation_holds_every_outcome() -> None:

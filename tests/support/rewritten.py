@@ -171,8 +171,9 @@ def as_stu3(request: Json) -> None:
 
 
 def b12_preliminary(request: Json, knowledge: KnowledgeBase) -> None:
-    """Sets every B12 result to preliminary."""
-    codes = {code for _, code in knowledge.terminology.value_sets["serum-vitamin-b12"].codes}
+    """Sets every result of total and of active B12 to preliminary."""
+    sets = [knowledge.terminology.value_sets[name] for name in ("serum-vitamin-b12", "active-vitamin-b12")]
+    codes = {code for each in sets for _, code in each.codes}
     for observation in resources(request, "Observation"):
         if codes & {coding["code"] for coding in observation["code"].get("coding", [])}:
             observation["status"] = "preliminary"

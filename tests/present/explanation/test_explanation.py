@@ -157,7 +157,9 @@ def test_an_undecided_rule_names_the_list_that_could_not_be_read() -> None:
 
 
 def test_a_rule_outside_its_scope_says_for_whom_it_is() -> None:
-    assert of(record(born=NOW.date()), "b12-low")["text"] == "Not meant for this patient: A living adult: no."
+    assert of(record(born=NOW.date()), "b12-low")["text"] == (
+        "Not meant for this patient: Age: 0 years (asked for: at least 18 years)."
+    )
 
 
 def test_a_silenced_rule_names_the_other_by_its_title() -> None:
