@@ -161,18 +161,15 @@ def against_inr_target(table: FactTable, newest: LabResult, older: Iterator[LabR
     goal = table.record.inr_goal
     evidence = (newest, goal) if goal else (newest,)
     recorded = table["mechanical_valve"]
-    # A valve whose kind is not stated may be one.
-    may_be = recorded.value is True or (recorded.missing is not None and recorded.missing.kind == "unclear")
-    valve = goal is None and may_be
+    # A valve whose kind is not stated may be one, and so may what stands in a list that was not read.
+    valve = goal is None and recorded.value is not False
     if valve:
         high = table.limits["inr_valve_target_top"]
     where = "below" if newest.value.below(low) else "above" if newest.value.above(high) else None
     if where is None and valve:
-        return Fact(
-            None,
-            evidence,
-            Missing("unclear", "a valve that is or may be mechanical is recorded without its INR target"),
-        )
+        unread = recorded.missing if recorded.missing is not None and recorded.missing.unread else None
+        told = Missing("unclear", "a valve that is or may be mechanical is recorded without its INR target")
+        return Fact(None, evidence, unread or told)
     if where is None and newest.value.at_least(low) and newest.value.at_most(high):
         where = "in_range"
     if where is None:

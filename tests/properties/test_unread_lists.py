@@ -28,7 +28,7 @@ STATES = ("unread", "incomplete")
 DERIVERS = derivers(knowledge())
 # A product is exempt from a warning (a reversal, a renewal) only if the reason for it is on record. Where the
 # reason was not read the product counts, and the warning comes; facts that rest on such an exemption are left out here.
-EXEMPTIONS = {"reversal", "past_reversal", "unchanged_renewal"}
+EXEMPTIONS = {"reversal", "past_reversal", "reversal_of_unstated_length", "unchanged_renewal"}
 CAUTIOUS = {
     name
     for name in knowledge().facts
