@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from math import inf
 
 from cds_service.facts.computed import Computed, medication_take, product_filter
-from cds_service.facts.fact import Fact, FactTable, Missing
+from cds_service.facts.fact import Fact, FactTable, Missing, unknown
 from cds_service.facts.intake import INJECTED, daily_dose
 from cds_service.quantity import Interval, point
 from cds_service.record import ADMINISTRATION, MedicationUse
@@ -107,6 +107,25 @@ def daily_total(table: FactTable, found: tuple[MedicationUse, ...]) -> Fact:
 )
 def highest_daily_total(table: FactTable, found: tuple[MedicationUse, ...]) -> Fact:
     return _total(found, [_upper_end(table, use) for use in found])
+
+
+@medication_take(
+    Computed(
+        "total_of_several",
+        gives="quantity",
+        unit="ug",
+        thresholds=DOSE_LIMITS,
+        none=unknown("absent", "no such product"),
+        grows=True,
+    ),
+)
+def total_of_several(table: FactTable, found: tuple[MedicationUse, ...]) -> Fact:
+    """The sum to be shown beside its parts: of at least two products, each with a stated daily dose."""
+    if len(products(found)) < 2:
+        return Fact(None, found, Missing("absent", "a second product"))
+    if any(use.single_dose or use.daily_dose is None for use in found):
+        return Fact(None, found, Missing("unstated", "the dose is not stated"))
+    return daily_total(table, found)
 
 
 @medication_take(

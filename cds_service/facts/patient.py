@@ -7,6 +7,7 @@ from datetime import date
 from cds_service.facts.computed import Computed, patient_fact
 from cds_service.facts.fact import NO, YES, Fact, FactTable, Missing
 from cds_service.quantity import point
+from cds_service.record_lists import is_awaited, sources_of
 
 
 @patient_fact(Computed("age", gives="quantity", unit="a"))
@@ -35,6 +36,16 @@ def alive(table: FactTable) -> Fact:
 @patient_fact(Computed("orders_in_hand"))
 def orders_in_hand(table: FactTable) -> Fact:
     return NO if table.record.orders is None else YES
+
+
+@patient_fact(Computed("inr_target_recorded", reads=sources_of("goal")))
+def inr_target_recorded(table: FactTable) -> Fact:
+    """Whether the patient's own INR target is on record; a list of goals that was not read does not deny it."""
+    record = table.record
+    if record.inr_goal is not None:
+        return Fact(True, (record.inr_goal,))
+    unread = next((goals for goals in sources_of("goal") if goals in record.unread or goals in record.incomplete), None)
+    return NO if unread is None else Fact(None, missing=Missing("unread", unread, is_awaited(unread)))
 
 
 def age_in_years(born: date | None, today: date) -> int | None:

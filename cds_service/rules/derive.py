@@ -135,11 +135,13 @@ def _medication(fact: FactDefinition, reads: tuple[Source, ...]) -> Deriver:
 def _taken_beside(
     table: FactTable, concepts: frozenset[str], drafts: Sequence[MedicationUse], passes: Passes
 ) -> list[Member]:
-    """What is in use of the class of some drafts, and that none of them renews."""
+    """What is in use of the class of some drafts, and that none of them renews. A single dose is no intake a day."""
     return [
         member
         for member in in_use(table, uses_of(table, concepts))
-        if passes(table, member.use) and not any(renews(draft, member.use) for draft in drafts)
+        if not member.use.single_dose
+        and passes(table, member.use)
+        and not any(renews(draft, member.use) for draft in drafts)
     ]
 
 

@@ -127,6 +127,28 @@ def test_a_single_dose_is_no_continued_intake() -> None:
     assert of(med(K1, start=31, single_dose=True))["single_vitamin_k_of_late"].value is False
 
 
+def test_a_single_dose_of_the_past_is_not_added_to_a_daily_draft() -> None:
+    once = med(K1, start=10, single_dose=True, dose=point(10_000), route="iv")
+    assert of(once, orders=(draft(MULTI, daily=50),))["selected_k1_dose"].value == point(50)
+
+
+@pytest.mark.parametrize(
+    ("uses", "shown"),
+    [
+        pytest.param((med(K1, daily=60), med(MULTI, daily=80)), point(140), id="two products"),
+        pytest.param((med(K1, daily=60),), None, id="one product"),
+        pytest.param((med(K1, daily=60), med(MULTI)), None, id="a dose not stated"),
+        pytest.param((med(K1, strength=60.0), med(MULTI, daily=80)), None, id="an instruction not read"),
+        pytest.param((order(K1, daily=60), med(K1, daily=60)), None, id="an order and a statement of one product"),
+        pytest.param((), None, id="none"),
+    ],
+)
+def test_a_sum_is_shown_only_of_several_products_with_stated_doses(
+    uses: tuple[MedicationUse, ...], shown: Interval | None
+) -> None:
+    assert of(*uses)["active_k1_together"].value == shown
+
+
 DOSES = st.integers(1, 3000)
 
 

@@ -252,3 +252,13 @@ def test_a_count_holds_the_true_ones_and_leaves_room_for_the_unread_ones() -> No
     assert isinstance(open_.value, Interval)
     assert open_.value.low == 1 < open_.value.high
     assert open_.missing is not None
+
+
+def test_that_a_target_is_not_recorded_is_only_said_of_goals_that_were_read() -> None:
+    goal = InrGoal(2.5, 3.5, "Goal/g1")
+    assert of(inr_goal=goal)["inr_target_recorded"] == Fact(True, (goal,))
+    assert of()["inr_target_recorded"].value is False
+    unread = of(unread=["goals"])["inr_target_recorded"]
+    assert unread.value is None
+    assert unread.missing is not None
+    assert unread.missing.unread

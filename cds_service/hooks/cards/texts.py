@@ -131,9 +131,12 @@ class Wording:
             return self._say("unread" if fact.missing and fact.missing.unread else "missing")
         if fact.evidence:
             labelled = definition.origin != "observation"
-            return LANGUAGES[self._language].semicolon.join(
+            items = LANGUAGES[self._language].semicolon.join(
                 dict.fromkeys(self.evidence(item, labelled=labelled) for item in fact.evidence)
             )
+            if definition.take == "total_of_several" and isinstance(fact.value, Interval):
+                return self._say("together", products=items, dose=quantity(fact.value, "ug", self._language))
+            return items
         if isinstance(fact.value, bool):
             return self._say("yes" if fact.value else "no")
         if isinstance(fact.value, Interval):

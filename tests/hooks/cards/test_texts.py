@@ -197,6 +197,19 @@ def test_several_products_are_parted_as_the_language_parts_them() -> None:
 
 
 @pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "phytomenadione, 60 µg a day; multivitamin-with-vitamin-k, 80 µg a day; together 140 µg a day"),
+        ("zh", "phytomenadione，每日60 µg；multivitamin-with-vitamin-k，每日80 µg；合计每日140 µg"),
+    ],
+)
+def test_a_sum_is_written_behind_each_of_its_parts(language: str, text: str) -> None:
+    parts = (("phytomenadione", 60), ("multivitamin-with-vitamin-k", 80))
+    patient = record(medications=tuple(med(name, start=None, daily=dose) for name, dose in parts))
+    assert worded(language).placeholder("active_k1_together", facts(patient)) == text
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "<script>alert(1)</script>",
