@@ -234,7 +234,7 @@ ENCODINGS: dict[str, tuple[Json, ...]] = {
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_one_drug_leads_to_one_card_however_it_is_written(client: FlaskClient, encoding: str) -> None:
     [card] = told(call(client, K_SIGN, k1_drafted(*ENCODINGS[encoding])))
-    assert (card.rule, card.variant) == ("vka-vitk-started", "pharmacological-dose")
+    assert (card.rule, card.variant) == ("vka-vitk-started", "single-dose")
     assert "warfarin" in card.detail.lower()
     assert any(name in card.detail.lower() for name in ("vitamin k", "phytonadione", "phytomenadione"))
 
