@@ -136,13 +136,20 @@ class WorkedService:
         return hook_request(worked, resources, prefetch=prefetch_of(resources))
 
     def ask_with(
-        self, worked: WorkedPatient, request: Json, now: datetime, *, language: str = "en", trace: bool = False
+        self,
+        worked: WorkedPatient,
+        request: Json,
+        now: datetime,
+        *,
+        language: str = "en",
+        trace: bool = False,
+        topic: str = "",
     ) -> Outcome:
-        """Calls every service of the patient's hook with a request of one's own."""
+        """Calls every service of the patient's hook (of one topic, if it is given) with a request of one's own."""
         outcome, hook, answer = Outcome({}, {} if trace else None), worked.hook, self._answer(frozenset(worked.enable))
         profile = ClientProfile(name="tests", explain=trace)
         for service in self.knowledge.services.values():
-            if service.hook != hook:
+            if service.hook != hook or not service.id.startswith(topic):
                 continue
             parsed = parse_request(msgspec.json.encode(request), hook, profile)
             call = CallContext(profile, "zh" if language == "zh" else "en", now, {"notes": {}})
