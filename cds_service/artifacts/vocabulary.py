@@ -80,7 +80,8 @@ class FactDefinition(Strict):
     medication: what `take` makes of the products of these value sets that are in a state. State recent: in use in the
         last days (`within`), or since the day of another fact (`since`). State raised or lowered: begun or dose raised,
         stopped or dose lowered, in the days (`within`) before the day of the fact named in `before`. `with_taken`: to
-        the drafts found, what is in use of these value sets is added, unless a draft renews it.
+        the drafts found, what is in use of these value sets is added, unless a draft renews it. `dose`: only products
+        of which no daily dose is stated (unstated), or of which the strength does not bound it either (unknown).
     condition: a current condition or completed procedure (boolean), or what `take` makes of those found. `without`:
         entries that belong to one of these value sets, too, do not count. `within`: its onset or its entry lies in the
         look-back, or has no day. `unconfirmed`: there is one whose diagnosis is not confirmed, and none that is.
@@ -115,7 +116,7 @@ class FactDefinition(Strict):
     state: Name | None = None
     with_taken: Literal[True] | None = None
     route: list[Route] | None = None
-    dose: Literal["known", "unknown"] | None = None
+    dose: Literal["unknown", "unstated"] | None = None
     without: list[Id] | None = None
     unconfirmed: Literal[True] | None = None
     severe: Literal[True] | None = None

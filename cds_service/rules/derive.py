@@ -17,7 +17,7 @@ from cds_service.facts.amounts import dose_bounds, renews
 from cds_service.facts.changes import Span, same_concepts
 from cds_service.facts.computed import Asked, Passes
 from cds_service.facts.fact import NO, Evidence, Fact, FactTable, Missing, first_awaited
-from cds_service.facts.intake import MEDICATION_LISTS
+from cds_service.facts.intake import MEDICATION_LISTS, daily_dose
 from cds_service.facts.observations import Window, flagged, unusable_results, usable
 from cds_service.facts.registry import (
     COMPUTED,
@@ -190,7 +190,9 @@ def _filter(fact: FactDefinition) -> Passes:
     def passes(table: FactTable, use: MedicationUse) -> bool:
         if routes and use.route not in routes:
             return False
-        if dose is not None and (dose_bounds(table, use) is None) != (dose == "unknown"):
+        if dose == "unknown" and dose_bounds(table, use) is not None:
+            return False
+        if dose == "unstated" and daily_dose(use) is not None:
             return False
         if required is not None and not required(table, use):
             return False

@@ -129,9 +129,10 @@ def test_an_unusable_result_does_not_count_as_tested() -> None:
     assert of(lab(B12, 250, 10), lab("methylmalonic-acid", None, 5))["mma_near_b12"].value is False
 
 
-def test_a_result_with_a_comparator_counts_as_tested() -> None:
-    trace = lab("methylmalonic-acid", Interval(0, 0.5, high_open=True), 5)
-    assert of(lab(B12, 250, 10), trace)["mma_near_b12"].value is True
+@pytest.mark.parametrize(("top", "normal"), [(0.3, True), (0.5, None)])
+def test_an_mma_with_a_comparator_is_normal_where_its_whole_range_is(top: float, normal: bool | None) -> None:
+    trace = lab("methylmalonic-acid", Interval(0, top, high_open=True), 5)
+    assert of(lab(B12, 250, 10), trace)["mma_near_b12"].value is normal
 
 
 @pytest.mark.parametrize(

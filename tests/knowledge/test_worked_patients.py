@@ -132,9 +132,7 @@ def test_every_silencing_of_a_rule_with_patients_happens_or_cannot(service: Work
     }
     # A B12 is low or not low; an antagonist is taken or not taken.
     exclusive = {
-        ("b12-functional-deficiency", "b12-low"),
-        ("b12-deficiency-untreated", "b12-low"),
-        ("b12-lifelong-need-uncovered", "b12-low"),
+        ("b12-borderline", "b12-low"),
         ("b12-metabolites-confounded", "b12-low"),
         ("vka-started-on-vitk", "vka-vitk-started"),
         ("vka-diet-consistency", "vka-vitk-started"),
