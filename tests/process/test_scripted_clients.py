@@ -122,7 +122,7 @@ def test_epic_opens_a_chart_and_orders_the_test_that_is_suggested(world: World, 
 
     assert card.rule == "b12low"
     # What the analysts have not typed in, and only that, the service fetches with the token it was given.
-    assert fetched(world.chart) == ["FamilyMemberHistory", "Goal", "MedicationStatement"]
+    assert fetched(world.chart) == ["AllergyIntolerance", "FamilyMemberHistory", "Goal", "MedicationStatement"]
 
     epic.accept(card, "Order serum methylmalonic acid")
 
@@ -237,7 +237,7 @@ def test_oracle_health_opens_a_chart_and_has_all_of_it_fetched(world: World) -> 
 
     assert (card.rule, client.pops_up(card)) == ("b12-low", False)
     types = ["Condition", "FamilyMemberHistory", "Goal", "MedicationRequest", "MedicationStatement", "Observation"]
-    assert fetched(world.chart) == sorted([*types, "Patient", "Procedure", "ServiceRequest"])
+    assert fetched(world.chart) == sorted([*types, "AllergyIntolerance", "Patient", "Procedure", "ServiceRequest"])
 
     client.accept(card, "Order total homocysteine")
 
