@@ -36,7 +36,20 @@ Node = dict[str, Any]
 
 # Names of tests, vitamins and codes that Chinese writes in Latin letters, and units.
 _NAMES = {"B12", "B", "K", "K1", "K2", "K3", "K4", "D", "D3", "MK-7", "MMA", "INR", "MCV", "eGFR", "H2", "Leber"}
-_UNITS = {"pg/mL", "ng/mL", "µmol/L", "mmol/L", "g/L", "fL", "mL/min/1.73", "m²", "mg", "µg", "pmol/L"}
+_UNITS = {
+    "pg/mL",
+    "ng/mL",
+    "µmol/L",
+    "mmol/L",
+    "g/L",
+    "fL",
+    "mL/min/1.73",
+    "m²",
+    "mg",
+    "µg",
+    "pmol/L",
+    "L",
+}  # the last of 10⁹/L
 _WORD = re.compile(r"[A-Za-zµ][A-Za-z0-9µ²./-]*")
 _FACT_ID = re.compile(r"\b[a-z0-9]+_[a-z0-9_]+\b")
 
