@@ -40,6 +40,7 @@ EXAMPLE_TYPES = (
     "Patient",
     "Bundle",
     "Goal",
+    "AllergyIntolerance",
     "FamilyMemberHistory",
 )
 # Larger files are Bundles of FHIR's own definitions (up to 35 MB), which no service is ever sent as patient data.
